@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An experiment: which variants boot on which machines, by which clock, and in what order."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.model import Model
+from harness.quantity import GIB, Size
+from harness.record import Clock
+
+Probe = Literal["meminfo", "zoneinfo", "touch"]
+
+
+class ClockPlan(Model):
+    """How often each cell boots by one clock. Warm-up boots are kept but not analysed."""
+
+    blocks: int = Field(default=1, ge=1, le=10_000)
+    warmup: int = Field(default=0, ge=0, le=1)
+
+
+class Group(Model):
+    """A part of the matrix: every variant on every machine, by every clock."""
+
+    variants: tuple[str, ...] = Field(min_length=1)
+    machines: tuple[str, ...] = Field(min_length=1)
+    clocks: dict[Clock, ClockPlan] = Field(min_length=1)
+
+
+class Probes(Model):
+    """What runs in the guest after the boot. `touch_bytes` is memory that the host must have."""
+
+    run: tuple[Probe, ...] = ("meminfo", "zoneinfo", "touch")
+    touch_bytes: Size = GIB // 2
+    touch_threads: int = Field(default=4, ge=1, le=4096)
+
+
+class Limits(Model):
+    """Seconds on the host's clock, for hardware; each is multiplied by the slowdown of TCG."""
+
+    silence_s: float = Field(default=20, gt=0)
+    progress_s: float = Field(default=60, gt=0)
+    grace_s: float = Field(default=2, ge=0)
+
+
+class Experiment(Model):
+    """One file of experiments/."""
+
+    name: str
+    description: str
+    baseline: str
+    matrix: tuple[Group, ...] = Field(min_length=1)
+    probes: Probes = Probes()
+    limits: Limits = Limits()
+    seed: int = 1
+    boot: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _baseline_takes_part(self) -> Self:
+        if self.baseline not in self.variants:
+            raise ValueError(
+                f"baseline: {self.baseline!r} is in no group of the matrix"
+                f" (there: {', '.join(self.variants)})"
+            )
+        return self
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Every variant, in the order of the file."""
+        return tuple(dict.fromkeys(v for g in self.matrix for v in g.variants))
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Every machine, in the order of the file."""
+        return tuple(dict.fromkeys(m for g in self.matrix for m in g.machines))
+
+    def schedule(self) -> tuple[Slot, ...]:
+        """Every boot in the order in which it will happen.
+
+        Randomised complete blocks: within a block each variant of the group boots once on the
+        machine, in an order drawn from the seed, the group's machines one after the other.
+        """
+        slots: dict[str, Slot] = {}
+        for group in self.matrix:
+            for machine in group.machines:
+                for clock, plan in group.clocks.items():
+                    for block in range(-plan.warmup, plan.blocks):
+                        for order, variant in enumerate(
+                            self._shuffled(group, machine, clock, block)
+                        ):
+                            slot = Slot(variant, machine, clock, block, order)
+                            slots.setdefault(slot.key, slot)
+        return tuple(slots.values())
+
+    def _shuffled(self, group: Group, machine: str, clock: Clock, block: int) -> list[str]:
+        order = list(dict.fromkeys(group.variants))
+        random.Random(f"{self.seed}/{machine}/{clock}/{block}").shuffle(order)
+        return order
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One boot of the schedule. `block` is negative for a warm-up."""
+
+    variant: str
+    machine: str
+    clock: Clock
+    block: int
+    order: int
+
+    @property
+    def warmup(self) -> bool:
+        return self.block < 0
+
+    @property
+    def key(self) -> str:
+        """Its folder under ``runs/``."""
+        block = "warmup" if self.warmup else f"{self.block:03d}"
+        return f"{self.variant}/{self.machine}/{self.clock}/{block}"
+
+    def run_id(self, lock: str) -> str:
+        """The same boot of the same locked experiment has the same id."""
+        return hashlib.sha256(f"{lock}/{self.key}".encode()).hexdigest()[:16]

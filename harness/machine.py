@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The machine under test: NUMA nodes, their CPUs and memory, as QEMU emulates them."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from harness.model import Model
+from harness.quantity import Cpus, Size, format_cpus, format_size
+
+SECTION = 128 << 20
+"""Bytes in a memory section on x86-64 (SECTION_SIZE_BITS 27, arch/x86/include/asm/sparsemem.h)."""
+
+PAGE = 4096
+STRUCT_PAGE = 64
+"""Bytes of `struct page` on x86-64 (include/linux/mm_types.h); the memmap is RAM/64."""
+
+MAX_PHYS_BITS = 46
+"""Where x86-64 4-level paging ends: 64 TiB (MAX_POSSIBLE_PHYSMEM_BITS)."""
+
+LOCAL_DISTANCE = 10
+"""LOCAL_DISTANCE of include/linux/topology.h; ACPI's SLIT demands it on the diagonal."""
+
+UNREACHABLE = 255
+
+Accel = Literal["kvm", "tcg"]
+
+
+class Node(Model):
+    """One NUMA node. A node without CPUs or without memory is legal."""
+
+    cpus: Cpus = ()
+    memory: Size = 0
+
+    @field_validator("memory")
+    @classmethod
+    def _whole_sections(cls, value: int) -> int:
+        if value % SECTION:
+            raise ValueError(
+                f"{format_size(value)} is no multiple of a memory section ({format_size(SECTION)})"
+            )
+        return value
+
+
+class Distances(Model):
+    """One distance for a node to itself and one for every other pair."""
+
+    local: int = LOCAL_DISTANCE
+    remote: int = 20
+
+
+class MemoryBackend(Model):
+    """How QEMU backs guest memory; `reserve: false` is what lets 16 TiB start on a small host."""
+
+    type: Literal["ram", "memfd"] = "ram"
+    reserve: bool = False
+    prealloc: bool = False
+
+
+class WorkClock(Model):
+    """Options of the work clock: one guest instruction is 2^`shift` ns of guest time."""
+
+    shift: int = Field(default=0, ge=0, le=10)
+    one_cpu: bool = False
+
+
+class Machine(Model):
+    """One file of qemu-configs/. Each fact is stated once; the rest is derived from the nodes."""
+
+    name: str
+    description: str
+    nodes: tuple[Node, ...] = Field(min_length=1, max_length=128)
+    distances: Distances | tuple[tuple[int, ...], ...] = Distances()
+    machine: str = "pc"
+    cpu: str = "max"
+    accel: Accel | Literal["auto"] = "auto"
+    memory_backend: MemoryBackend = MemoryBackend()
+    thp: bool = False
+    boot: tuple[str, ...] = ()
+    deadline_s: float = Field(default=120, gt=0)
+    work_clock: WorkClock = WorkClock()
+    extra_args: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        seen: dict[int, int] = {}
+        for number, node in enumerate(self.nodes):
+            for cpu in node.cpus:
+                if cpu in seen:
+                    raise ValueError(
+                        f"nodes[{number}].cpus: CPU {cpu} is in nodes[{seen[cpu]}] already"
+                    )
+                seen[cpu] = number
+        if sorted(seen) != list(range(len(seen))) or not seen:
+            raise ValueError(f"nodes: CPUs must be 0..N without a gap, not {format_cpus(seen)!r}")
+        if not self.memory:
+            raise ValueError("nodes: no node has memory")
+        if self.phys_bits > MAX_PHYS_BITS:
+            raise ValueError(
+                f"nodes: {format_size(self.memory)} needs {self.phys_bits} physical address bits;"
+                f" 4-level paging has {MAX_PHYS_BITS} (64TiB)"
+            )
+        _check_distances(self.distance_matrix, len(self.nodes))
+        return self
+
+    @property
+    def memory(self) -> int:
+        """Bytes of RAM over all nodes."""
+        return sum(node.memory for node in self.nodes)
+
+    @property
+    def pages(self) -> int:
+        return self.memory // PAGE
+
+    @property
+    def memmap(self) -> int:
+        """Bytes of `struct page` that describe all RAM."""
+        return self.pages * STRUCT_PAGE
+
+    @property
+    def cpus(self) -> int:
+        return sum(len(node.cpus) for node in self.nodes)
+
+    @property
+    def phys_bits(self) -> int:
+        """Physical address bits that the RAM needs, holes below 4 GiB and at 1 TiB included.
+
+        QEMU moves RAM above 1 TiB when it would overlap the HyperTransport hole there
+        (hw/i386/pc.c, AMD_HT_START), so the top lies up to 1 TiB + 1 GiB above the size.
+        """
+        top = self.memory + (1 << 30)
+        if top > 1012 << 30:
+            top += 1 << 40
+        return max(40, (top - 1).bit_length())
+
+    @property
+    def distance_matrix(self) -> tuple[tuple[int, ...], ...]:
+        """Distances between all nodes, row by row."""
+        if not isinstance(self.distances, Distances):
+            return self.distances
+        near, far = self.distances.local, self.distances.remote
+        size = range(len(self.nodes))
+        return tuple(tuple(near if a == b else far for b in size) for a in size)
+
+
+def _check_distances(matrix: tuple[tuple[int, ...], ...], nodes: int) -> None:
+    if len(matrix) != nodes or any(len(row) != nodes for row in matrix):
+        raise ValueError(f"distances: need a square matrix of {nodes} rows for {nodes} nodes")
+    for a, row in enumerate(matrix):
+        for b, value in enumerate(row):
+            if a == b and value != LOCAL_DISTANCE:
+                raise ValueError(f"distances[{a}][{a}]: a node is {LOCAL_DISTANCE} from itself")
+            if a != b and not LOCAL_DISTANCE < value <= UNREACHABLE:
+                raise ValueError(f"distances[{a}][{b}]: {value} is not in 11..{UNREACHABLE}")
+            if value != matrix[b][a]:
+                raise ValueError(
+                    f"distances[{a}][{b}]: {value}, but distances[{b}][{a}] is {matrix[b][a]};"
+                    " make the matrix symmetric"
+                )

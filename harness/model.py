@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What every model read from YAML or JSON has in common: frozen, and no unknown key."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import UserError
+
+
+class Model(BaseModel):
+    """A frozen record. An unknown key is an error that names the file and the path to the key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, data: Any, where: str) -> Self:
+        """Validates `data`; raises `UserError` that names `where` and each bad key."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            lines = [_line(cls, item) for item in error.errors()]
+            raise UserError("\n  ".join(lines), where=where) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a YAML file (safe loader); its stem is given to the model as `name`."""
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError("no such file", where=str(path)) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"not YAML: {error}", where=str(path)) from None
+        if not isinstance(data, dict):
+            raise UserError("expected keys and values", where=str(path))
+        if "name" in data:
+            raise UserError("name: the file's own name is the name; drop the key", where=str(path))
+        return cls.parse({"name": path.stem, **data}, str(path))
+
+
+M = TypeVar("M", bound=Model)
+
+
+def load_named(cls: type[M], folder: Path, name: str) -> M:
+    """Loads ``folder/name.yaml``; a wrong name is answered with the ones there are."""
+    path = folder / f"{name}.yaml"
+    if not path.is_file() or path.parent != folder:
+        known = sorted(p.stem for p in folder.glob("*.yaml"))
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UserError(
+            f"no {cls.__name__.lower()} called {name!r}",
+            where=str(folder),
+            remedy=(f"did you mean {near[0]!r}? " if near else "")
+            + f"there are: {', '.join(known)}",
+        )
+    return cls.load(path)
+
+
+def _line(cls: type[BaseModel], item: Any) -> str:
+    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in item["loc"]).lstrip(".")
+    if item["type"] == "extra_forbidden":
+        key = str(item["loc"][-1])
+        near = difflib.get_close_matches(key, _field_names(cls, item["loc"][:-1]), n=1)
+        return f"{path}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{path}: {message}" if path else message
+
+
+def _field_names(cls: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """The keys that are legal at `location`, as far as plain nesting tells."""
+    fields = cls.model_fields
+    for part in location:
+        if isinstance(part, int) or part not in fields:
+            continue
+        inner = [fields[part].annotation, *getattr(fields[part].annotation, "__args__", ())]
+        models = [m for m in inner if isinstance(m, type) and issubclass(m, BaseModel)]
+        if not models:
+            return []
+        fields = models[0].model_fields
+    return list(fields)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Imports go strictly downwards, and modules and functions stay small."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "harness"
+
+# From the top down: a module may import only those that stand below it.
+ORDER = """
+cli
+runner
+report compare dataset
+boot
+vm
+console
+host
+initramfs kbuild patches source results
+watch phases dmesg
+qemu kconfig
+experiment
+record variant machine
+quantity
+model
+deadline
+errors
+"""
+LEVEL = {name: n for n, line in enumerate(ORDER.split("\n")) for name in line.split()}
+BANNED = {"utils", "util", "helpers", "manager", "common", "core", "misc"}
+
+
+def modules() -> list[Path]:
+    return sorted(p for p in PACKAGE.glob("*.py") if not p.stem.startswith("__"))
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("harness"):
+            parts = (node.module or "").split(".")
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return found - {"__version__"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: p.stem)
+def test_imports_go_downwards(path: Path) -> None:
+    assert path.stem in LEVEL, f"give {path.stem} a place in ORDER"
+    wrong = [name for name in imports(path) if LEVEL[name] <= LEVEL[path.stem]]
+    assert not wrong, f"{path.stem} imports {wrong}, which do not stand below it"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: p.stem)
+def test_modules_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            size = (node.end_lineno or 0) - node.lineno + 1
+            assert size <= 40, f"{path.stem}.{node.name} has {size} lines"
+
+
+def test_names_are_nouns_of_the_field() -> None:
+    assert not {p.stem for p in modules()} & BANNED
+
+
+def test_every_source_file_names_its_licence() -> None:
+    files = [
+        *PACKAGE.rglob("*.py"),
+        *PACKAGE.rglob("*.[ch]"),
+        *Path(__file__).parents[1].rglob("*.py"),
+    ]
+    bare = [f for f in files if "SPDX-License-Identifier: GPL-2.0-only" not in f.read_text()[:200]]
+    assert not bare
