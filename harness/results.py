@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The results folder of one experiment: written atomically, held by one process, never half a run.
+
+    results/<experiment>/<UTC>-<hash>/
+        experiment.lock.yaml  env.json  *.csv  report.html  report.md  datapackage.json
+        runs/<variant>/<machine>/<clock>/<block>/{run.json, console.log, console.jsonl, ...}
+
+A boot writes into ``<block>.part``; the folder gets its name when ``run.json`` is in it. What a
+crash leaves behind is kept as ``<block>.interruptedN`` and is no run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HostError, ResultsError
+from harness.experiment import Slot
+from harness.model import Model
+from harness.record import SCHEMA_VERSION, Run
+
+RUN_FILE = "run.json"
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Writes `path` whole or not at all, and durably; raises `HostError` when the disk is full."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    payload = data.encode() if isinstance(data, str) else data
+    with disk_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(payload)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns a full or read-only disk into a `HostError` that names the place and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        raise HostError(
+            f"cannot write: {error.strerror}",
+            where=str(path),
+            remedy="make room or name another folder; finished runs are kept, start again to go on",
+        ) from None
+
+
+def read_text(path: Path) -> str:
+    """Reads a file of a results folder, compressed (``NAME.gz``) or not."""
+    return read_bytes(path).decode("utf-8", "replace")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads raw evidence, compressed (``NAME.gz``) or not; empty where there is none."""
+    if path.is_file():
+        return path.read_bytes()
+    packed = path.with_name(path.name + ".gz")
+    return gzip.decompress(packed.read_bytes()) if packed.is_file() else b""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A finished run and the folder that holds its evidence."""
+
+    run: Run
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something in a results folder that cannot be read: named, set aside, never dropped."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder."""
+
+    path: Path
+
+    def folder(self, slot: Slot) -> Path:
+        """Where the evidence of a boot goes."""
+        return self.path / "runs" / slot.key
+
+    def done(self, slot: Slot) -> bool:
+        return (self.folder(slot) / RUN_FILE).is_file()
+
+    def open_part(self, slot: Slot) -> tuple[Path, int]:
+        """Makes the folder a boot writes into; answers it and the number of this attempt."""
+        final = self.folder(slot)
+        part = final.with_name(final.name + ".part")
+        attempt = 1 + len(list(final.parent.glob(f"{final.name}.interrupted*")))
+        with disk_errors(part):
+            if part.exists():
+                part.rename(final.with_name(f"{final.name}.interrupted{attempt}"))
+                attempt += 1
+            part.mkdir(parents=True)
+        return part, attempt
+
+    def finish(self, part: Path, run: Run) -> Path:
+        """Writes ``run.json`` last and gives the folder its name: from here on the run counts."""
+        write_atomic(part / RUN_FILE, to_json(run))
+        final = part.with_name(part.name.removesuffix(".part"))
+        with disk_errors(final):
+            part.rename(final)
+        return final
+
+    def set_aside(self, slot: Slot) -> None:
+        """Makes room for another attempt at a finished run, which is kept."""
+        final = self.folder(slot)
+        number = 1 + len(list(final.parent.glob(f"{final.name}.interrupted*")))
+        final.rename(final.with_name(f"{final.name}.interrupted{number}"))
+
+    def read(self) -> tuple[list[StoredRun], list[Damage]]:
+        """Every finished run in the order of its path, and what could not be read."""
+        runs, damage = [], []
+        for path in sorted(self.path.glob(f"runs/*/*/*/*/{RUN_FILE}")):
+            if ".part" in path.parent.name or ".interrupted" in path.parent.name:
+                continue
+            try:
+                runs.append(StoredRun(read_run(path), path.parent))
+            except ResultsError as error:
+                damage.append(Damage(path, error.what))
+        return runs, damage
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for this process; a second start is refused. Ends with the process."""
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = (self.path / ".lock").open("a+")
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                raise ResultsError(
+                    f"another harness writes here (process {handle.read().strip() or 'unknown'})",
+                    where=str(self.path),
+                    remedy="wait for it, or stop it; the folder is free as soon as it has ended",
+                ) from None
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            yield
+
+
+def to_json(record: Model) -> str:
+    """A record as people and diffs like it: sorted by the model, indented, ending in a newline."""
+    return json.dumps(record.model_dump(mode="json", exclude_none=True), indent=1) + "\n"
+
+
+def read_run(path: Path) -> Run:
+    """Reads one ``run.json``; raises `ResultsError` when it is damaged or of another schema."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise ResultsError(f"not a run record: {error}", where=str(path)) from None
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ResultsError(
+            f"schema version {version!r}; this harness reads {SCHEMA_VERSION}", where=str(path)
+        )
+    try:
+        return Run.model_validate(data)
+    except ValueError as error:
+        first = str(error).splitlines()[:3]
+        raise ResultsError(f"not a run record: {' '.join(first)}", where=str(path)) from None
+
+
+def newest(root: Path, experiment: str, lock: str) -> Results | None:
+    """The newest folder of this very experiment (same lock hash), finished or not."""
+    folders = sorted((root / experiment).glob(f"*-{lock}"))
+    return Results(folders[-1]) if folders else None
