@@ -1,16 +1,58 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# `make help` lists the targets.
+# `make help` lists the targets. EXPERIMENT=scale chooses another file of experiments/.
 
-VENV   ?= .venv
-PYTHON := $(VENV)/bin/python
+VENV       ?= .venv
+EXPERIMENT ?= quick
+RESULTS    ?= results
+PYTHON     := $(VENV)/bin/python
+HARNESS    := $(PYTHON) -m harness
 
 .DEFAULT_GOAL := help
-.PHONY: help check
+.PHONY: help deps experiment plan kernels report doctor check test test-boot test-kernel bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-check: ## lint, types, unit and property tests
-	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+deps: $(VENV)/.installed ## install what is missing: packages by apt (root or sudo), a virtual environment
+
+$(VENV)/.installed: pyproject.toml constraints.txt tools/packages
+	@tools/packages
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+experiment: deps ## the main job: build the kernels, boot them, print dataset, report and headline
+	$(HARNESS) run experiments/$(EXPERIMENT).yaml --results $(RESULTS)
+
+plan: deps ## what `make experiment` would do and what it costs, without doing it
+	$(HARNESS) plan experiments/$(EXPERIMENT).yaml --results $(RESULTS)
+
+kernels: deps ## build every variant's kernel
+	$(HARNESS) build
+
+report: deps ## collate and report again the newest dataset of EXPERIMENT
+	$(HARNESS) report $(RESULTS)/$(EXPERIMENT)
+
+doctor: deps ## what this host can do, and how to mend what it lacks
+	$(HARNESS) doctor
+
+check: deps ## lint, types, unit and property tests: under two minutes
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(PYTHON) -m pytest -q -m "not qemu and not kernel"
+
+test: check test-boot test-kernel ## all tests: check, real boots, kernels from source
+
+test-boot: deps ## real boots of Debian's own kernel
+	$(PYTHON) -m pytest -q -m qemu
+
+test-kernel: deps ## kernels built from source and booted
+	$(PYTHON) -m pytest -q -m kernel
+
+bench: deps ## measure the harness itself, as ratios in one run
+	$(PYTHON) -m bench
+
+clean: ## the virtual environment and caches of the checkout; results and the kernel store stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

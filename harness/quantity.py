@@ -70,7 +70,15 @@ def format_cpus(cpus: Iterable[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
-Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(format_size, when_used="json")]
+def exact_size(size: int) -> str | int:
+    """Bytes in the largest binary unit that divides them, so that `parse_size` gives them back."""
+    for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size and size % unit == 0:
+            return f"{size // unit}{name}"
+    return size
+
+
+Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(exact_size, when_used="json")]
 Cpus = Annotated[
     tuple[int, ...], BeforeValidator(parse_cpus), PlainSerializer(format_cpus, when_used="json")
 ]

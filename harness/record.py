@@ -144,6 +144,7 @@ class Run(Model):
     machine: str
     clock: Clock
     block: int
+    work_shift: int = 0
     warmup: bool = False
     order: int = 0
     started_utc: str

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""experiment.lock.yaml: everything an experiment resolves to, and the hash that names it.
+
+Two starts with the same lock are the same experiment and share a results folder; a changed patch,
+machine, QEMU or host makes another one, so that unlike runs never meet in one dataset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import yaml
+
+from harness.experiment import Experiment
+from harness.machine import Machine
+from harness.model import Model
+from harness.record import Environment, Kernel
+from harness.variant import Variant
+
+# What may differ between two starts of the same experiment.
+_VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
+
+
+class Lock(Model):
+    """An experiment with everything it names resolved."""
+
+    experiment: Experiment
+    base: str
+    variants: dict[str, Variant]
+    machines: dict[str, Machine]
+    kernels: dict[str, Kernel | str]
+    initramfs_sha256: str
+    environment: Environment
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits over all but the volatile facts of the host."""
+        data = self.model_dump(mode="json")
+        for key in _VOLATILE:
+            data["environment"].pop(key, None)
+        for entry in (data["experiment"], *data["variants"].values(), *data["machines"].values()):
+            entry.pop("description", None)
+        text = json.dumps(data, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_yaml(self) -> str:
+        """The lock as a file for people; `from_yaml` reads it back."""
+        data: dict[str, Any] = {
+            "hash": self.hash,
+            **self.model_dump(mode="json", exclude_none=True),
+        }
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+    @classmethod
+    def from_yaml(cls, text: str, where: str) -> Lock:
+        """Reads a lock; raises `UserError` where it is damaged."""
+        data = yaml.safe_load(text)
+        if isinstance(data, dict):
+            data.pop("hash", None)
+        return cls.parse(data, where)
