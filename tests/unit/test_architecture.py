@@ -16,6 +16,8 @@ report
 plots
 compare
 dataset
+summary
+rows
 columns
 evidence
 boot
@@ -24,14 +26,18 @@ console
 host
 kernels
 kbuild
-patches
+patches prebuilt
 source
+debian
+repository
+cache
+tool
 initramfs
 results
 project
 lock
 watch
-phases
+phases judge
 dmesg
 qemu kconfig
 experiment
