@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernel configuration: fragments and `.config`, merged without silent overrides, and compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from harness.errors import ConfigError
+
+_SET = re.compile(r'CONFIG_(\w+)=(y|m|n|-?\d+|0[xX][0-9a-fA-F]+|"(?:[^"\\]|\\.)*")')
+_UNSET = re.compile(r"# CONFIG_(\w+) is not set")
+_NUMBER = re.compile(r"-?\d+|0[xX][0-9a-fA-F]+")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option as a file sets it; ``n`` stands for "is not set" too."""
+
+    name: str
+    value: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"CONFIG_{self.name}={self.value}"
+
+
+Config = Mapping[str, Option]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An option that was asked for, and what the kernel's configuration made of it."""
+
+    asked: Option
+    got: str
+
+
+def parse(text: str, where: str) -> dict[str, Option]:
+    """Reads a fragment or a `.config`; `where` names it in errors and in each option.
+
+    Raises `ConfigError` for a line that is neither an option nor a comment, and for an option set
+    twice to different values.
+    """
+    options: dict[str, Option] = {}
+    for number, raw in enumerate(text.split("\n"), 1):
+        line, place = raw.strip(), f"{where}:{number}"
+        if match := _UNSET.fullmatch(line):
+            option = Option(match[1], "n", place)
+        elif not line or line.startswith("#"):
+            continue
+        elif match := _SET.fullmatch(line):
+            option = Option(match[1], match[2], place)
+        else:
+            raise ConfigError(f"not an option: {line!r} (write CONFIG_NAME=y)", where=place)
+        _add(options, option)
+    return options
+
+
+def merge(fragments: Iterable[Config]) -> dict[str, Option]:
+    """All options of all fragments; raises `ConfigError` that names both places of each conflict.
+
+    The order of the fragments does not matter: none overrides another.
+    """
+    merged: dict[str, Option] = {}
+    conflicts = []
+    for fragment in fragments:
+        for option in fragment.values():
+            try:
+                _add(merged, option)
+            except ConfigError as error:
+                conflicts.append(error.what)
+    if conflicts:
+        raise ConfigError(
+            "\n  ".join(["fragments disagree:", *conflicts]),
+            remedy="make one of them leave the option out, or do not combine them",
+        )
+    return merged
+
+
+def _add(options: dict[str, Option], option: Option) -> None:
+    first = options.setdefault(option.name, option)
+    if not _equal(first.value, option.value):
+        raise ConfigError(f"{first.where}: {first}, but {option.where}: {option}")
+
+
+def render(config: Config) -> str:
+    """The text of a configuration: sorted, so that equal configurations have equal text."""
+    return "".join(f"{config[name]}\n" for name in sorted(config))
+
+
+def missing(asked: Config, got: Config) -> tuple[Missing, ...]:
+    """The options of `asked` that `got` does not have with the same value."""
+    absent = []
+    for name in sorted(asked):
+        value = got[name].value if name in got else "n"
+        if not _equal(asked[name].value, value):
+            absent.append(Missing(asked[name], value))
+    return tuple(absent)
+
+
+def definitions(kconfig: str, name: str) -> list[str]:
+    """The blocks of a Kconfig file that define an option, without their help texts."""
+    blocks: list[str] = []
+    inside = False
+    for line in kconfig.splitlines():
+        words = line.split()
+        if re.match(rf"\s*(menu)?config\s+{name}\s*$", line):
+            blocks.append("")
+            inside = True
+        elif (not line.startswith((" ", "\t")) and words) or words[:1] == ["help"]:
+            inside = False
+        if inside:
+            blocks[-1] += line + "\n"
+    return blocks
+
+
+def explain(lost: Missing, blocks: Iterable[str], got: Config) -> str:
+    """Why an option was probably dropped, from its definitions and the final configuration."""
+    blocks = list(blocks)
+    name = lost.asked.name
+    if not blocks:
+        return f"no Kconfig file of this kernel knows {name}: a wrong name, or a missing patch"
+    if not any(
+        re.search(r'^\s*(prompt|bool|tristate|int|hex|string)\s+"', b, re.M) for b in blocks
+    ):
+        return f"{name} has no prompt: it cannot be set, only selected by another option"
+    depends = [d for b in blocks for d in re.findall(r"^\s*depends on (.+)$", b, re.M)]
+    off = [
+        symbol
+        for symbol in dict.fromkeys(re.findall(r"\b[A-Z0-9_]{2,}\b", " ".join(depends)))
+        if symbol not in got or got[symbol].value == "n"
+    ]
+    if lost.asked.value == "n":
+        return "another option selects it, or its default forces it"
+    if off:
+        return f"it depends on {' && '.join(depends)}, of which {', '.join(off)} is off"
+    return "it may lie in a menu or `if` block that is off, or be a choice that another value took"
+
+
+def _equal(a: str, b: str) -> bool:
+    if _NUMBER.fullmatch(a) and _NUMBER.fullmatch(b):
+        return _number(a) == _number(b)
+    return a == b
+
+
+def _number(text: str) -> int:
+    return int(text, 16) if text.lower().startswith("0x") else int(text)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Other programs: run with a list of arguments, in the C locale, with an error that says enough."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.errors import HostError
+
+PACKAGES = {
+    "apt-cache": "apt",
+    "apt-get": "apt",
+    "bc": "bc",
+    "bison": "bison",
+    "dpkg": "dpkg",
+    "dpkg-deb": "dpkg",
+    "flex": "flex",
+    "gcc": "gcc",
+    "git": "git",
+    "ld": "binutils",
+    "make": "make",
+}
+"""The Debian package that brings a program."""
+
+TAIL = 12
+"""Lines of a program's complaint that an error shows."""
+
+
+def missing(program: str) -> HostError:
+    """The error for a program that this host does not have."""
+    package = PACKAGES.get(program, program)
+    return HostError(f"{program} is not installed", remedy=f"apt-get install {package}")
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs a program to its end and keeps what it printed.
+
+    `env` replaces this process's environment. Raises `HostError` when the program is not there
+    or, with `check`, when it fails; the error carries the command line and the last lines printed.
+    """
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(
+            words,
+            cwd=cwd,
+            env={**(os.environ if env is None else env), "LC_ALL": "C"},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        if error.filename != words[0]:
+            raise
+        raise missing(words[0]) from None
+    if check and done.returncode:
+        raise failed(words, done.returncode, done.stderr or done.stdout)
+    return done
+
+
+def failed(argv: Sequence[str], code: int, said: bytes) -> HostError:
+    """The error for a program that ended with `code` after saying `said`."""
+    how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+    lines = said.decode("utf-8", "replace").strip().splitlines()[-TAIL:]
+    return HostError("\n  ".join([f"{how}:", *lines]), where=shlex.join(argv))

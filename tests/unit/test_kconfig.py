@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import kconfig
+from harness.errors import ConfigError
+
+NAMES = st.from_regex(r"[A-Z][A-Z0-9_]{0,9}", fullmatch=True)
+VALUES = st.one_of(st.sampled_from(["y", "m", "n"]), st.integers(-9, 9999).map(str))
+
+
+@given(st.dictionaries(NAMES, VALUES))
+def test_render_and_parse_are_inverse(values):
+    options = {n: kconfig.Option(n, v, "x") for n, v in values.items()}
+    assert {n: o.value for n, o in kconfig.parse(kconfig.render(options), "x").items()} == values
+
+
+def test_conflict_names_both_places():
+    a = kconfig.parse("CONFIG_NUMA=y\n", "a.config")
+    b = kconfig.parse("\n# CONFIG_NUMA is not set\n", "b.config")
+    with pytest.raises(ConfigError, match=r"a\.config:1: CONFIG_NUMA=y, but b\.config:2"):
+        kconfig.merge([a, b])
+
+
+def test_a_line_that_is_no_option_is_refused():
+    with pytest.raises(ConfigError, match=r"f\.config:2: not an option: 'NUMA=y'"):
+        kconfig.parse("# fine\nNUMA=y\n", "f.config")
+
+
+@pytest.mark.parametrize(
+    ("asked", "got", "lost"),
+    [
+        ("CONFIG_A=n\n", "", []),
+        ("CONFIG_A=n\n", "CONFIG_A=y\n", [("A", "y")]),
+        ("CONFIG_A=y\n", "# CONFIG_A is not set\n", [("A", "n")]),
+        ("CONFIG_A=0x10\n", "CONFIG_A=16\n", []),
+        ("CONFIG_A=8\n", "CONFIG_A=7\n", [("A", "7")]),
+    ],
+)
+def test_missing_compares_values_of_every_kind(asked, got, lost):
+    found = kconfig.missing(kconfig.parse(asked, "f"), kconfig.parse(got, "c"))
+    assert [(m.asked.name, m.got) for m in found] == lost
+
+
+def test_explain_names_the_dependency_that_is_off():
+    text = 'config DEFER\n\tbool "Defer"\n\tdepends on SPARSEMEM && NUMA\n\thelp\n\t  Text.\n'
+    lost = kconfig.Missing(kconfig.Option("DEFER", "y", "f:1"), "n")
+    got = kconfig.parse("CONFIG_NUMA=y\n", "c")
+    reason = kconfig.explain(lost, kconfig.definitions(text, "DEFER"), got)
+    assert "SPARSEMEM is off" in reason
+    assert "no Kconfig file" in kconfig.explain(lost, [], got)
