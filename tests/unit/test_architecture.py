@@ -26,18 +26,17 @@ console
 host
 kernels
 kbuild
-patches prebuilt
+patches prebuilt initramfs
 source
 debian
 repository
 cache
 tool
-initramfs
 results
 project
 lock
-watch
-phases judge
+watch judge
+phases
 dmesg
 qemu kconfig
 experiment

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import dmesg, judge, phases
+from harness.dmesg import Chunk
+from harness.record import Ending, Outcome
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "console").glob("*.log"))
+MARK = b"[    1.1] boot-marks: phase=%s node=%d start=%d end=%d busy=%d calls=%d pages=%d\r\n"
+MARKS = (
+    b"[    1.0] x\r\n"
+    b"[    1.100000] boot-marks: begin version=1 tsc_khz=2000 now=9 marks=2 lost=0\r\n"
+    + MARK % (b"boot", -1, 1000, 5000, 4000, 1, 0)
+    + MARK % (b"deferred_init", 3, 3000, 4000, 500, 2, 7)
+    + b"[    1.100000] boot-marks: end\r\n"
+)
+
+# Bytes that look like a console more often than chance would have it.
+PIECES = st.sampled_from(
+    [
+        *(b"\n", b"\r\n", b"\x1b[2J", b"\x1bc", b"\x1b]0;", b"\0", b"[    0.000000] ", b"<6>"),
+        *(b"[    1.234567] ", b"Linux version 6.12 (x@y)", b"Kernel panic - not syncing: x"),
+        *(b"BUG: Bad page state", b"\xff\xfe", b"boot-marks: begin version=1 tsc_khz=1 now=1"),
+        *(b" marks=1 lost=0", b"boot-marks: phase=boot node=-1 start=1 end=2 busy=1 calls=1"),
+        *(b" pages=1", b"node 1 deferred pages initialised in 5ms", "\u2028\x85".encode()),
+        b"[Tue Nov 24 05:06:04 2026] ",
+    ]
+)
+CONSOLES = st.lists(st.one_of(PIECES, st.binary(max_size=20)), max_size=40).map(b"".join)
+
+
+@given(CONSOLES)
+def test_every_byte_string_is_a_console(data):
+    report = judge.report(data)
+    json.dumps(report)
+    assert report["outcome"] in set(Outcome)
+    assert len(report["excerpt"]) <= judge.EXCERPT
+
+
+@given(CONSOLES, st.lists(st.integers(1, 9), max_size=30))
+def test_an_index_gives_back_the_arrival_of_its_lines(data, sizes):
+    chunks, offset = [], 0
+    for number, size in enumerate(sizes):
+        chunks.append(Chunk(offset, size, number / 8))
+        offset += size
+    text = dmesg.to_jsonl(dmesg.read(data, chunks))
+    again = dmesg.read(data, dmesg.host_stamps_from_jsonl(text))
+    assert dmesg.to_jsonl(again) == text
+
+
+@given(st.text(max_size=200))
+def test_a_damaged_index_is_no_error(text):
+    dmesg.host_stamps_from_jsonl(text)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_golden_consoles(path):
+    report = judge.report(path.read_bytes())
+    expected = json.loads(path.with_suffix(".json").read_text())
+    assert {key: report[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_golden_consoles_cut_anywhere(path):
+    data = path.read_bytes()
+    for end in range(0, len(data), len(data) // 50):
+        judge.report(data[:end])
+
+
+def lines(data: bytes) -> list[tuple[str, float | None]]:
+    return [(line.text, line.stamp_s) for line in dmesg.read(data).lines]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\x1bc\x1b[?7l\x1b[2J[    0.000000] Linux version 6\r\n", [("Linux version 6", None)]),
+        (b"<6>[    1.500000] a\n", [("a", 1.5)]),
+        (b"[    1.500000][    T1] a\n", [("a", 1.5)]),
+        (b"login: [    2.500000] b\n", [("login: ", None), ("b", 2.5)]),
+        (b"Nov 24 05:06:04 host kernel: [    3.000000] c\n", [("c", 3.0)]),
+        (b"Nov 24 05:06:04 host kernel: c\n", [("c", None)]),
+        (b"[Tue Nov 24 05:06:04 2026] d\n", [("d", None)]),
+        (b"a\rb\0c\n", [("abc", None)]),
+    ],
+)
+def test_prefixes(data, expected):
+    assert lines(data) == expected
+
+
+def test_stamps_before_the_clock_are_unknown_not_zero():
+    report = judge.report(b"[    0.000000] Linux version 6.1 (x)\n[    0.000000] y\n")
+    assert report["last_stamp_s"] is None
+    assert report["early_stamps_unknown"] == 2
+
+
+def test_marks_are_seconds_since_the_boot_began():
+    boot, deferred = phases.read_phases(dmesg.read(MARKS))
+    assert (boot.start, boot.end, boot.node) == (0.0, 0.002, None)
+    assert (deferred.node, deferred.start, deferred.end) == (3, 0.001, 0.0015)
+    assert (deferred.busy, deferred.calls, deferred.pages) == (0.00025, 2, 7)
+
+
+def test_marks_are_instructions_on_the_work_clock():
+    boot, deferred = phases.read_phases(dmesg.read(MARKS), "work", 2)
+    assert boot.end == 1000
+    assert deferred.start == 500
+
+
+def test_marks_printed_twice_count_once():
+    assert len(phases.read_phases(dmesg.read(MARKS + MARKS))) == 2
+
+
+def test_marks_cut_short_are_told():
+    cut = MARKS.replace(b"pages=7", b"pages=")
+    console = dmesg.read(cut)
+    assert "1 marks lost" in phases.missing(console, phases.read_phases(console))
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("Kernel panic - not syncing: Attempted to kill init!", "panic"),
+        ("BUG: Bad page state in process swapper  pfn:00001", "bad-page"),
+        ("BUG: unable to handle page fault for address: ffffea0000000000", "oops"),
+        ("Oops: general protection fault, probably for non-canonical address", "oops"),
+        ("kernel BUG at mm/page_alloc.c:1000!", "oops"),
+        ("WARNING: CPU: 0 PID: 1 at mm/page_alloc.c:1 f+0x1/0x2", "warning"),
+        ("rcu: INFO: rcu_sched detected stalls on CPUs/tasks:", "warning"),
+        ("init: not a WARNING: at all", "ok"),
+    ],
+)
+def test_trouble_of_the_kernel(text, outcome):
+    data = f"[    1.000000] Linux version 6.12 (x)\n[    2.000000] {text}\n".encode()
+    judgement = judge.judge(dmesg.read(data), Ending(cause="done"), (), done=True)
+    assert judgement.outcome == outcome
+    assert (text in judgement.excerpt[0]) if outcome != "ok" else not judgement.excerpt
+
+
+def test_a_panic_names_the_trouble_that_came_first():
+    data = b"[    2.000000] BUG: Bad page state in x\n"
+    data += b"[    3.000000] Kernel panic - not syncing: y\n"
+    judgement = judge.judge(dmesg.read(data), Ending(cause="guest-reset"), (), done=False)
+    assert judgement.outcome == Outcome.PANIC
+    assert judgement.reason.endswith("first: BUG: Bad page state in x")
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [
+        (Ending(cause="no-output"), "no-output"),
+        (Ending(cause="no-progress"), "stalled"),
+        (Ending(cause="deadline"), "deadline"),
+        (Ending(cause="guest-reset"), "reboot-loop"),
+        (Ending(cause="guest-shutdown"), "incomplete"),
+        (Ending(cause="exited", signal="SIGKILL"), "killed"),
+        (Ending(cause="start-refused", detail="no memory"), "start-refused"),
+        (Ending(cause="build-failed"), "build-failed"),
+    ],
+)
+def test_endings_without_trouble_on_the_console(ending, outcome):
+    assert judge.judge(dmesg.read(b""), ending, (), done=False).outcome == outcome
+
+
+def test_a_kernel_of_ours_without_its_marks_is_incomplete():
+    data = b"[    1.000000] Linux version 6.12.1 (pageinit@pageinit) (gcc)\n"
+    judgement = judge.judge(dmesg.read(data), Ending(cause="done"), (), done=True)
+    assert judgement.outcome == Outcome.INCOMPLETE
+    assert "memmap_init" in judgement.reason
+
+
+def test_a_log_too_long_keeps_both_ends():
+    data = b"[    1.000000] Linux version 6.1 (x)\n" + b"x\n" * (dmesg.MAX_BYTES // 2)
+    console = dmesg.read(data + b"[    9.000000] last\n")
+    assert console.truncated
+    assert console.version == "6.1"
+    assert console.last_stamp_s == 9.0
