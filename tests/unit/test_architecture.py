@@ -38,7 +38,8 @@ lock
 watch judge
 phases
 dmesg
-qemu kconfig
+qemu
+kconfig
 experiment
 record variant machine
 quantity

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A machine, a kernel and a clock as the argument list of QEMU, and the memory it will take.
+
+Nothing here runs anything. What each argument is for stands beside it, because most of them were
+found by boots that failed without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import HostError, UserError
+from harness.machine import Accel, Machine, Node
+from harness.quantity import GIB, MIB, format_cpus
+from harness.record import Clock
+from harness.variant import MemoryModel
+
+Version = tuple[int, int, int]
+
+_ADAPT_BASE = 64 * GIB
+
+RESERVE_OFF: Version = (6, 1, 0)
+"""The first QEMU whose memory backends take ``reserve=off``."""
+
+WORK_TSC_KHZ = 1_000_000
+"""With ``-icount`` the guest's TSC counts nanoseconds of virtual time."""
+
+CONSOLE, PROBES, MONITOR = "console.sock", "probes.sock", "monitor.sock"
+"""UNIX sockets in QEMU's working directory: relative, so that argv is the same for every run and
+no path can pass the 108 bytes of `sun_path`. The harness listens before QEMU starts: QEMU connects
+while it builds the machine, before the first guest instruction, so no byte is lost."""
+
+
+@dataclass(frozen=True)
+class Qemu:
+    """The QEMU binary and its version."""
+
+    binary: str
+    version: Version
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """What one boot needs from QEMU.
+
+    `words` are the kernel parameters of variant and experiment; `tsc_khz` is the host's TSC rate.
+    With `sockets` off the console goes to stdout and the probes to a file: that is the line for
+    people to run by hand.
+    """
+
+    machine: Machine
+    kernel: Path
+    initrd: Path
+    clock: Clock
+    accel: Accel
+    qemu: Qemu
+    words: tuple[str, ...] = ()
+    tsc_khz: int | None = None
+    sockets: bool = field(default=True, kw_only=True)
+
+    @property
+    def append(self) -> str:
+        """The kernel command line. The kernel takes the last of two: experiments win."""
+        common = kernel_words(self.clock, self.accel, self.tsc_khz)
+        return " ".join((*common, *self.machine.boot, *self.words))
+
+
+def render(line: CommandLine) -> list[str]:
+    """The argument list of QEMU; raises `UserError` or `HostError` for what it cannot do."""
+    machine = line.machine
+    if line.clock == "work" and line.accel != "tcg":
+        raise UserError("the work clock counts instructions, which only TCG can do")
+    return [
+        line.qemu.binary,
+        # KSM would give back memory that the RSS should show, and a core would hold all guest RAM.
+        *("-machine", f"{machine.machine},mem-merge=off,dump-guest-core=off"),
+        *_accel(line),
+        *("-cpu", _cpu(line)),
+        *("-smp", _smp(machine)),
+        *("-m", f"{machine.memory >> 20}M"),
+        *_memory(line),
+        *_distances(machine),
+        *("-name", f"{machine.name},debug-threads=on"),
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        # panic=-1 resets at once, and this turns the reset into the end of the process.
+        "-no-reboot",
+        *_ports(line.sockets),
+        *("-kernel", str(line.kernel), "-initrd", str(line.initrd), "-append", line.append),
+        *machine.extra_args,
+    ]
+
+
+def kernel_words(clock: Clock, accel: Accel, tsc_khz: int | None) -> tuple[str, ...]:
+    """The kernel parameters of every boot. Only what the measurement itself needs is here."""
+    words = [
+        "console=ttyS0",
+        # Without it nothing is printed before console_init, that is until the whole memmap is
+        # initialised: a hang or a panic in there would show no output at all.
+        "earlycon=uart8250,io,0x3f8,115200n8",
+        "panic=-1",
+        "printk.time=1",
+        # A random kernel address would move the noise about and hide symbols from System.map.
+        "nokaslr",
+    ]
+    if accel == "tcg":
+        # TCG shows no constant_tsc, so with two CPUs the kernel would call its TSC unsynchronised
+        # and fall back to jiffies; it is one host counter (or virtual time) for all CPUs.
+        words.append("tsc=reliable")
+        khz = WORK_TSC_KHZ if clock == "work" else tsc_khz
+        if khz:
+            # Early calibration fails by chance; then the memmap phase has no stamps.
+            words.append(f"tsc_early_khz={khz}")
+    if clock == "work":
+        # Newer QEMU hands a random seed to the kernel; it must not reach a boot that is repeated.
+        words += ["random.trust_cpu=off", "random.trust_bootloader=off"]
+    return tuple(words)
+
+
+def _accel(line: CommandLine) -> list[str]:
+    if line.accel == "kvm":
+        return ["-accel", "kvm"]
+    if line.clock == "time":
+        return ["-accel", "tcg,thread=multi"]
+    icount = f"shift={line.machine.work_clock.shift},sleep=off"
+    return [
+        *("-accel", "tcg,thread=single", "-icount", icount),
+        *("-rtc", "base=2020-01-01,clock=vm"),
+    ]
+
+
+def _cpu(line: CommandLine) -> str:
+    # TCG has 40 bits by default and refuses 1 TiB; under KVM only the bits of the host work.
+    bits = "host-phys-bits=on" if line.accel == "kvm" else f"phys-bits={line.machine.phys_bits}"
+    random = ",-rdrand,-rdseed" if line.clock == "work" else ""
+    return f"{line.machine.cpu},{bits}{random}"
+
+
+def _smp(machine: Machine) -> str:
+    """One socket a node where that is possible, else one a CPU: a socket that spans nodes makes
+    the kernel warn that siblings are not on the same node."""
+    populated = [node.cpus for node in machine.nodes if node.cpus]
+    each = len(populated[0])
+    tiled = [tuple(range(n * each, n * each + each)) for n in range(len(populated))]
+    sockets, cores = (len(populated), each) if populated == tiled else (machine.cpus, 1)
+    return f"{machine.cpus},sockets={sockets},cores={cores},threads=1"
+
+
+def _memory(line: CommandLine) -> list[str]:
+    backend = line.machine.memory_backend
+    if not backend.reserve and line.qemu.version < RESERVE_OFF:
+        raise HostError(
+            f"QEMU {'.'.join(map(str, line.qemu.version))} has no reserve=off for memory backends",
+            where=line.qemu.binary,
+            remedy="install QEMU 6.1 or newer",
+        )
+    options = f"reserve={_switch(backend.reserve)},prealloc={_switch(backend.prealloc)}"
+    argv = []
+    for number, node in enumerate(line.machine.nodes):
+        if node.memory:
+            kind = f"memory-backend-{backend.type},id=m{number},size={node.memory >> 20}M"
+            argv += ["-object", f"{kind},{options}"]
+        argv += ["-numa", _node(number, node)]
+    return argv
+
+
+def _node(number: int, node: Node) -> str:
+    parts = [f"node,nodeid={number}"]
+    if node.memory:
+        parts.append(f"memdev=m{number}")
+    if node.cpus:
+        parts += [f"cpus={cpus}" for cpus in format_cpus(node.cpus).split(",")]
+    return ",".join(parts)
+
+
+def _distances(machine: Machine) -> list[str]:
+    argv = []
+    for a, row in enumerate(machine.distance_matrix):
+        for b, value in enumerate(row):
+            if a < b:  # QEMU mirrors the other half
+                argv += ["-numa", f"dist,src={a},dst={b},val={value}"]
+    return argv
+
+
+def _ports(sockets: bool) -> list[str]:
+    if not sockets:
+        return ["-serial", "stdio", "-serial", "file:probes.jsonl"]
+    return [
+        *("-chardev", f"socket,id=console,path={CONSOLE}", "-serial", "chardev:console"),
+        *("-chardev", f"socket,id=probes,path={PROBES}", "-serial", "chardev:probes"),
+        *("-chardev", f"socket,id=monitor,path={MONITOR}", "-mon", "chardev=monitor,mode=control"),
+    ]
+
+
+def _switch(value: bool) -> str:
+    return "on" if value else "off"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a boot will take of the host's memory, in bytes, part by part."""
+
+    process: int
+    bitmaps: int
+    memmap: int
+    hashes: int
+    guest: int
+
+    @property
+    def total(self) -> int:
+        return self.process + self.bitmaps + self.memmap + self.hashes + self.guest
+
+
+def footprint(machine: Machine, model: MemoryModel, touch_bytes: int) -> Footprint:
+    """Predicts the peak RSS of QEMU; constants are of QEMU 7.2 with Linux 6.12 (docs/measuring.md).
+
+    `bitmaps` are QEMU's dirty bitmaps: 1.5 GiB at 16 TiB. `hashes` are the kernel's large hash
+    tables: they double where memory quadruples beyond 64 GiB (ADAPT_SCALE, mm/mm_init.c).
+    """
+    backed = machine.memory_backend.prealloc
+    scale = machine.memory / _ADAPT_BASE
+    return Footprint(
+        process=200 * MIB,
+        bitmaps=machine.memory * 3 // (32 << 10),
+        memmap=int(machine.memmap * model.memmap_share),
+        hashes=int(100 * MIB * (scale if scale < 1 else scale**0.5)),
+        guest=machine.memory if backed else model.fixed + touch_bytes,
+    )
