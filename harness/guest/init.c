@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The first process of the guest: runs the probes that the kernel command line
+ * names, reports on the second serial port, and waits to be switched off.
+ *
+ *   probe.run=meminfo,zoneinfo,touch  probe.touch_bytes=N  probe.touch_threads=N
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define RESULTS "/dev/ttyS1"
+/* The host switches off when it has read the last line; this is for a host that is gone */
+#define LINGER_S 120
+
+static char words[4096];
+
+/* The value of the last word key=value of the command line, or a default */
+static const char *word(const char *key, const char *value, char *buffer, size_t size)
+{
+	char *copy = strdup(words), *state = NULL, *token;
+	size_t length = strlen(key);
+
+	snprintf(buffer, size, "%s", value);
+	for (token = strtok_r(copy, " \n", &state); token; token = strtok_r(NULL, " \n", &state))
+		if (!strncmp(token, key, length) && token[length] == '=')
+			snprintf(buffer, size, "%s", token + length + 1);
+	free(copy);
+	return buffer;
+}
+
+static void mount_all(void)
+{
+	mkdir("/proc", 0755);
+	mkdir("/sys", 0755);
+	mkdir("/dev", 0755);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	/* The kernel may have done it (CONFIG_DEVTMPFS_MOUNT) */
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+}
+
+static void off(void)
+{
+	sync();
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
+
+/* The results port, raw: a terminal would turn LF into CR LF */
+static FILE *open_results(void)
+{
+	int fd = open(RESULTS, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	struct termios mode;
+
+	if (fd < 0)
+		return NULL;
+	if (!tcgetattr(fd, &mode)) {
+		cfmakeraw(&mode);
+		cfsetspeed(&mode, B115200);
+		tcsetattr(fd, TCSANOW, &mode);
+	}
+	return fdopen(fd, "w");
+}
+
+static void hello(FILE *out)
+{
+	struct utsname name;
+
+	uname(&name);
+	fputs("{\"probe\":\"hello\",\"release\":", out);
+	json_string(out, name.release);
+	fprintf(out, ",\"cpus\":%ld}\n", sysconf(_SC_NPROCESSORS_ONLN));
+	fflush(out);
+}
+
+static void run(const char *name, FILE *out)
+{
+	char bytes[32], threads[32];
+
+	if (!strcmp(name, "meminfo")) {
+		meminfo_probe("", out);
+	} else if (!strcmp(name, "zoneinfo")) {
+		zoneinfo_probe("", out);
+	} else if (!strcmp(name, "touch")) {
+		word("probe.touch_bytes", "67108864", bytes, sizeof(bytes));
+		word("probe.touch_threads", "1", threads, sizeof(threads));
+		touch_probe("", atoll(bytes), atoi(threads), out);
+	} else {
+		errno = EINVAL;
+		json_error(out, name, "no such probe");
+	}
+	fflush(out);
+}
+
+int main(void)
+{
+	char list[256], *state = NULL, *name;
+	FILE *file, *out;
+
+	mount_all();
+	file = fopen("/proc/cmdline", "re");
+	if (file && !fgets(words, sizeof(words), file))
+		words[0] = '\0';
+	out = open_results();
+	if (!out) {
+		dprintf(1, "probes: no results port %s\n", RESULTS);
+		off();
+	}
+
+	hello(out);
+	word("probe.run", "meminfo,zoneinfo,touch", list, sizeof(list));
+	for (name = strtok_r(list, ",", &state); name; name = strtok_r(NULL, ",", &state))
+		run(name, out);
+	fputs("{\"probe\":\"done\"}\n", out);
+	fflush(out);
+	tcdrain(fileno(out));
+	sleep(LINGER_S);
+	off();
+}

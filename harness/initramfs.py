@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest's user space: probes compiled to one static program, packed as an initramfs."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import cache as store
+from harness import tool
+
+SOURCES = Path(__file__).parent / "guest"
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
+PROBES = ("meminfo.c", "zoneinfo.c", "touch.c", "json.c")
+
+
+@dataclass(frozen=True)
+class Initramfs:
+    """An initramfs in the cache, and the SHA-256 of its bytes."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a cpio archive: `mode` with the file type, `device` for device nodes."""
+
+    name: str
+    mode: int
+    data: bytes = b""
+    device: tuple[int, int] = (0, 0)
+
+
+def build(cache: Path) -> Initramfs:
+    """Answers the initramfs; compiles it when the sources or the compiler are new.
+
+    Raises `HostError` where there is no compiler, or it has no static libc.
+    """
+    compiler = tool.run(["gcc", "--version"]).stdout
+    digest = hashlib.sha256(b"\0".join((compiler, *(f.encode() for f in FLAGS))))
+    for source in sorted(SOURCES.iterdir()):
+        if source.suffix in (".c", ".h"):
+            digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    final = cache / "initramfs" / digest.hexdigest()[:16]
+    image = final / "initramfs.cpio"
+    with store.locked(cache / "initramfs" / ".lock"):
+        if not image.is_file():
+            with store.filling(final) as part:
+                (part / image.name).write_bytes(cpio(_entries()))
+    return Initramfs(image, hashlib.sha256(image.read_bytes()).hexdigest())
+
+
+def compile_program(main: str, out: Path) -> None:
+    """Compiles ``guest/main`` with all probes to a static program."""
+    tool.run(["gcc", *FLAGS, "-o", out, main, *PROBES], cwd=SOURCES)
+
+
+def _entries() -> list[Entry]:
+    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
+        program = Path(folder) / "init"
+        compile_program("init.c", program)
+        # The kernel opens /dev/console for init before anything is mounted.
+        return [
+            Entry("dev", stat.S_IFDIR | 0o755),
+            Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
+            Entry("init", stat.S_IFREG | 0o755, program.read_bytes()),
+        ]
+
+
+def cpio(entries: Iterable[Entry]) -> bytes:
+    """A "newc" archive (Documentation/driver-api/early-userspace/buffer-format.rst).
+
+    Owner root, time 0, inodes in order: the same entries give the same bytes.
+    """
+    archive = bytearray()
+    for inode, entry in enumerate((*entries, Entry("TRAILER!!!", 0)), 1):
+        name = entry.name.encode() + b"\0"
+        links = 2 if stat.S_ISDIR(entry.mode) else 1
+        fields = (inode, entry.mode, 0, 0, links, 0, len(entry.data), 0, 0, *entry.device)
+        header = "070701" + "".join(f"{value:08X}" for value in (*fields, len(name), 0))
+        archive += header.encode() + name
+        archive += b"\0" * (-len(archive) % 4)
+        archive += entry.data
+        archive += b"\0" * (-len(archive) % 4)
+    return bytes(archive)
