@@ -127,7 +127,7 @@ class Environment(Model):
     host_memory_bytes: int
     host_kernel: str
     qemu_version: str
-    accel: str
+    accel: Literal["kvm", "tcg"]
     thp: bool
     tsc_khz: int | None = None
     load_1min: float | None = None

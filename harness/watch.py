@@ -54,6 +54,11 @@ class Watch:
                 self._forms.add(form)
         self._tail = tail[-_MAX_LINE:]
 
+    def progress(self, now: float) -> None:
+        """Takes news from elsewhere: the console is silent while probes run and report."""
+        self._seen_any = True
+        self._output = self._progress = now
+
     def poll(self, now: float) -> Cause | None:
         """Why the boot should end now, if it should."""
         for cause, at in self._events():

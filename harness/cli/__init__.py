@@ -1,7 +1,52 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line."""
+"""The command line: the only part that prints or sets the exit status.
+
+Exit status: 0 all good; 1 a run failed or regressed; 2 usage or infrastructure; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import harness
+from harness.cli import boot, build, clean, collate, doctor, experiment, parse
+from harness.errors import HarnessError
+
+COMMANDS = (doctor, build, boot, experiment, collate, parse, clean)
 
 
-def main() -> int:
+def parser() -> argparse.ArgumentParser:
+    """All subcommands with their help."""
+    top = argparse.ArgumentParser(
+        prog="harness",
+        description="Boots patched Linux kernels on very large emulated NUMA machines and"
+        " measures how struct page is initialised.",
+        epilog="exit status: 0 all good, 1 a run failed, 2 usage or infrastructure",
+    )
+    top.add_argument("--version", action="version", version=harness.__version__)
+    top.add_argument("--root", metavar="DIR", help="the checkout (default: around this folder)")
+    top.add_argument("--cache", metavar="DIR", help="sources and kernels (default: PAGEINIT_CACHE)")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.register(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand and returns the exit status."""
-    return 0
+    arguments = parser().parse_args(argv)
+    try:
+        status = arguments.action(arguments)
+        sys.stdout.flush()
+        return int(status)
+    except HarnessError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("harness: interrupted; finished runs are kept, start again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 2

@@ -20,6 +20,7 @@ summary
 rows
 columns
 evidence
+accelerator
 boot
 vm
 console

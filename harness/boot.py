@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One boot from the launch of QEMU to its end, and the raw evidence of it. Judges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from harness import host, qemu
+from harness.dmesg import Chunk
+from harness.experiment import Limits, Probes
+from harness.machine import Accel, Machine
+from harness.record import Clock, Ending, HostSample
+from harness.results import write_atomic
+from harness.variant import MemoryModel
+from harness.vm import VM, script
+from harness.watch import Watch
+
+DONE = b'{"probe":"done"}'
+SAMPLE_S = 0.25
+MAX_SAMPLES = 400
+
+Output = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class BootRequest:
+    """What boots, on what, and within which limits (unscaled: as for hardware)."""
+
+    kernel: Path
+    initrd: Path
+    machine: Machine
+    accel: Accel
+    clock: Clock = "time"
+    words: tuple[str, ...] = ()
+    probes: Probes = field(default_factory=Probes)
+    limits: Limits = field(default_factory=Limits)
+    memory_model: MemoryModel = field(default_factory=MemoryModel)
+    system_map: Path | None = None
+    tsc_khz: int | None = None
+    force: bool = False
+
+    @property
+    def slowdown(self) -> float:
+        """How much longer than on hardware this boot may take."""
+        return host.SLOWDOWN[self.accel] * (host.WORK_SLOWDOWN if self.clock == "work" else 1)
+
+    @property
+    def scaled(self) -> Limits:
+        limits = {k: v * self.slowdown for k, v in self.limits.model_dump().items()}
+        return Limits.model_validate(limits)
+
+    def command(self, binary: qemu.Qemu, *, sockets: bool = True) -> qemu.CommandLine:
+        """The line of QEMU for this boot; without `sockets`, the one for people."""
+        machine = self.machine
+        if self.clock == "work" and machine.work_clock.one_cpu:
+            machine = machine.model_copy(update={"boot": (*machine.boot, "maxcpus=1")})
+        return qemu.CommandLine(
+            machine,
+            self.kernel,
+            self.initrd,
+            self.clock,
+            self.accel,
+            binary,
+            (*self.words, *probe_words(self.probes)),
+            self.tsc_khz,
+            sockets=sockets,
+        )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a boot left beside the files in its folder."""
+
+    ending: Ending
+    samples: tuple[HostSample, ...] = ()
+    chunks: tuple[Chunk, ...] = ()
+    argv: tuple[str, ...] = ()
+    command_line: str = ""
+
+
+def probe_words(probes: Probes) -> tuple[str, ...]:
+    """What the init of the guest reads from the kernel command line."""
+    return (
+        f"probe.run={','.join(probes.run)}",
+        f"probe.touch_bytes={probes.touch_bytes}",
+        f"probe.touch_threads={probes.touch_threads}",
+    )
+
+
+def boot(request: BootRequest, folder: Path, on_output: Output | None = None) -> Evidence:
+    """Boots once and writes console.log, probes.jsonl, qemu.sh and qemu.stderr into `folder`.
+
+    `on_output` gets the console while it comes. A boot that fails is no error: `Evidence.ending`
+    says how. Raises `HostError` where QEMU is missing or the disk is full.
+    """
+    binary = host.find_qemu()
+    argv = qemu.render(request.command(binary))
+    write_atomic(folder / "qemu.sh", script(qemu.render(request.command(binary, sockets=False))))
+    touched = request.probes.touch_bytes if "touch" in request.probes.run else 0
+    need = qemu.footprint(request.machine, request.memory_model, touched)
+    refused = None if request.force else host.refusal(need, host.available_memory())
+    if refused:
+        ending = Ending(cause="start-refused", detail=refused)
+        return Evidence(ending, argv=tuple(argv), command_line=request.command(binary).append)
+    return asyncio.run(_Boot(request, folder, argv, on_output).run())
+
+
+class _Boot:
+    """The state of one boot while it lasts."""
+
+    def __init__(
+        self, request: BootRequest, folder: Path, argv: list[str], on_output: Output | None
+    ) -> None:
+        self._request = request
+        self._on_output = on_output
+        self._argv = argv
+        self._news = asyncio.Event()
+        self._tail = b""
+        self._done = False
+        self._samples: list[HostSample] = []
+        self._watch: Watch | None = None
+        self._vm = VM(
+            argv,
+            folder,
+            thp=request.machine.thp,
+            on_console=self._console,
+            on_probes=self._probes,
+        )
+
+    async def run(self) -> Evidence:
+        request = self._request
+        async with self._vm as vm:
+            deadline = request.machine.deadline_s * request.slowdown
+            self._watch = Watch(request.scaled, deadline, vm.start)
+            sampler = asyncio.create_task(self._sample())
+            try:
+                cause = await self._wait()
+            finally:
+                sampler.cancel()
+            ending = await self._ending(cause)
+            self._take_sample()
+        return Evidence(
+            ending,
+            tuple(self._samples),
+            vm.chunks,
+            tuple(self._argv),
+            self._argv[self._argv.index("-append") + 1],
+        )
+
+    def _console(self, data: bytes, now: float) -> None:
+        if self._watch:
+            self._watch.feed(data, now)
+        if self._on_output:
+            self._on_output(data)
+        self._news.set()
+
+    def _probes(self, data: bytes, now: float) -> None:
+        if self._watch:
+            self._watch.progress(now)
+        self._tail = (self._tail + data)[-4096:]
+        self._done = self._done or DONE in self._tail
+        self._news.set()
+
+    async def _wait(self) -> Literal["ended", "done"] | str:
+        """Until the guest is done, QEMU is gone, or the watch has seen enough."""
+        assert self._watch
+        gone = asyncio.create_task(self._vm.ended.wait())
+        gone.add_done_callback(lambda _: self._news.set())
+        try:
+            while True:
+                self._news.clear()
+                if self._done:
+                    return "done"
+                if self._vm.ended.is_set():
+                    return "ended"
+                if cause := self._watch.poll(time.monotonic()):
+                    return cause
+                pause = max(0.0, self._watch.next_wakeup() - time.monotonic())
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), pause)
+        finally:
+            gone.cancel()
+
+    async def _ending(self, cause: str) -> Ending:
+        wall = round(time.monotonic() - self._vm.start, 3)
+        if cause == "ended":
+            return self._gone(wall)
+        registers, where = "", ""
+        if cause not in ("done", "failure"):
+            registers = await self._vm.registers()
+            where = resolve(registers, self._request.system_map)
+        return Ending.model_validate(
+            {
+                "cause": cause,
+                "detail": where,
+                "wall_s": wall,
+                "registers": registers or None,
+                "where": where or None,
+            }
+        )
+
+    def _gone(self, wall: float) -> Ending:
+        """QEMU ended by itself: the guest did it, QEMU refused, or somebody killed it."""
+        vm = self._vm
+        reasons = [data.get("reason") for name, data in vm.events if name == "SHUTDOWN"]
+        cause = str(reasons[-1]) if reasons else "exited"
+        if cause not in ("guest-shutdown", "guest-reset"):
+            cause = "exited"
+        if cause == "exited" and vm.exit_code and vm.exit_code > 0 and not vm.chunks:
+            cause = "start-refused"
+        return Ending.model_validate(
+            {
+                "cause": cause,
+                "detail": vm.complaint,
+                "exit_code": vm.exit_code if (vm.exit_code or 0) >= 0 else None,
+                "signal": vm.killed_by,
+                "wall_s": wall,
+            }
+        )
+
+    async def _sample(self) -> None:
+        pause = SAMPLE_S
+        while True:
+            self._take_sample()
+            if len(self._samples) >= MAX_SAMPLES:
+                # A long boot keeps every second sample and takes half as many.
+                del self._samples[1::2]
+                pause *= 2
+            await asyncio.sleep(pause)
+
+    def _take_sample(self) -> None:
+        if sample := self._vm.sample():
+            self._samples.append(sample)
+
+
+def resolve(registers: str, system_map: Path | None) -> str:
+    """Where each vCPU is: RIP as symbol+offset where `system_map` tells, else as an address."""
+    symbols: list[tuple[int, str]] = []
+    if system_map and system_map.is_file():
+        for line in system_map.read_text(encoding="ascii", errors="replace").splitlines():
+            address, kind, name = (*line.split(" ", 2), "", "")[:3]
+            if kind in ("t", "T", "w", "W") and re.fullmatch(r"[0-9a-f]{16}", address):
+                symbols.append((int(address, 16), name))
+    symbols.sort()
+    found = []
+    for number, rip in enumerate(re.findall(r"\b[RE]IP=([0-9a-f]{8,16})\b", registers)):
+        pointer = int(rip, 16)
+        at = bisect_right(symbols, (pointer, "\x7f")) - 1
+        inside = at >= 0 and pointer - symbols[at][0] < 1 << 20
+        place = f"{symbols[at][1]}+{pointer - symbols[at][0]:#x}" if inside else f"{pointer:#x}"
+        found.append(f"cpu{number}: {place}")
+    return ", ".join(found)

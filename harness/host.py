@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the numbers depend on beside kernel and machine: CPU, memory, QEMU, and what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import __version__, tool
+from harness.errors import HostError
+from harness.machine import Accel
+from harness.qemu import RESERVE_OFF, Footprint, Qemu
+from harness.quantity import GIB, format_size
+from harness.record import Environment
+
+QEMU_BINARY = "qemu-system-x86_64"
+
+SLOWDOWN = {"kvm": 1.0, "tcg": 4.0}
+"""How much longer than on hardware a boot may take: limits are multiplied by it."""
+
+WORK_SLOWDOWN = 5.0
+"""And again on the work clock (measured: 4.4 times, shift 0)."""
+
+NEED_DISK = 12 * GIB
+_BUILD_TOOLS = ("gcc", "ld", "make", "flex", "bison", "bc", "git", "dpkg-deb")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of ``harness doctor``."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def find_qemu() -> Qemu:
+    """The QEMU of this host; raises `HostError` where there is none."""
+    binary = shutil.which(QEMU_BINARY)
+    if not binary:
+        raise HostError(f"{QEMU_BINARY} is not installed", remedy="apt-get install qemu-system-x86")
+    said = tool.run([binary, "--version"]).stdout.decode("utf-8", "replace")
+    match = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
+    if not match:
+        raise HostError(f"cannot read a version from {said[:80]!r}", where=binary)
+    return Qemu(QEMU_BINARY, (int(match[1]), int(match[2]), int(match[3])))
+
+
+def environment(accel: Accel) -> Environment:
+    """The facts about this host that go with every run."""
+    return Environment(
+        host=platform.node(),
+        host_cpu=cpu_model(),
+        host_cpus=os.cpu_count() or 1,
+        host_memory_bytes=_meminfo("MemTotal"),
+        host_kernel=platform.release(),
+        qemu_version=".".join(map(str, find_qemu().version)),
+        accel=accel,
+        thp=False,
+        tsc_khz=tsc_khz(),
+        load_1min=round(os.getloadavg()[0], 2),
+        harness_version=__version__,
+    )
+
+
+def cpu_model() -> str:
+    match = re.search(r"^model name\s*: (.*)$", _read("/proc/cpuinfo"), re.M)
+    return match[1] if match else platform.machine()
+
+
+def tsc_khz() -> int | None:
+    """The rate of the host's TSC, which the guest sees under TCG; none where it is not known."""
+    text = _read("/proc/cpuinfo")
+    if "constant_tsc" not in text:
+        return None
+    if match := re.search(r"@ (\d+\.\d+)GHz", text):
+        return round(float(match[1]) * 1e6)
+    # Without frequency scaling all CPUs show the same round number, which is the TSC's.
+    rates = set(re.findall(r"^cpu MHz\s*: (\d+)\.000$", text, re.M))
+    return int(rates.pop()) * 1000 if len(rates) == 1 else None
+
+
+def available_memory() -> int:
+    """Bytes that a boot may take: of the machine, or of the cgroup that we are in."""
+    return min(_meminfo("MemAvailable"), *_cgroup_room(), 1 << 62)
+
+
+def refusal(footprint: Footprint, available: int) -> str | None:
+    """Why a boot cannot fit, with the numbers; none when it can."""
+    if footprint.total <= available:
+        return None
+    parts = ", ".join(
+        f"{name} {format_size(value)}" for name, value in vars(footprint).items() if value
+    )
+    return (
+        f"needs about {format_size(footprint.total)} of host memory ({parts}),"
+        f" {format_size(available)} are available; --force boots it all the same"
+    )
+
+
+def checks(cache: Path) -> list[Check]:
+    """What this host has of what the harness needs. The accelerator is tried elsewhere."""
+    return [
+        *(_check_tool(name) for name in _BUILD_TOOLS),
+        _attempt("qemu", _qemu_detail, "apt-get install qemu-system-x86"),
+        _check_tool("ccache", needed=False),
+        _check_header("libelf.h", "libelf-dev"),
+        _check_header("openssl/opensslv.h", "libssl-dev"),
+        _check_disk(cache),
+        Check("memory", available_memory() > 2 * GIB, f"{format_size(available_memory())} free"),
+    ]
+
+
+def _qemu_detail() -> str:
+    qemu = find_qemu()
+    version = ".".join(map(str, qemu.version))
+    if qemu.version < RESERVE_OFF:
+        raise HostError(f"{version} has no reserve=off for memory backends; 6.1 has")
+    return version
+
+
+def _attempt(name: str, detail: Callable[[], str], remedy: str) -> Check:
+    try:
+        return Check(name, True, detail())
+    except HostError as error:
+        return Check(name, False, error.what, remedy)
+
+
+def _check_tool(name: str, needed: bool = True) -> Check:
+    path = shutil.which(name)
+    remedy = f"apt-get install {tool.PACKAGES.get(name, name)}"
+    return Check(name, bool(path) or not needed, path or "not installed", "" if path else remedy)
+
+
+def _check_header(header: str, package: str) -> Check:
+    probe = f"#include <{header}>\n".encode()
+    try:
+        found = tool.run(["gcc", "-E", "-x", "c", "-"], stdin=probe, check=False).returncode == 0
+    except HostError:
+        found = False
+    detail, remedy = ("found", "") if found else ("no headers", f"apt-get install {package}")
+    return Check(package, found, detail, remedy)
+
+
+def _check_disk(cache: Path) -> Check:
+    folder = next(p for p in (cache, *cache.parents) if p.exists())
+    free = shutil.disk_usage(folder).free
+    detail = f"{format_size(free)} free for the cache in {cache}"
+    return Check("disk", free > NEED_DISK, detail, "" if free > NEED_DISK else "set PAGEINIT_CACHE")
+
+
+def _cgroup_room() -> list[int]:
+    root = Path("/sys/fs/cgroup")
+    room = []
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        values = _read(str(root / limit)).strip(), _read(str(root / used)).strip()
+        if all(value.isdigit() for value in values):
+            room.append(max(0, int(values[0]) - int(values[1])))
+    return room
+
+
+def _meminfo(key: str) -> int:
+    match = re.search(rf"^{key}:\s+(\d+) kB$", _read("/proc/meminfo"), re.M)
+    return int(match[1]) << 10 if match else 0
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

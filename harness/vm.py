@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU as a context manager: it never outlives the block, nor the harness, nor a kill -9 of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import shlex
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from qemu.qmp import EventListener, QMPClient, QMPError
+
+from harness.console import Arrival, Port
+from harness.errors import HostError
+from harness.qemu import CONSOLE, MONITOR, PROBES
+from harness.record import HostSample
+
+_PR_SET_PDEATHSIG, _PR_SET_THP_DISABLE = 1, 41
+"""include/uapi/linux/prctl.h"""
+
+SOFT_STOP_S = 2.0
+MONITOR_S = 2.0
+STDERR = "qemu.stderr"
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+# A QEMU that dies while we talk to it is an outcome, not news for the terminal.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL + 1)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class VM:
+    """One QEMU process with its console, its results port and its monitor.
+
+    `on_console` and `on_probes` get bytes with the monotonic time of their arrival. In the block,
+    `ended` is set when the process is gone; `events` are those of QMP, in order.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        folder: Path,
+        *,
+        thp: bool,
+        on_console: Arrival,
+        on_probes: Arrival,
+    ) -> None:
+        self._argv = list(argv)
+        self._folder = folder
+        self._thp = thp
+        self._arrivals = {CONSOLE: on_console, PROBES: on_probes}
+        self._files = {CONSOLE: "console.log", PROBES: "probes.jsonl"}
+        self._qmp = QMPClient("pageinit")
+        self._listener = EventListener()
+        self._qmp.register_listener(self._listener)
+        self._ports: dict[str, Port] = {}
+        self._servers: list[asyncio.Server] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._sockets: Path | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self.start = 0.0
+        self.ended = asyncio.Event()
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    async def __aenter__(self) -> Self:
+        self._sockets = _socket_folder()
+        try:
+            await self._launch(self._sockets)
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def _launch(self, sockets: Path) -> None:
+        self.start = time.monotonic()
+        for name, arrival in self._arrivals.items():
+            port = Port(self._folder / self._files[name], self.start, arrival)
+            self._ports[name] = port
+            self._servers.append(await port.listen(str(sockets / name)))
+        await self._qmp.start_server(str(sockets / MONITOR))
+        parent = os.getpid()
+        with (self._folder / STDERR).open("wb") as said:
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._argv,
+                    cwd=sockets,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    # Ctrl-C goes to us, and we stop QEMU in order.
+                    start_new_session=True,
+                    preexec_fn=lambda: _child(parent, self._thp),
+                )
+            except FileNotFoundError:
+                raise HostError(
+                    f"{self._argv[0]} is not installed", remedy="apt-get install qemu-system-x86"
+                ) from None
+        self._tasks.append(asyncio.create_task(self._reap(self._process)))
+        self._tasks.append(asyncio.create_task(self._monitor()))
+
+    async def _reap(self, process: asyncio.subprocess.Process) -> None:
+        await process.wait()
+        # What is still in the sockets of a dead process is read before anybody is told.
+        await asyncio.sleep(0.05)
+        self.ended.set()
+
+    async def _monitor(self) -> None:
+        with contextlib.suppress(QMPError, OSError, EOFError):
+            await self._qmp.accept()
+            async for event in self._listener:
+                data = event.get("data")
+                details = data if isinstance(data, dict) else {}
+                self.events.append((str(event["event"]), details))
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit status, or minus the signal; none while it runs."""
+        return self._process.returncode if self._process else None
+
+    @property
+    def killed_by(self) -> str | None:
+        """The signal that ended QEMU, unless we sent it."""
+        code = self.exit_code
+        if code is None or code >= 0 or self._stopping:
+            return None
+        return signal.Signals(-code).name
+
+    @property
+    def chunks(self) -> tuple[Any, ...]:
+        """The arrival of each piece of the console."""
+        return tuple(self._ports[CONSOLE].chunks) if CONSOLE in self._ports else ()
+
+    @property
+    def complaint(self) -> str:
+        """What QEMU printed to stderr, its end."""
+        try:
+            return (self._folder / STDERR).read_bytes()[-2000:].decode("utf-8", "replace").strip()
+        except OSError:
+            return ""
+
+    def sample(self) -> HostSample | None:
+        """RSS, faults and CPU seconds of the process now (proc(5)); none when it is gone."""
+        if self._process is None:
+            return None
+        try:
+            text = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii")
+        except OSError:
+            return None
+        # The name in parentheses may hold anything; fields count from 3 behind it.
+        fields = text.rpartition(")")[2].split()
+        return HostSample(
+            host_s=round(time.monotonic() - self.start, 3),
+            rss_bytes=int(fields[21]) * _PAGE,
+            minor_faults=int(fields[7]),
+            major_faults=int(fields[9]),
+            user_s=int(fields[11]) / _TICKS,
+            system_s=int(fields[12]) / _TICKS,
+        )
+
+    async def registers(self) -> str:
+        """The registers of every vCPU as the monitor shows them; empty when it does not answer."""
+        try:
+            answer = await asyncio.wait_for(
+                self._qmp.execute("human-monitor-command", {"command-line": "info registers -a"}),
+                MONITOR_S,
+            )
+        except (QMPError, TimeoutError, OSError, EOFError):
+            return ""
+        return str(answer)
+
+    async def _stop(self) -> None:
+        """Soft stop, then hard stop; cleans up whatever happened before."""
+        self._stopping = self.exit_code is None
+        process = self._process
+        if process and process.returncode is None:
+            with contextlib.suppress(QMPError, TimeoutError, OSError, EOFError, RuntimeError):
+                await asyncio.wait_for(self._qmp.execute("quit"), SOFT_STOP_S)
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                try:
+                    await asyncio.wait_for(self.ended.wait(), SOFT_STOP_S)
+                    break
+                except TimeoutError:
+                    with contextlib.suppress(ProcessLookupError):
+                        process.send_signal(number)
+            await process.wait()
+        await self._close()
+
+    async def _close(self) -> None:
+        with contextlib.suppress(QMPError, OSError, EOFError):
+            await asyncio.wait_for(self._qmp.disconnect(), SOFT_STOP_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for server in self._servers:
+            server.close()
+        if self._sockets:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+        for port in self._ports.values():
+            port.close()
+
+
+def script(argv: Sequence[str]) -> str:
+    """``qemu.sh``: the same boot by hand, with the console on the terminal."""
+    return "#!/bin/sh\nexec " + " \\\n  ".join(shlex.quote(word) for word in argv) + "\n"
+
+
+def _socket_folder() -> Path:
+    """A new folder for sockets; those of processes that were killed are removed on the way.
+
+    It is not the folder of the run, because a UNIX socket's name has 108 bytes.
+    """
+    for old in Path("/tmp").glob("pageinit-vm-*-*"):
+        owner = old.name.split("-")[2]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"pageinit-vm-{os.getpid()}-", dir="/tmp"))
+
+
+def _child(parent: int, thp: bool) -> None:
+    """Runs in the child before QEMU: it dies with us, and uses huge pages only if told."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+    if not thp:
+        # One touched struct page would materialise 2 MiB of host memory.
+        _libc.prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)

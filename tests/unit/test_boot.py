@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boots with a QEMU that plays a part: every ending, and no process left behind by any."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import boot as module
+from harness import dmesg, host, qemu
+from harness.boot import BootRequest, boot, resolve
+from harness.experiment import Limits
+from harness.machine import Machine
+from harness.qemu import Footprint
+from harness.quantity import GIB
+
+ROOT = Path(__file__).parents[2]
+FAKES = ROOT / "tests" / "fakes"
+LIMITS = Limits(silence_s=0.2, progress_s=0.3, grace_s=0.1)
+
+
+@pytest.fixture
+def play(monkeypatch, tmp_path):
+    """Boots with a fake in the part asked for; answers the evidence and the folder."""
+    monkeypatch.setenv("PATH", f"{FAKES}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_CONSOLE", str(ROOT / "tests/golden/console/grow-1t.log"))
+
+    def run(part: str, limits: Limits = LIMITS, **more):
+        monkeypatch.setenv("FAKE_QEMU", part)
+        return boot(request(tmp_path, limits), tmp_path, **more), tmp_path
+
+    yield run
+    assert not fakes_alive(tmp_path)
+
+
+def request(folder: Path, limits: Limits) -> BootRequest:
+    machine = Machine.load(ROOT / "qemu-configs/tiny-2g.yaml")
+    machine = machine.model_copy(update={"deadline_s": 0.5})
+    system_map = folder / "System.map"
+    system_map.write_text(
+        "ffffffff81000000 T _text\nffffffff81000000 t early_idle\nffffffff82000000 D data\n"
+    )
+    return BootRequest(
+        folder / "bzImage", folder / "rd", machine, "tcg", limits=limits, system_map=system_map
+    )
+
+
+def fakes_alive(folder: Path) -> list[str]:
+    """Command lines of fakes that were started for `folder`, zombies left out."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+        if str(folder / "bzImage") in words:
+            found.append(words)
+    return found
+
+
+def test_a_good_boot_leaves_its_evidence(play):
+    heard = []
+    evidence, folder = play("ok", on_output=heard.append)
+    golden = (ROOT / "tests/golden/console/grow-1t.log").read_bytes()
+    assert evidence.ending.cause == "done"
+    assert (folder / "console.log").read_bytes() == golden == b"".join(heard)
+    assert (folder / "probes.jsonl").read_bytes().endswith(b'{"probe":"done"}\n')
+    assert sum(chunk.size for chunk in evidence.chunks) == len(golden)
+    assert evidence.samples[0].rss_bytes > 0
+    lines = dmesg.read(golden, evidence.chunks).lines
+    assert all(line.host_s is not None and line.host_s > 0 for line in lines)
+    assert (folder / "qemu.sh").read_text().startswith("#!/bin/sh\nexec qemu-system-x86_64")
+    assert not list(Path("/tmp").glob(f"pageinit-vm-{os.getpid()}-*"))
+
+
+@pytest.mark.parametrize(
+    ("part", "cause"),
+    [
+        ("silent", "no-output"),
+        ("hang", "no-progress"),
+        ("repeat", "no-progress"),
+        ("flood", "no-progress"),
+        ("panic", "failure"),
+        ("reset", "guest-reset"),
+        ("killed", "exited"),
+        ("refuse", "start-refused"),
+        ("stubborn", "no-progress"),
+    ],
+)
+def test_every_ending_has_its_cause(play, part, cause):
+    evidence, _ = play(part)
+    assert evidence.ending.cause == cause
+    assert evidence.ending.wall_s > 0
+
+
+def test_the_trace_after_a_panic_is_kept(play):
+    _, folder = play("panic")
+    assert b"Call Trace:" in (folder / "console.log").read_bytes()
+
+
+def test_a_killed_qemu_names_the_signal(play):
+    evidence, _ = play("killed")
+    assert evidence.ending.signal == "SIGKILL"
+
+
+def test_a_qemu_that_refuses_is_quoted(play):
+    evidence, _ = play("refuse")
+    assert "cannot set up guest memory" in evidence.ending.detail
+
+
+def test_a_hung_guest_is_asked_where_it_is(play):
+    evidence, _ = play("hang")
+    assert evidence.ending.where == "cpu0: early_idle+0x10"
+    assert "RIP=ffffffff81000010" in evidence.ending.registers
+
+
+def test_a_deadline_ends_what_makes_progress(play):
+    evidence, _ = play("hang", Limits(silence_s=1000, progress_s=1000))
+    assert evidence.ending.cause == "deadline"
+
+
+def test_a_flood_is_bounded(play):
+    evidence, folder = play("flood")
+    assert (folder / "console.log").stat().st_size <= 64 << 20
+    assert len(evidence.chunks) < 1 << 20
+
+
+def test_what_cannot_fit_is_refused_with_numbers():
+    text = host.refusal(Footprint(GIB, GIB, 4 * GIB, 0, 0), 2 * GIB)
+    assert "needs about 6GiB" in text and "memmap 4GiB" in text and "2GiB are available" in text
+    assert host.refusal(Footprint(GIB, 0, 0, 0, 0), 2 * GIB) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_no_orphan_when_the_harness_is_killed(number, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from tests.unit.test_boot import request, LIMITS, Limits\n"
+        "from harness.boot import boot\n"
+        "folder = Path(sys.argv[1])\n"
+        "boot(request(folder, Limits(silence_s=1000, progress_s=1000)), folder)\n"
+    )
+    env = {**os.environ, "PATH": f"{FAKES}:{os.environ['PATH']}", "FAKE_QEMU": "hang"}
+    argv = [sys.executable, "-c", code, str(tmp_path), str(ROOT)]
+    with subprocess.Popen(argv, env=env, cwd=ROOT) as harness:
+        until(lambda: (tmp_path / "console.log").exists() and fakes_alive(tmp_path))
+        until(lambda: (tmp_path / "console.log").stat().st_size > 0)
+        harness.send_signal(number)
+        harness.wait()
+    until(lambda: not fakes_alive(tmp_path))
+
+
+def until(condition, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_addresses_without_a_map_stay_addresses():
+    assert resolve("RIP=ffffffff81000010\nRIP=0000000000000010", None) == (
+        "cpu0: 0xffffffff81000010, cpu1: 0x10"
+    )
+    assert resolve("", None) == ""
+
+
+def test_the_guest_is_told_what_to_probe():
+    words = module.probe_words(module.Probes(run=("meminfo",), touch_bytes="1MiB"))
+    assert words[:2] == ("probe.run=meminfo", "probe.touch_bytes=1048576")
+
+
+def test_the_work_clock_is_given_more_time(tmp_path):
+    slow = BootRequest(tmp_path, tmp_path, Machine.load(ROOT / "qemu-configs/tiny-2g.yaml"), "tcg")
+    work = BootRequest(slow.kernel, slow.initrd, slow.machine, "tcg", "work")
+    assert work.scaled.silence_s == slow.scaled.silence_s * host.WORK_SLOWDOWN
+    assert "-icount" in qemu.render(work.command(qemu.Qemu("qemu-system-x86_64", (7, 2, 0))))
