@@ -13,7 +13,9 @@ ORDER = """
 cli
 runner
 report
+sections
 plots
+figures
 compare
 dataset
 summary

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From the raw evidence of one boot to its phases, judgement and probe results, as often as wanted.
+
+The raw files are written first and never changed, so a better parser improves old runs too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import dmesg, judge, phases
+from harness.dmesg import Chunk
+from harness.record import Clock, Ending, Judgement, Outcome, Phase, Run
+from harness.results import StoredRun, read_bytes, read_text, write_atomic
+
+CONSOLE = "console.log"
+LINES = "console.jsonl"
+PROBES = "probes.jsonl"
+MAX_PROBE_LINES = 100_000
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the raw evidence says."""
+
+    phases: tuple[Phase, ...]
+    judgement: Judgement
+    probes: tuple[dict[str, Any], ...]
+
+
+def read_probes(data: bytes) -> tuple[dict[str, Any], ...]:
+    """The JSON objects of the results port; what is no object is kept as an error, not dropped."""
+    found: list[dict[str, Any]] = []
+    for line in data.split(b"\n")[:MAX_PROBE_LINES]:
+        text = line.strip(b"\r\0 ")
+        if not text:
+            continue
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict) or not isinstance(value.get("probe"), str):
+            value = {"probe": "unreadable", "error": text[:200].decode("utf-8", "replace")}
+        found.append(value)
+    return tuple(found)
+
+
+def derive(folder: Path, ending: Ending, clock: Clock, shift: int = 0) -> Findings:
+    """Reads the evidence in `folder`; `shift` is the one of ``-icount`` on the work clock."""
+    chunks = dmesg.host_stamps_from_jsonl(read_text(folder / LINES))
+    console = dmesg.read(read_bytes(folder / CONSOLE), chunks)
+    probes = read_probes(read_bytes(folder / PROBES))
+    done = any(p["probe"] == "done" for p in probes)
+    found = phases.read_phases(console, clock, shift)
+    return Findings(found, judge.judge(console, ending, found, done), probes)
+
+
+def index(folder: Path, chunks: Sequence[Chunk]) -> None:
+    """Writes ``console.jsonl``: host time, printk time and text of each line."""
+    console = dmesg.read(read_bytes(folder / CONSOLE), chunks)
+    write_atomic(folder / LINES, dmesg.to_jsonl(console))
+
+
+def complete(run: Run, folder: Path) -> Run:
+    """The run with everything that follows from the raw evidence in `folder`."""
+    if run.ending.cause in ("build-failed", "start-refused"):
+        outcome = Outcome(run.ending.cause)
+        judgement = Judgement(outcome=outcome, reason=run.ending.detail[:2000])
+        return run.model_copy(update={"judgement": judgement})
+    found = derive(folder, run.ending, run.clock, run.work_shift)
+    return run.model_copy(
+        update={"phases": found.phases, "judgement": found.judgement, "probes": found.probes}
+    )
+
+
+def reread(stored: StoredRun) -> Run:
+    """A stored run, its findings derived again by the parser of today."""
+    return complete(stored.run, stored.folder)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel of a variant: built or fetched, and from the store when it is known already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness import kbuild, patches, prebuilt, source
+from harness.kbuild import BuiltKernel
+from harness.project import Project
+from harness.variant import Prebuilt, Variant
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Gets kernels for the variants of one project; the base is fetched when first needed."""
+
+    project: Project
+    log: Log
+    jobs: int = 0
+
+    @cached_property
+    def base(self) -> source.Source:
+        """The verified base source; raises `SourceError` or `HostError`."""
+        return source.fetch(source.Base.load(self.project.base), self.project.cache, self.log)
+
+    def tree(self, variant: Variant) -> patches.PatchedTree:
+        """The base with the variant's series applied; raises `PatchError`."""
+        return patches.apply(self.base, self.project.series(variant))
+
+    def get(self, variant: Variant) -> BuiltKernel:
+        """The kernel, built if it is not in the store.
+
+        Raises `SourceError`, `PatchError`, `ConfigError`, `BuildError` or `HostError`.
+        """
+        if variant.prebuilt:
+            return self._prebuilt(variant.prebuilt)
+        return kbuild.build(
+            self.base,
+            self.tree(variant).tree,
+            self.project.fragments(variant),
+            self.project.cache,
+            jobs=self.jobs,
+            log=self.log,
+        )
+
+    def known(self, variant: Variant) -> BuiltKernel | None:
+        """The kernel if neither network nor compiler is needed for it; raises as `get` does."""
+        base = source.cached(source.Base.load(self.project.base), self.project.cache)
+        if variant.prebuilt or base is None:
+            return None
+        tree = patches.apply(base, self.project.series(variant)).tree
+        return kbuild.known(base, tree, self.project.fragments(variant), self.project.cache)
+
+    def _prebuilt(self, wanted: Prebuilt) -> BuiltKernel:
+        if wanted.package:
+            found = prebuilt.fetch_prebuilt(wanted.package, self.project.cache)
+        else:
+            found = prebuilt.read_image(self.project.root / str(wanted.path))
+        return BuiltKernel(found.kernel, found.image, None, found.config)

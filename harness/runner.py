@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The loop: every boot of an experiment in order, one Run each; resumes, and never loses a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from harness import accelerator, evidence, host, initramfs
+from harness.boot import BootRequest, Evidence, Output, boot
+from harness.errors import BuildError, ConfigError, PatchError
+from harness.experiment import Experiment, Slot
+from harness.initramfs import Initramfs
+from harness.kbuild import BuiltKernel
+from harness.kernels import Kernels
+from harness.lock import Lock
+from harness.machine import Accel, Machine
+from harness.project import Project
+from harness.record import Ending, Environment, Judgement, Outcome, Run
+from harness.results import Results, newest, to_json, write_atomic
+from harness.variant import Variant
+
+GOOD = frozenset({Outcome.OK, Outcome.WARNING})
+"""Outcomes of boots that reached the end of their probes."""
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a person who watches wants to know: a boot begins, or has ended."""
+
+    slot: Slot
+    number: int
+    total: int
+    run: Run | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: where results go, and what to do with what is there."""
+
+    results: Path
+    fresh: bool = False
+    retry: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """An experiment with all it needs at hand: kernels, initramfs, host, lock."""
+
+    project: Project
+    experiment: Experiment
+    variants: dict[str, Variant]
+    machines: dict[str, Machine]
+    kernels: dict[str, BuiltKernel | str]
+    initramfs: Initramfs
+    environment: Environment
+    lock: Lock = field(repr=False)
+
+
+def prepare(project: Project, experiment: Experiment, log: Log) -> Session:
+    """Builds kernels and guest programs and looks at the host.
+
+    A variant that does not apply, configure or compile is kept with its error: its boots become
+    rows with the outcome `build-failed`.
+    """
+    variants = {name: project.variant(name) for name in experiment.variants}
+    machines = {name: project.machine(name) for name in experiment.machines}
+    host.find_qemu()
+    store = Kernels(project, log)
+    kernels: dict[str, BuiltKernel | str] = {}
+    for name, variant in variants.items():
+        try:
+            kernels[name] = store.get(variant)
+        except (PatchError, ConfigError, BuildError) as error:
+            log(f"{name}: {error}")
+            kernels[name] = str(error)
+    guest = initramfs.build(project.cache)
+    environment = host.environment(_accel(project, machines, kernels, guest))
+    built = any(not variant.prebuilt for variant in variants.values())
+    lock = Lock(
+        experiment=experiment,
+        base=store.base.version if built else "",
+        variants=variants,
+        machines=machines,
+        kernels={n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()},
+        initramfs_sha256=guest.sha256,
+        environment=environment,
+    )
+    return Session(project, experiment, variants, machines, kernels, guest, environment, lock)
+
+
+def open_results(session: Session, options: Options) -> Results:
+    """The folder of this very experiment: the newest one with the same lock, else a new one."""
+    experiment = session.experiment.name
+    found = None if options.fresh else newest(options.results, experiment, session.lock.hash)
+    if found:
+        return found
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Results(options.results / experiment / f"{stamp}-{session.lock.hash}")
+
+
+def run(
+    session: Session, results: Results, options: Options, on_event: Callable[[Event], None]
+) -> int:
+    """Boots what is not there yet; answers how many boots of the experiment went wrong.
+
+    The caller holds the folder's lock. Everything is on disk before the next boot begins.
+    """
+    write_atomic(results.path / "experiment.lock.yaml", session.lock.to_yaml())
+    write_atomic(results.path / "env.json", to_json(session.environment))
+    if options.retry:
+        for stored in results.read()[0]:
+            if stored.run.judgement.outcome not in GOOD:
+                results.set_aside(slot_of(stored.run))
+    todo = [slot for slot in session.experiment.schedule() if not results.done(slot)]
+    for number, slot in enumerate(todo, 1):
+        on_event(Event(slot, number, len(todo)))
+        done = boot_once(session, results, slot, options.force)
+        on_event(Event(slot, number, len(todo), done))
+    return sum(stored.run.judgement.outcome not in GOOD for stored in results.read()[0])
+
+
+def slot_of(run: Run) -> Slot:
+    """The slot a stored run came from."""
+    return Slot(run.variant, run.machine, run.clock, run.block, run.order)
+
+
+def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
+    """What boots in a slot; its kernel has to be built."""
+    kernel = session.kernels[slot.variant]
+    assert not isinstance(kernel, str)
+    variant, experiment = session.variants[slot.variant], session.experiment
+    machine = session.machines[slot.machine]
+    return BootRequest(
+        kernel.image,
+        session.initramfs.path,
+        machine,
+        # The work clock counts instructions, which only TCG can.
+        "tcg" if slot.clock == "work" else session.environment.accel,
+        slot.clock,
+        (*variant.boot, *experiment.boot),
+        experiment.probes,
+        experiment.limits,
+        variant.memory_model,
+        kernel.system_map,
+        session.environment.tsc_khz,
+        force,
+    )
+
+
+def boot_once(
+    session: Session,
+    results: Results,
+    slot: Slot,
+    force: bool = False,
+    on_output: Output | None = None,
+) -> Run:
+    """One boot with all its evidence, from the empty folder to the finished record."""
+    folder, attempt = results.open_part(slot)
+    started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    kernel = session.kernels[slot.variant]
+    if isinstance(kernel, str):
+        seen = Evidence(ending=Ending(cause="build-failed", detail=kernel))
+    else:
+        seen = boot(request(session, slot, force), folder, on_output)
+    evidence.index(folder, seen.chunks)
+    record = evidence.complete(_record(session, slot, seen, attempt, started), folder)
+    results.finish(folder, record)
+    return record
+
+
+def _record(session: Session, slot: Slot, seen: Evidence, attempt: int, started: str) -> Run:
+    """The run before anybody has read its evidence."""
+    kernel, machine = session.kernels[slot.variant], session.machines[slot.machine]
+    accel = "tcg" if slot.clock == "work" else session.environment.accel
+    return Run(
+        run_id=slot.run_id(session.lock.hash),
+        attempt=attempt,
+        variant=slot.variant,
+        machine=slot.machine,
+        clock=slot.clock,
+        block=slot.block,
+        warmup=slot.warmup,
+        order=slot.order,
+        work_shift=machine.work_clock.shift,
+        started_utc=started,
+        kernel=None if isinstance(kernel, str) else kernel.kernel,
+        environment=session.environment.model_copy(update={"accel": accel, "thp": machine.thp}),
+        argv=seen.argv,
+        command_line=seen.command_line,
+        ending=seen.ending,
+        judgement=Judgement(outcome=Outcome.INCOMPLETE),
+        samples=seen.samples,
+    )
+
+
+def _accel(
+    project: Project,
+    machines: dict[str, Machine],
+    kernels: dict[str, BuiltKernel | str],
+    guest: Initramfs,
+) -> Accel:
+    """One accelerator for the whole experiment: two would be two populations in one dataset."""
+    wanted = {machine.accel for machine in machines.values()}
+    images = [kernel.image for kernel in kernels.values() if not isinstance(kernel, str)]
+    if "tcg" in wanted or not images:
+        return "tcg"
+    asked: Accel | Literal["auto"] = "kvm" if "kvm" in wanted else "auto"
+    return accelerator.choose(asked, images[0], guest.path, project.cache)
