@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run records to tidy tables: one row per observation, failed boots included.
+
+The same runs give the same bytes, in whatever order they are read.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from harness.columns import DTYPES, TABLES, TITLES, Column
+from harness.errors import HarnessError, ResultsError
+from harness.lock import Lock
+from harness.record import Outcome, Run
+from harness.results import Damage, Results, StoredRun, write_atomic
+from harness.rows import Row, phase_rows, probe_rows, run_row
+from harness.summary import summarise
+
+LOCK_FILE = "experiment.lock.yaml"
+PACKAGE_FILE = "datapackage.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The tables of one experiment, in the columns of `harness.columns`.
+
+    `excerpts` holds the console excerpt of each boot that was not ok, by evidence folder; it is
+    guest text: escape it.
+    """
+
+    runs: pd.DataFrame
+    phases: pd.DataFrame
+    probes: pd.DataFrame
+    summary: pd.DataFrame
+    lock: Lock | None = None
+    damage: tuple[Damage, ...] = ()
+    excerpts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """File stem to table, in the order of the data package."""
+        return {name: getattr(self, name) for name in TABLES}
+
+
+def collate(results: Results, reread: Callable[[StoredRun], Run] | None = None) -> Dataset:
+    """Reads a results folder; what cannot be read is in `damage`, by name.
+
+    With `reread` each run is derived again from its raw evidence.
+    """
+    stored, damage = results.read()
+    if reread:
+        stored = [StoredRun(reread(item), item.folder) for item in stored]
+    path = results.path / LOCK_FILE
+    lock = None
+    try:
+        lock = Lock.from_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (HarnessError, OSError, ValueError, yaml.YAMLError) as error:
+        damage.append(Damage(path, error.what if isinstance(error, HarnessError) else str(error)))
+    return tabulate(stored, lock, damage, results.path)
+
+
+def tabulate(
+    stored: Iterable[StoredRun],
+    lock: Lock | None,
+    damage: Iterable[Damage] = (),
+    root: Path = Path(),
+) -> Dataset:
+    """Turns run records into tables. The order of `stored` does not matter."""
+    runs: list[Row] = []
+    phases: list[Row] = []
+    probes: list[Row] = []
+    excerpts = {}
+    for run, folder in sorted(((s.run, _relative(s.folder, root)) for s in stored), key=_order):
+        runs.append(run_row(run, lock, folder))
+        phases += phase_rows(run)
+        probes += probe_rows(run)
+        if run.judgement.outcome is not Outcome.OK:
+            excerpts[folder] = run.judgement.excerpt
+    frames = {
+        "runs": frame(runs, TABLES["runs"]),
+        "phases": frame(phases, TABLES["phases"]),
+        "probes": frame(probes, TABLES["probes"]),
+    }
+    summary = summarise(lock=lock, **frames)
+    return Dataset(
+        **frames,
+        summary=frame(summary, TABLES["summary"]),
+        lock=lock,
+        damage=tuple(sorted(damage, key=lambda d: str(d.path))),
+        excerpts=excerpts,
+    )
+
+
+def _order(item: tuple[Run, str]) -> tuple[str, str, str, int, int, str, str]:
+    run, folder = item
+    return (run.variant, run.machine, run.clock, run.block, run.attempt, run.run_id, folder)
+
+
+def _relative(folder: Path, root: Path) -> str:
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.as_posix()
+
+
+def frame(rows: Iterable[Row], columns: tuple[Column, ...]) -> pd.DataFrame:
+    """Rows as a table with exactly these columns and types; what a row lacks is not observed."""
+    rows = list(rows)
+    return pd.DataFrame(
+        {c.name: pd.array([row.get(c.name) for row in rows], dtype=DTYPES[c.type]) for c in columns}
+    )
+
+
+def to_csv(table: pd.DataFrame) -> bytes:
+    """A table as CSV: LF line ends, shortest float that reads back equal, empty = not observed."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(zip(*(_texts(table[name]) for name in table.columns), strict=True))
+    return out.getvalue().encode()
+
+
+def _texts(column: pd.Series[Any]) -> list[object]:
+    if str(column.dtype) == "boolean":
+        return ["" if value is pd.NA else str(value).lower() for value in column.tolist()]
+    values: list[object] = column.astype(object).where(column.notna(), None).tolist()
+    return values
+
+
+def write(dataset: Dataset, folder: Path) -> list[Path]:
+    """Writes the CSVs and their ``datapackage.json`` into `folder`; answers the files."""
+    paths, resources = [], []
+    for name, table in dataset.tables().items():
+        data = to_csv(table)
+        write_atomic(folder / f"{name}.csv", data)
+        resources.append(_resource(name, data))
+        paths.append(folder / f"{name}.csv")
+    package = _package(dataset, resources, folder)
+    write_atomic(folder / PACKAGE_FILE, json.dumps(package, indent=1) + "\n")
+    return [*paths, folder / PACKAGE_FILE]
+
+
+def _package(dataset: Dataset, resources: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    experiment = dataset.lock.experiment if dataset.lock else None
+    return {
+        "profile": "tabular-data-package",
+        "name": experiment.name if experiment else "experiment",
+        "title": experiment.description if experiment else "",
+        "licenses": [
+            {"name": "GPL-2.0-only", "path": "https://spdx.org/licenses/GPL-2.0-only.html"}
+        ],
+        "experiment_hash": dataset.lock.hash if dataset.lock else "",
+        "damaged": [
+            {"path": _relative(d.path, folder), "reason": d.reason} for d in dataset.damage
+        ],
+        "resources": resources,
+    }
+
+
+def _resource(name: str, data: bytes) -> dict[str, Any]:
+    """One CSV in the words of Frictionless Data."""
+    fields = []
+    for column in TABLES[name]:
+        entry = {"name": column.name, "type": column.type, "description": column.description}
+        fields.append(entry | ({"unit": column.unit} if column.unit else {}))
+    return {
+        "name": name,
+        "title": TITLES[name],
+        "path": f"{name}.csv",
+        "profile": "tabular-data-resource",
+        "format": "csv",
+        "mediatype": "text/csv",
+        "encoding": "utf-8",
+        "dialect": {"lineTerminator": "\n", "delimiter": ",", "quoteChar": '"'},
+        "bytes": len(data),
+        "hash": f"sha256:{hashlib.sha256(data).hexdigest()}",
+        "schema": {"fields": fields, "missingValues": [""]},
+    }
+
+
+def load(folder: Path | str) -> dict[str, pd.DataFrame]:
+    """Reads the CSVs of a results folder, each column with its type; see `harness.columns`."""
+    tables = {}
+    for name, columns in TABLES.items():
+        path = Path(folder) / f"{name}.csv"
+        if not path.is_file():
+            raise ResultsError(
+                "no such file", where=str(path), remedy="run `harness collate` on the folder first"
+            )
+        tables[name] = pd.read_csv(
+            path,
+            dtype={c.name: DTYPES[c.type] for c in columns},
+            keep_default_na=False,
+            na_values={c.name: [""] for c in columns},
+            true_values=["true"],
+            false_values=["false"],
+        )
+    return tables

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One Run record to the rows of the dataset. Pure: no I/O, no clock.
+
+A row is a dict of column names; what a row lacks is not observed. Names and units are those of
+`harness.columns`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from harness.lock import Lock
+from harness.record import Phase, Run
+
+Row = dict[str, Any]
+
+_UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_BLANK = re.compile(r"[\t\n ]+")
+_INT64 = 1 << 63
+
+_ZONEINFO = {f"{name}_pages": f"{name}_pages" for name in ("free", "managed", "present", "spanned")}
+_TOUCH = {"pages": "touched_pages", "ns": "duration_ns", "wall_ns": "duration_ns"}
+_PLACES = ("node", "zone", "pass", "threads", "thread", "cpu")
+"""Keys of a probe that say what a row is about."""
+
+
+def clean(text: str) -> str:
+    """Guest text without the characters that drive a terminal or reorder a line."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def one_line(text: str | None) -> str | None:
+    """Text for one field of a CSV; None when there is nothing to say."""
+    return _BLANK.sub(" ", clean(text)).strip() or None if text else None
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    whole = round(value)
+    return whole if -_INT64 <= whole < _INT64 else None
+
+
+def _number(value: object, digits: int = 9) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return round(float(value), digits)
+
+
+def _per(value: float | None, pages: int | None) -> float | None:
+    return None if value is None or not pages else round(value / pages, 6)
+
+
+def identity(run: Run) -> Row:
+    """The columns that every table of observations begins with."""
+    return {
+        "run_id": run.run_id,
+        "variant": run.variant,
+        "machine": run.machine,
+        "clock": run.clock,
+        "block": run.block,
+        "warmup": run.warmup,
+        "outcome": run.judgement.outcome.value,
+    }
+
+
+def run_row(run: Run, lock: Lock | None, evidence: str) -> Row:
+    """The row of a boot, however it ended."""
+    return {
+        **identity(run),
+        **_end(run),
+        **_machine(run, lock),
+        **_host(run),
+        **(run.kernel.model_dump() if run.kernel else {}),
+        "order": run.order,
+        "attempt": run.attempt,
+        "started_utc": run.started_utc,
+        "evidence": evidence,
+    }
+
+
+def _end(run: Run) -> Row:
+    return {
+        "reason": one_line(run.judgement.reason),
+        "last_phase": one_line(run.judgement.last_phase),
+        "last_stamp_s": _number(run.judgement.last_stamp_s),
+        "ending": run.ending.cause,
+        "exit_code": run.ending.exit_code,
+        "signal": run.ending.signal,
+        "wall_s": _number(run.ending.wall_s) or None,
+    }
+
+
+def _machine(run: Run, lock: Lock | None) -> Row:
+    machine = lock.machines.get(run.machine) if lock else None
+    if machine is None:
+        return {}
+    return {
+        "memory_bytes": machine.memory,
+        "memmap_bytes": machine.memmap,
+        "nodes": len(machine.nodes),
+        "cpus": machine.cpus,
+    }
+
+
+def _host(run: Run) -> Row:
+    facts = run.environment.model_dump()
+    facts["host_thp"] = facts.pop("thp")
+    if run.samples:
+        last = run.samples[-1]
+        facts |= {
+            "host_rss_peak_bytes": max(s.rss_bytes for s in run.samples) or None,
+            "host_rss_end_bytes": last.rss_bytes or None,
+            "host_minor_faults": last.minor_faults,
+            "host_major_faults": last.major_faults,
+            "host_user_s": _number(last.user_s),
+            "host_system_s": _number(last.system_s),
+        }
+    return facts
+
+
+def phase_rows(run: Run) -> list[Row]:
+    """One row per phase; seconds or instructions, as the clock of the run is."""
+    about = identity(run)
+    return [
+        {
+            **about,
+            "phase": one_line(phase.name),
+            "node": phase.node,
+            "source": phase.source,
+            "calls": phase.calls,
+            "pages": phase.pages,
+            **(_seconds(phase) if run.clock == "time" else _instructions(phase, run.work_shift)),
+        }
+        for phase in sorted(run.phases, key=lambda p: (p.source, p.name, p.node or 0, p.start))
+    ]
+
+
+def _seconds(phase: Phase) -> Row:
+    duration = _number(phase.duration)
+    return {
+        "start_s": _number(phase.start),
+        "end_s": _number(phase.end),
+        "duration_s": duration,
+        "busy_s": _number(phase.busy),
+        "ns_per_page": _per(None if duration is None else duration * 1e9, phase.pages),
+    }
+
+
+def _instructions(phase: Phase, shift: int) -> Row:
+    """Instructions of a phase. Marks carry them; a printk stamp is virtual time, 2^shift ns each.
+
+    Arrival on the host says nothing about instructions: such a phase has no figure here.
+    """
+    if phase.source == "host":
+        return {}
+    unit = 1 if phase.source == "mark" else 1e9 / (1 << shift)
+    start, end = _integer(phase.start * unit), _integer(phase.end * unit)
+    count = None if start is None or end is None else end - start
+    return {
+        "start_instructions": start,
+        "end_instructions": end,
+        "instructions": count,
+        "busy_instructions": None if phase.busy is None else _integer(phase.busy * unit),
+        "instructions_per_page": _per(count, phase.pages),
+    }
+
+
+def probe_rows(run: Run) -> list[Row]:
+    """The rows of every probe, in the order of arrival; facts without a column get a row each."""
+    about = identity(run)
+    rows: list[Row] = []
+    for probe in run.probes:
+        left = dict(probe)
+        kind = one_line(str(left.pop("probe", ""))) or "unnamed"
+        here = {**about, "probe": kind, **_place(left)}
+        columns = _columns(kind, left, run)
+        if columns:
+            rows.append({**here, **columns})
+        rows += [{**here, **_fact(key, value)} for key, value in left.items()]
+    return rows
+
+
+def _place(left: Row) -> Row:
+    """Takes out of `left` what says where and when the observation was made."""
+    place: Row = {}
+    for key in _PLACES:
+        if key not in left:
+            continue
+        value = one_line(str(left[key])) if key == "zone" else _integer(left[key])
+        if value is not None:
+            place[key] = value
+            del left[key]
+    return place
+
+
+def _columns(kind: str, left: Row, run: Run) -> Row:
+    """Takes the observations that have a column of their own out of `left`."""
+    if kind == "zoneinfo":
+        return _take(left, _ZONEINFO)
+    if kind not in ("touch", "touch_total"):
+        return {}
+    start, end = _integer(left.pop("tsc_start", None)), _integer(left.pop("tsc_end", None))
+    ticks = _integer(left.pop("tsc_span", None))
+    if ticks is None and start is not None and end is not None:
+        ticks = end - start
+    found: Row = {"name": one_line(str(left.pop("kind", ""))), **_take(left, _TOUCH)}
+    pages = found.get("touched_pages")
+    if run.clock == "time":
+        return found | {"ns_per_page": _per(found.get("duration_ns"), pages)}
+    # On this clock a TSC tick is a nanosecond of guest time, and so is `ns`: neither is a time.
+    found.pop("duration_ns", None)
+    count = None if ticks is None else ticks >> run.work_shift
+    return found | {"instructions": count, "instructions_per_page": _per(count, pages)}
+
+
+def _take(left: Row, names: dict[str, str]) -> Row:
+    found = {}
+    for key, column in names.items():
+        if (value := _integer(left.get(key))) is not None:
+            found[column] = value
+            del left[key]
+    return found
+
+
+def _fact(key: object, value: object) -> Row:
+    """One fact: a size in bytes, a number, or text."""
+    name, whole = one_line(str(key)) or "", _integer(value)
+    if whole is not None and name.endswith("_bytes"):
+        return {"name": name.removesuffix("_bytes"), "memory_bytes": whole}
+    if whole is not None:
+        return {"name": name, "value": _number(value)}
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return {"name": name, "text": one_line(text)}

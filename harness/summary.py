@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Medians and spread per cell, with the ratio to the baseline. Verdicts belong to `compare`.
+
+Warm-ups are left out; only boots that ended ok or in a warning enter the figures, and the others
+are counted beside them, so that a cell without any figure still has its row.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness.lock import Lock
+from harness.record import Outcome
+from harness.rows import Row
+
+GOOD = (Outcome.OK.value, Outcome.WARNING.value)
+CELL = ["variant", "machine", "clock"]
+RUN = [*CELL, "block", "run_id"]
+SUBJECT = ["kind", "name", "node", "source", "metric"]
+RESAMPLES = 1000
+SEED = 20130814
+
+METRICS = {
+    ("phase", "time"): ("duration_s", "ns_per_page"),
+    ("phase", "work"): ("instructions", "instructions_per_page"),
+    ("touch", "time"): ("duration_ns", "ns_per_page"),
+    ("touch", "work"): ("instructions", "instructions_per_page"),
+}
+HOST_METRICS = ("host_rss_peak_bytes", "host_rss_end_bytes", "host_minor_faults")
+MEMINFO = ("mem_total", "mem_free", "mem_available")
+
+Values = npt.NDArray[np.float64]
+Ranks = npt.NDArray[np.int64]
+Figures = dict[tuple[str, ...], Values]
+
+
+def summarise(
+    lock: Lock | None, runs: pd.DataFrame, phases: pd.DataFrame, probes: pd.DataFrame
+) -> list[Row]:
+    """The rows of summary.csv, sorted by cell and subject."""
+    if runs.empty:
+        return []
+    baseline = lock.experiment.baseline if lock else None
+    figures = _figures([*_phases(_good(phases)), *_probes(_good(probes)), *_host(_good(runs))])
+    memory = {name: m.memory for name, m in lock.machines.items()} if lock else {}
+    rows: list[Row] = []
+    for key, boots in runs[~runs["warmup"]].groupby(CELL, sort=True):
+        variant, machine, clock = map(str, key)
+        failed = int((~boots["outcome"].isin(GOOD)).sum())
+        about: Row = {
+            **dict(zip(CELL, (variant, machine, clock), strict=True)),
+            "memory_bytes": memory.get(machine),
+            "runs": len(boots),
+            "failed": failed,
+        }
+        boot_row = {"kind": "boots", "name": "analysed", "metric": "boots"}
+        rows.append(about | boot_row | {"n": len(boots) - failed})
+        base = figures.get((str(baseline), machine, clock), {})
+        for subject, values in figures.get((variant, machine, clock), {}).items():
+            named = {k: v or None for k, v in zip(SUBJECT, subject, strict=True)}
+            rows.append(about | named | _figure(values) | _ratio(values, base.get(subject)))
+    return rows
+
+
+def _good(table: pd.DataFrame) -> pd.DataFrame:
+    return table[~table["warmup"] & table["outcome"].isin(GOOD)]
+
+
+def _figures(parts: list[pd.DataFrame]) -> dict[tuple[str, ...], Figures]:
+    """Cell to subject to its values, sorted, so that the order of the runs cannot matter."""
+    observed = pd.concat(parts, ignore_index=True)
+    cells: dict[tuple[str, ...], Figures] = {}
+    keys = [*CELL, *SUBJECT]
+    for key, group in observed.groupby(keys, sort=True, observed=True)["value"]:
+        cell, subject = tuple(map(str, key[:3])), tuple(map(str, key[3:]))
+        cells.setdefault(cell, {})[subject] = np.sort(group.to_numpy(dtype=float))
+    return cells
+
+
+def _long(
+    table: pd.DataFrame, metric: str, kind: str, name: pd.Series[str] | str, node: str = ""
+) -> pd.DataFrame:
+    """One metric of a table as observations: cell, subject, value; empty ones left out."""
+    about = {"kind": kind, "name": name, "node": node, "metric": metric}
+    long = table[CELL].assign(**about, source=table.get("source", ""), value=table[metric])
+    return long[long["value"].notna()]
+
+
+def _phases(phases: pd.DataFrame) -> list[pd.DataFrame]:
+    parts = []
+    for clock, ends in (("time", "s"), ("work", "instructions")):
+        mine = phases[phases["clock"] == clock]
+        key = [*RUN, "phase", "source"]
+        whole = mine[mine["node"].isna()].drop_duplicates(key)
+        nodes = mine[mine["node"].notna()]
+        for metric in METRICS["phase", clock]:
+            parts.append(_long(whole, metric, "phase", whole["phase"]))
+            slowest = nodes.groupby(key, as_index=False)[[metric]].max()
+            parts.append(_long(slowest, metric, "phase", slowest["phase"], "max"))
+        start, end, metric = f"start_{ends}", f"end_{ends}", METRICS["phase", clock][0]
+        span = nodes.groupby(key, as_index=False).agg({start: "min", end: "max"})
+        span[metric] = span[end] - span[start]
+        parts.append(_long(span, metric, "phase", span["phase"], "span"))
+    return parts
+
+
+def _probes(probes: pd.DataFrame) -> list[pd.DataFrame]:
+    parts = []
+    # A row about one thread says how even the work was, not how long the pass took.
+    touch = probes[(probes["probe"] == "touch_total") & probes["name"].notna()]
+    touch = touch[touch["touched_pages"].notna()].drop_duplicates([*RUN, "name"])
+    for clock in ("time", "work"):
+        mine = touch[touch["clock"] == clock]
+        parts += [_long(mine, metric, "probe", mine["name"]) for metric in METRICS["touch", clock]]
+    meminfo = probes[(probes["probe"] == "meminfo") & probes["name"].isin(MEMINFO)]
+    meminfo = meminfo.drop_duplicates([*RUN, "name"])
+    return [*parts, _long(meminfo, "memory_bytes", "probe", meminfo["name"])]
+
+
+def _host(runs: pd.DataFrame) -> list[pd.DataFrame]:
+    return [_long(runs, metric, "host", "qemu") for metric in HOST_METRICS]
+
+
+def _figure(values: Values) -> Row:
+    median = _median(values)
+    return {
+        "n": len(values),
+        "median": _tidy(median),
+        "min": _tidy(values[0]),
+        "max": _tidy(values[-1]),
+        "mad": _tidy(_median(np.sort(np.abs(values - median)))),
+    }
+
+
+def _ratio(values: Values, base: Values | None) -> Row:
+    """Ratio of medians, and its percentile bootstrap interval where each side has 3 boots."""
+    if base is None or not _median(base):
+        return {}
+    found: Row = {"ratio": _tidy(_median(values) / _median(base))}
+    if min(len(values), len(base)) < 3:
+        return found
+    medians = _bootstrap(values, 0), _bootstrap(base, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = np.quantile(medians[0] / medians[1], [0.025, 0.975])
+    if np.isfinite([low, high]).all():
+        found |= {"ratio_low": _tidy(low), "ratio_high": _tidy(high)}
+    return found
+
+
+def _bootstrap(ordered: Values, side: int) -> Values:
+    """Medians of resamples. `ordered` is sorted, so a resample's median is the one of its ranks."""
+    low, high = _median_ranks(len(ordered), side)
+    return np.asarray((ordered[low] + ordered[high]) / 2)
+
+
+@functools.cache
+def _median_ranks(size: int, side: int) -> tuple[Ranks, Ranks]:
+    """The middle ranks of each resample: seeded, and the same for every metric of `size` boots."""
+    drawn = np.random.default_rng([SEED, side, size]).integers(0, size, (RESAMPLES, size))
+    drawn.sort(axis=1)
+    return drawn[:, (size - 1) // 2], drawn[:, size // 2]
+
+
+def _median(ordered: Values) -> float:
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return float(ordered[middle])
+    return float(ordered[middle - 1] + ordered[middle]) / 2
+
+
+def _tidy(value: float) -> float:
+    """Twelve significant digits: beyond them is only the noise of binary fractions."""
+    return float(f"{value:.12g}")
