@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The dataset as a page for people: HTML and Markdown from the same sections.
+
+Figures come from the summary alone. Text of the guest is escaped by both templates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from harness import __version__
+from harness.dataset import Dataset
+from harness.figures import Figures
+from harness.results import Results
+from harness.sections import Rows, headline_table, sections_of
+
+
+def render(results: Results, dataset: Dataset) -> tuple[str, str]:
+    """The report as HTML, complete in one file, and as Markdown without the figures."""
+    lock = dataset.lock
+    title = lock.experiment.name if lock else results.path.name
+    context = {
+        "title": f"pageinit: {title}",
+        "description": lock.experiment.description if lock else "",
+        "hash": lock.hash if lock else "",
+        "version": __version__,
+        "sections": [s for s in sections_of(dataset) if s.tables or s.notes or s.figures],
+    }
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    options: dict[str, Any] = {"loader": loader, "trim_blocks": True, "lstrip_blocks": True}
+    html = jinja2.Environment(autoescape=True, **options)
+    plain = jinja2.Environment(autoescape=False, **options)
+    plain.filters["md"] = markdown
+    page = html.get_template("report.html.j2").render(context)
+    return page, plain.get_template("report.md.j2").render(context)
+
+
+def headline(dataset: Dataset) -> Rows:
+    """The few figures that matter most, as rows of text under a head."""
+    table = headline_table(dataset, Figures.of(dataset.summary))
+    return [table.head, *table.rows]
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is, in a table too."""
+    for old, new in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", " ")):
+        text = text.replace(old, new)
+    return "".join(f"\\{c}" if c in "`*_[]#" else c for c in text)

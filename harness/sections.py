@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The sections of the report, as plain data: what is said is decided here, how it looks is not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from harness.dataset import Dataset
+from harness.figures import UNITS, Cell, Figures, amount, cells_of, ratio, spread
+from harness.plots import Curve, against_memory
+from harness.rows import clean
+
+CLOCKS = {"time": "Time clock", "work": "Work clock"}
+HEADLINE = ("memmap_init", "memblock_free_all", "page_alloc_init_late", "boot")
+MAX_EXCERPTS = 20
+
+Rows = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first `left` columns are words, the others figures."""
+
+    head: list[str]
+    rows: Rows
+    caption: str = ""
+    left: int = 1
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with what belongs under it. `excerpts` are pairs of a title and guest lines."""
+
+    title: str
+    notes: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[tuple[str, Markup], ...] = ()
+    excerpts: tuple[tuple[str, str], ...] = ()
+
+
+def headline_table(dataset: Dataset, figures: Figures) -> Table:
+    head = ["variant", "machine", "clock", "good boots", *HEADLINE, "boot : baseline", "peak RSS"]
+    rows = []
+    for cell in cells_of(dataset):
+        boots = figures.get(cell, "boots", "analysed", "", "", "boots") or {}
+        boot = figures.phase(cell, "boot") or {}
+        rss = figures.get(cell, "host", "qemu", "", "", "host_rss_peak_bytes") or {}
+        medians = [(figures.phase(cell, name) or {}).get("median") for name in HEADLINE]
+        rows.append(
+            [
+                *cell,
+                f"{boots.get('n') or 0}/{boots.get('runs') or 0}",
+                *(amount(value, UNITS[cell[2]]) for value in medians),
+                f"{boot['ratio']:.3g}" if boot.get("ratio") is not None else "-",
+                amount(rss.get("median"), "host_rss_peak_bytes"),
+            ]
+        )
+    return Table(head, rows, left=3)
+
+
+def sections_of(dataset: Dataset) -> Iterable[Section]:
+    figures = Figures.of(dataset.summary)
+    yield Section("Headline", _caveats(dataset), (headline_table(dataset, figures),))
+    yield Section("Against memory", figures=tuple(_plots(dataset, figures)))
+    yield from _phases(dataset, figures)
+    yield _memory(dataset, figures)
+    yield _touch(dataset, figures)
+    yield _claims(dataset, figures)
+    yield _outcomes(dataset)
+    yield _environment(dataset)
+
+
+def _caveats(dataset: Dataset) -> tuple[str, ...]:
+    notes = []
+    if "tcg" in set(dataset.runs["accel"].dropna()):
+        notes.append(
+            "These boots ran under emulation (TCG). Seconds are seconds of emulation, not of"
+            " hardware; compare them within this dataset only."
+        )
+    if "work" in set(dataset.runs["clock"].dropna()):
+        notes.append(
+            "The work clock counts guest instructions (-icount). It knows no cache, no TLB and"
+            " no bandwidth, runs parallel work one after the other, and is not a time."
+        )
+    notes.append(
+        "Medians over the good boots, in brackets the smallest and the largest; the interval of a"
+        " ratio is a 95 % bootstrap over boots and needs three on each side. Phases of different"
+        " nodes overlap: they do not add up."
+    )
+    return tuple(notes)
+
+
+def _plots(dataset: Dataset, figures: Figures) -> Iterable[tuple[str, Markup]]:
+    memory = {n: m.memory for n, m in dataset.lock.machines.items()} if dataset.lock else {}
+
+    def curves(clock: str, row_of: Callable[[Cell], Any]) -> list[Curve]:
+        points: dict[str, list[tuple[float, float, float, float]]] = {}
+        for cell in cells_of(dataset):
+            row = row_of(cell) if cell[2] == clock else None
+            if row and row["median"] and row["min"] and cell[1] in memory:
+                entry = (memory[cell[1]], row["median"], row["min"], row["max"])
+                points.setdefault(cell[0], []).append(entry)
+        return [Curve(name, tuple(p)) for name, p in points.items()]
+
+    wanted = [
+        (clock, name, lambda cell, name=name: figures.phase(cell, name))
+        for clock in CLOCKS
+        for name in HEADLINE
+    ]
+    rss = ("host", "qemu", "", "", "host_rss_peak_bytes")
+    wanted.append(("time", "peak RSS of QEMU", lambda cell, name="": figures.get(cell, *rss)))
+    for clock, name, row_of in wanted:
+        found = curves(clock, row_of)
+        if len({point[0] for curve in found for point in curve.points}) < 2:
+            continue
+        unit = "bytes" if "RSS" in name else "s (emulated)" if clock == "time" else "instructions"
+        # matplotlib escapes what it writes, and the names are those of our own files.
+        svg = Markup(against_memory(name, unit, found))
+        yield f"{name} against guest memory, {CLOCKS[clock].lower()}", svg
+
+
+def _phases(dataset: Dataset, figures: Figures) -> Iterable[Section]:
+    cells = cells_of(dataset)
+    for clock, title in CLOCKS.items():
+        tables = []
+        for machine in dict.fromkeys(c[1] for c in cells if c[2] == clock):
+            mine = [c for c in cells if c[1:] == (machine, clock)]
+            tables.append(_phase_table(figures, mine, machine, clock))
+        unit = "seconds under emulation" if clock == "time" else "guest instructions"
+        note = f"Every phase in {unit}; nodes: from the first start to the last end of all nodes."
+        if any(table.rows for table in tables):
+            yield Section(f"{title}: phases", (note,), tuple(tables))
+
+
+def _phase_table(figures: Figures, cells: list[Cell], machine: str, clock: str) -> Table:
+    metric = UNITS[clock]
+    names = {
+        (key[4], key[5]): None
+        for key in figures.rows
+        if key[1:4] == (machine, clock, "phase") and key[6] == "mark" and key[5] != "max"
+        if key[7] == metric
+    }
+    rows = []
+    for name, node in sorted(names):
+        found = [figures.phase(cell, name, node) for cell in cells]
+        label = f"{name} (nodes)" if node else name
+        texts = (
+            spread(row, metric) + (f"  x{row['ratio']:.3g}" if row and row.get("ratio") else "")
+            for row in found
+        )
+        rows.append([label, *texts])
+    return Table(["phase", *(cell[0] for cell in cells)], rows, machine)
+
+
+_BYTES = "host_rss_peak_bytes"
+_FACTS = (
+    ("peak RSS", ("host", "qemu", "", "", _BYTES)),
+    ("MemTotal", ("probe", "mem_total", "", "", "memory_bytes")),
+    ("MemFree", ("probe", "mem_free", "", "", "memory_bytes")),
+    ("MemAvailable", ("probe", "mem_available", "", "", "memory_bytes")),
+)
+_TOUCHES = ("first-touch", "touch-recycled", "retouch-mapped")
+
+
+def _memory(dataset: Dataset, figures: Figures) -> Section:
+    machines = dataset.lock.machines if dataset.lock else {}
+    rows = [
+        [
+            *cell,
+            amount(machines[cell[1]].memmap, _BYTES) if cell[1] in machines else "-",
+            *(spread(figures.get(cell, *subject), _BYTES) for _, subject in _FACTS),
+        ]
+        for cell in cells_of(dataset)
+    ]
+    head = ["variant", "machine", "clock", "memmap", *(name for name, _ in _FACTS)]
+    note = "Peak RSS is QEMU's on the host, the probes' pages included; the others the guest's own."
+    return Section("Memory", (note,), (Table(head, rows, left=3),))
+
+
+def _touch(dataset: Dataset, figures: Figures) -> Section:
+    tables = []
+    for clock, title in CLOCKS.items():
+        metric = "ns_per_page" if clock == "time" else "instructions_per_page"
+        rows = []
+        for cell in (c for c in cells_of(dataset) if c[2] == clock):
+            found = [figures.get(cell, "probe", name, "", "", metric) for name in _TOUCHES]
+            if any(found):
+                texts = (
+                    spread(row, metric) + (f"  x{row['ratio']:.3g}" if row and row["ratio"] else "")
+                    for row in found
+                )
+                rows.append([*cell[:2], *texts])
+        if rows:
+            unit = metric.replace("_", " ")
+            tables.append(
+                Table(["variant", "machine", *_TOUCHES], rows, f"{title}: {unit}", left=2)
+            )
+    notes = (
+        "A word written to every page, by several threads. first-touch is the first use of memory"
+        " after the boot, with whatever a lazy kernel left to do; touch-recycled is the same"
+        " fault on memory that was used and given back, where a lasting cost would show;"
+        " retouch-mapped is the loop alone. x is the ratio to the baseline.",
+    )
+    return Section("Page faults afterwards", notes if tables else (), tuple(tables))
+
+
+def _claims(dataset: Dataset, figures: Figures) -> Section:
+    rows = []
+    cells = cells_of(dataset)
+    for name, variant in (dataset.lock.variants if dataset.lock else {}).items():
+        mine = [cell for cell in cells if cell[0] == name]
+        for claim in variant.claims:
+            found = []
+            for clock in CLOCKS:
+                largest = [cell for cell in mine if cell[2] == clock][-1:]
+                row = figures.phase(largest[0], claim.metric) if largest else None
+                if row:
+                    value = amount(row["median"], UNITS[clock])
+                    found.append(f"{value} on {largest[0][1]}, ratio {ratio(row)}")
+            claimed = [
+                f"{key.removesuffix('_s').replace('_', ' ')} {value:g}"
+                for key in ("before_s", "after_s", "speedup", "slowdown", "max_lines")
+                if (value := getattr(claim, key)) is not None
+            ]
+            at = f" at {amount(claim.at, _BYTES)}" if claim.at else ""
+            who = variant.origin.who if variant.origin else ""
+            rows.append(
+                [
+                    name,
+                    claim.metric,
+                    claim.text,
+                    ", ".join(claimed) + at,
+                    "; ".join(found) or "-",
+                    who,
+                ]
+            )
+    head = ["variant", "metric", "claim", "figures claimed", "measured here", "origin"]
+    note = "What the authors said, beside what was measured on the largest machine of this dataset."
+    tables = (Table(head, rows, left=6),) if rows else ()
+    return Section("Claims", (note,) if rows else (), tables)
+
+
+def _outcomes(dataset: Dataset) -> Section:
+    runs = dataset.runs
+    keys = runs[["variant", "machine", "clock", "outcome"]].astype(str).to_numpy().tolist()
+    rows = [[*key, str(count)] for key, count in sorted(Counter(map(tuple, keys)).items())]
+    bad = runs[~runs["outcome"].isin(["ok"])]
+    excerpts = []
+    for run in bad.head(MAX_EXCERPTS).to_dict("records"):
+        lines = "\n".join(clean(line) for line in dataset.excerpts.get(str(run["evidence"]), ()))
+        reason = "" if run["reason"] is None or run["reason"] != run["reason"] else run["reason"]
+        excerpts.append((f"{run['evidence']}: {run['outcome']} {reason}", lines))
+    notes = [f"{len(runs)} boots, warm-ups included; {len(bad)} not ok."]
+    notes += [f"Damaged: {item.path.name}: {clean(item.reason)}" for item in dataset.damage]
+    head = ["variant", "machine", "clock", "outcome", "boots"]
+    return Section("Outcomes", tuple(notes), (Table(head, rows, left=4),), excerpts=tuple(excerpts))
+
+
+def _environment(dataset: Dataset) -> Section:
+    names = (
+        *("host_cpu", "host_cpus", "host_memory_bytes", "host_kernel", "qemu_version", "accel"),
+        *("host_thp", "tsc_khz", "base_version", "toolchain", "harness_version"),
+    )
+    rows = []
+    for name in names:
+        values = dict.fromkeys(dataset.runs[name].dropna().tolist())
+        texts = [amount(v, name) if name.endswith("_bytes") else str(v) for v in values]
+        rows.append([name, ", ".join(texts) or "-"])
+    kernels = dataset.runs[["variant", "kernel_id", "tree", "build_warnings"]].drop_duplicates()
+    built = [
+        [str(r["variant"]), *(str(r[k]) for k in ("kernel_id", "tree", "build_warnings"))]
+        for r in kernels.to_dict("records")
+    ]
+    head = ["variant", "kernel", "tree", "build warnings"]
+    tables = (Table(["fact", "value"], rows, left=2), Table(head, built, "Kernels", left=3))
+    return Section("Environment", tables=tables)
