@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness boot``: one boot, with the console live on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from harness import runner
+from harness.cli.parse import phase_table
+from harness.cli.screen import Log, add_json, err, out, print_json, printable, project
+from harness.errors import UserError
+from harness.experiment import Experiment, Slot
+from harness.record import Run
+from harness.results import Results
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "boot",
+        help="boot one variant on one machine, console live on the terminal",
+        description="Builds the kernel if need be, boots it once and prints the outcome and the"
+        " phases; with --json the whole Run record. Exit status 1 when the boot went wrong.",
+    )
+    parser.add_argument("variant", metavar="VARIANT")
+    parser.add_argument("machine", metavar="MACHINE")
+    parser.add_argument("--clock", choices=("time", "work"), default="time")
+    parser.add_argument(
+        "--append", action="append", default=[], metavar="WORD", help="kernel parameter"
+    )
+    parser.add_argument("--keep", metavar="DIR", type=Path, help="keep the evidence in DIR")
+    parser.add_argument("--force", action="store_true", help="boot even if it may not fit")
+    parser.add_argument("--quiet", action="store_true", help="no console on the terminal")
+    add_json(parser)
+    parser.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Boots once and shows what came of it."""
+    if arguments.keep:
+        if arguments.keep.exists() and any(arguments.keep.iterdir()):
+            raise UserError("not empty", where=str(arguments.keep), remedy="name another folder")
+        return _boot(arguments, arguments.keep)
+    with tempfile.TemporaryDirectory(prefix="pageinit-boot-") as folder:
+        return _boot(arguments, Path(folder))
+
+
+def _boot(arguments: argparse.Namespace, folder: Path) -> int:
+    place = project(arguments)
+    variant, machine = place.variant(arguments.variant), place.machine(arguments.machine)
+    experiment = Experiment(
+        name="boot",
+        description="one boot by hand",
+        baseline=variant.name,
+        matrix=[
+            {
+                "variants": [variant.name],
+                "machines": [machine.name],
+                "clocks": {arguments.clock: {"blocks": 1}},
+            }
+        ],
+        boot=tuple(arguments.append),
+    )
+    session = runner.prepare(place, experiment, Log())
+    slot = Slot(variant.name, machine.name, arguments.clock, 0, 0)
+    live = None if arguments.json or arguments.quiet else _live
+    record = runner.boot_once(session, Results(folder), slot, arguments.force, live)
+    if arguments.json:
+        print_json(record.model_dump(mode="json", exclude_none=True))
+    else:
+        show(record)
+        if arguments.keep:
+            out.print(f"evidence: {folder / 'runs' / slot.key}", markup=False)
+    return 0 if record.judgement.outcome in runner.GOOD else 1
+
+
+def _live(data: bytes) -> None:
+    """The console as it comes, less everything that would steer the terminal."""
+    text = data.replace(b"\r", b"").decode("utf-8", "replace")
+    sys.stderr.write(printable(text))
+    sys.stderr.flush()
+
+
+def show(record: Run) -> None:
+    """Prints outcome and phases for people."""
+    judgement = record.judgement
+    reason = f": {judgement.reason}" if judgement.reason else ""
+    out.print(
+        printable(f"\n{record.variant} on {record.machine}: {judgement.outcome}{reason}"),
+        markup=False,
+    )
+    phase_table([phase.model_dump(mode="json") for phase in record.phases])
+    for line in judgement.excerpt:
+        err.print(f"  | {printable(line)}", markup=False)

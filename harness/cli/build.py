@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness build``: the kernels of some or all variants."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness.cli.screen import Log, add_json, print_json, print_table, project
+from harness.errors import BuildError, ConfigError, PatchError
+from harness.kernels import Kernels
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "build",
+        help="build kernels that are not in the store yet",
+        description="Builds the kernels of the named variants (default: all that are built from"
+        " source). A kernel that is in the store already costs nothing. Exit status 1 when one"
+        " does not build.",
+    )
+    parser.add_argument("variants", nargs="*", metavar="VARIANT")
+    parser.add_argument("--jobs", type=int, default=0, help="parallel jobs (default: all CPUs)")
+    add_json(parser)
+    parser.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Builds and lists."""
+    place = project(arguments)
+    log = Log()
+    kernels = Kernels(place, log, arguments.jobs)
+    named = [place.variant(name) for name in arguments.variants or place.variants()]
+    rows, found, failed = [["variant", "kernel", "base", "warnings", "image"]], {}, 0
+    for variant in named:
+        if variant.prebuilt and not arguments.variants:
+            continue
+        try:
+            built = kernels.get(variant)
+        except (PatchError, ConfigError, BuildError) as error:
+            log(f"{variant.name}: {error}")
+            found[variant.name] = {"error": str(error)}
+            failed += 1
+            continue
+        kernel = built.kernel
+        found[variant.name] = {**kernel.model_dump(), "image": str(built.image)}
+        warnings = "" if kernel.build_warnings is None else str(kernel.build_warnings)
+        rows.append(
+            [variant.name, kernel.kernel_id, kernel.base_version, warnings, str(built.image)]
+        )
+    if arguments.json:
+        print_json(found)
+    else:
+        print_table("", rows)
+    return 1 if failed else 0

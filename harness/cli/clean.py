@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness clean``: give back disk. Results are never touched."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+
+from harness.cache import locked
+from harness.cli.screen import out, project
+from harness.quantity import format_size
+
+PARTS = ("work", "kernels", "ccache", "initramfs", "prebuilt", "accelerator", "sources")
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "clean",
+        help="remove what can be made again from the cache",
+        description="Shows what the cache holds; with names, removes these parts. Results are"
+        " never touched.",
+    )
+    parser.add_argument(
+        "parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS)
+    )
+    parser.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Shows or removes parts of the cache."""
+    cache = project(arguments).cache
+    for name in arguments.parts or PARTS:
+        folder = cache / name
+        if not folder.exists():
+            continue
+        size = sum(f.lstat().st_size for f in folder.rglob("*") if not f.is_dir())
+        if arguments.parts:
+            with locked(folder / ".lock"):
+                shutil.rmtree(folder)
+        verb = "removed" if arguments.parts else "holds"
+        out.print(f"{name:12} {verb} {format_size(size)}", markup=False)
+    return 0

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness collate``, ``report``, ``status``: what is in a results folder."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from harness import report
+from harness.cli.experiment import publish
+from harness.cli.screen import add_json, out, print_json, print_table
+from harness.errors import UserError
+from harness.lock import Lock
+from harness.results import Results
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommands."""
+    for name, text in (
+        ("collate", "rebuild every CSV and the report from the raw evidence"),
+        ("report", "rebuild dataset and report, and print the headline"),
+        ("status", "what is done, what is left, what went wrong"),
+    ):
+        parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        parser.add_argument(
+            "folder",
+            metavar="DIR",
+            type=Path,
+            help="a results folder, or the one above: its newest",
+        )
+        add_json(parser)
+        parser.set_defaults(action=status if name == "status" else collate)
+
+
+def find(folder: Path) -> Results:
+    """The results folder itself, or the newest below; raises `UserError` where there is none."""
+    if (folder / "runs").is_dir():
+        return Results(folder)
+    below = sorted(path.parent for path in folder.glob("*/runs"))
+    if not below:
+        raise UserError("no results here", where=str(folder), remedy="name a folder with runs/")
+    return Results(below[-1])
+
+
+def collate(arguments: argparse.Namespace) -> int:
+    """Derives everything again from the raw evidence."""
+    results = find(arguments.folder)
+    with results.locked():
+        found = publish(results)
+    rows = report.headline(found)
+    if arguments.json:
+        print_json([dict(zip(rows[0], row, strict=True)) for row in rows[1:]])
+    else:
+        print_table("medians", rows, left=3)
+        out.print(f"\ndataset: {results.path}", markup=False)
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Counts outcomes and what is left of the schedule. Exit status 1 when a run went wrong."""
+    results = find(arguments.folder)
+    runs, damage = results.read()
+    lock_file = results.path / "experiment.lock.yaml"
+    left = 0
+    if lock_file.is_file():
+        lock = Lock.from_yaml(lock_file.read_text(encoding="utf-8"), str(lock_file))
+        left = sum(not results.done(slot) for slot in lock.experiment.schedule())
+    outcomes = Counter(stored.run.judgement.outcome.value for stored in runs)
+    if arguments.json:
+        print_json({"done": len(runs), "left": left, "outcomes": outcomes, "damaged": len(damage)})
+    else:
+        rows = [["outcome", "runs"], *([name, str(n)] for name, n in sorted(outcomes.items()))]
+        print_table(str(results.path), rows)
+        out.print(f"{len(runs)} done, {left} left, {len(damage)} damaged", markup=False)
+        for item in damage:
+            out.print(f"{item.path}: {item.reason}", markup=False)
+    return 1 if set(outcomes) - {"ok", "warning"} or damage else 0

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness doctor``: what this host can do, and how to mend what it lacks."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from harness import accelerator, host, initramfs
+from harness.cli.screen import add_json, print_json, print_table, project
+from harness.errors import HarnessError
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "doctor",
+        help="what this host can do, and how to mend what it lacks",
+        description="Checks QEMU, accelerators, memory, disk and packages. Exit status 2 when"
+        " something that is needed is missing.",
+    )
+    add_json(parser)
+    parser.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs every check and shows it."""
+    cache = project(arguments).cache
+    checks = [*host.checks(cache), _accelerator(cache)]
+    if arguments.json:
+        print_json([asdict(check) for check in checks])
+    else:
+        words = {True: "ok", False: "MISSING"}
+        print_table(
+            "", [["", "check", "found"], *([words[c.ok], c.name, c.detail] for c in checks)]
+        )
+        for check in checks:
+            if not check.ok and check.remedy:
+                print(f"{check.name}: {check.remedy}")
+    return 2 if any(not check.ok for check in checks) else 0
+
+
+def _accelerator(cache: Path) -> host.Check:
+    """KVM counts as working when a kernel came to user space under it; TCG always works."""
+    kernels = sorted(cache.glob("kernels/*/bzImage"))
+    if not kernels:
+        found = accelerator.known(cache)
+        detail = found.detail if found else "kvm is tried when the first kernel is built"
+        return host.Check("accelerator", True, f"tcg; {detail}")
+    try:
+        found = accelerator.probe(kernels[0], initramfs.build(cache).path, cache)
+    except HarnessError as error:
+        return host.Check("accelerator", False, error.what, error.remedy or "")
+    return host.Check("accelerator", True, f"{'kvm' if found.kvm else 'tcg'}; kvm: {found.detail}")

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness plan`` and ``harness run``: an experiment, before and for real."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import dataset, evidence, host, qemu, report, runner
+from harness.cli.screen import Log, add_json, out, print_json, print_table, project
+from harness.errors import HarnessError
+from harness.experiment import Experiment, Slot
+from harness.kernels import Kernels
+from harness.project import Project
+from harness.quantity import format_size
+from harness.results import Results, write_atomic
+from harness.runner import Event, Options
+
+SECONDS_GUESS = 6.0
+"""A boot under TCG before anything is known, in seconds (docs/measuring.md)."""
+
+BUILD_GUESS = 240.0
+RUN_BYTES = 200_000
+"""Disk that the evidence of one boot takes, about."""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommands."""
+    parser = commands.add_parser(
+        "run",
+        help="boot every cell of an experiment, then collate and report",
+        description="Builds what is not built, boots what is not booted, and writes dataset and"
+        " report. Interrupted at any point, the next start goes on where it was. Exit status 1"
+        " when a boot went wrong.",
+    )
+    _common(parser)
+    parser.add_argument("--fresh", action="store_true", help="a new results folder")
+    parser.add_argument("--retry", action="store_true", help="boot again what went wrong")
+    parser.add_argument("--force", action="store_true", help="boot even what may not fit")
+    parser.set_defaults(action=run)
+    parser = commands.add_parser(
+        "plan",
+        help="what `run` would do: cells, QEMU lines, cost; nothing is done",
+        description="Prints cells, QEMU command lines and the predicted cost in time, memory and"
+        " disk. Builds, downloads and boots nothing.",
+    )
+    _common(parser)
+    parser.add_argument("--lines", action="store_true", help="print the QEMU lines too")
+    parser.set_defaults(action=plan)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", metavar="EXPERIMENT", type=Path)
+    parser.add_argument("--results", metavar="DIR", type=Path, default=Path("results"))
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The whole loop."""
+    place, log = project(arguments), Log()
+    experiment = place.experiment(arguments.experiment)
+    options = Options(arguments.results, arguments.fresh, arguments.retry, arguments.force)
+    session = runner.prepare(place, experiment, log)
+    results = runner.open_results(session, options)
+    with results.locked():
+        progress = Progress(log)
+        failed = runner.run(session, results, options, progress)
+        found = publish(results)
+    folder = results.path
+    if arguments.json:
+        print_json({"results": str(folder), "failed": failed})
+        return 1 if failed else 0
+    print_table(f"{experiment.name}: medians", report.headline(found), left=3)
+    out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)
+    if failed:
+        out.print(f"{failed} boot(s) went wrong; see the report", markup=False)
+    return 1 if failed else 0
+
+
+def publish(results: Results) -> dataset.Dataset:
+    """Writes every CSV and both reports of a results folder from its raw evidence."""
+    found = dataset.collate(results, evidence.reread)
+    dataset.write(found, results.path)
+    page, text = report.render(results, found)
+    write_atomic(results.path / "report.html", page)
+    write_atomic(results.path / "report.md", text)
+    return found
+
+
+class Progress:
+    """A line for each boot, with the time that is probably left."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._start = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Says what begins or has ended."""
+        slot, record = event.slot, event.run
+        name = f"[{event.number}/{event.total}] {slot.variant} {slot.machine} {slot.clock}"
+        name += " warm-up" if slot.warmup else f" block {slot.block}"
+        if record is None:
+            self._log(f"{name} ...")
+            return
+        spent = time.monotonic() - self._start
+        left = spent / event.number * (event.total - event.number)
+        reason = f" ({record.judgement.reason})" if record.judgement.reason else ""
+        outcome = f"{record.judgement.outcome}{reason} in {record.ending.wall_s:.1f} s"
+        self._log(f"{name} {outcome}; about {left / 60:.0f} min left")
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Says what would happen and what it would cost."""
+    place = project(arguments)
+    experiment = place.experiment(arguments.experiment)
+    slots = experiment.schedule()
+    available = host.available_memory()
+    cells = [_cell(place, experiment, slot, available) for slot in _cells(slots)]
+    builds = _unbuilt(place, experiment)
+    seconds = len(slots) * SECONDS_GUESS + len(builds) * BUILD_GUESS
+    cost = {
+        "boots": len(slots),
+        "kernels_to_build": builds,
+        "seconds_about": round(seconds),
+        "disk_bytes_about": len(slots) * RUN_BYTES,
+        "memory_available_bytes": available,
+    }
+    if arguments.json:
+        print_json({"cells": cells, "cost": cost})
+        return 0
+    _show_cells(experiment, cells, slots)
+    if arguments.lines:
+        for cell in cells:
+            out.print("\n" + " ".join(cell["argv"]), markup=False)
+    out.print(
+        f"\n{len(slots)} boots; kernels to build: {', '.join(builds) or 'none'};"
+        f" about {seconds / 60:.0f} min, {format_size(len(slots) * RUN_BYTES)} of results",
+        markup=False,
+    )
+    return 0
+
+
+def _show_cells(
+    experiment: Experiment, cells: Sequence[Mapping[str, Any]], slots: Sequence[Slot]
+) -> None:
+    head = ["variant", "machine", "clock", "boots", "host memory", "fits"]
+    boots = {(c["variant"], c["machine"], c["clock"]): 0 for c in cells}
+    for slot in slots:
+        boots[slot.variant, slot.machine, slot.clock] += 1
+    rows = [
+        [
+            *(key := (cell["variant"], cell["machine"], cell["clock"])),
+            str(boots[key]),
+            format_size(cell["host_memory_bytes"]),
+            "yes" if cell["fits"] else "NO",
+        ]
+        for cell in cells
+    ]
+    print_table(f"{experiment.name}: {experiment.description}", [head, *rows])
+
+
+def _cells(slots: Sequence[Slot]) -> list[Slot]:
+    """One slot of each cell, in order."""
+    cells: dict[tuple[str, str, str], Slot] = {}
+    for slot in sorted(slots, key=lambda slot: (slot.machine, slot.clock, slot.variant)):
+        cells.setdefault((slot.variant, slot.machine, slot.clock), slot)
+    return list(cells.values())
+
+
+def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) -> dict[str, Any]:
+    variant, machine = place.variant(slot.variant), place.machine(slot.machine)
+    touched = experiment.probes.touch_bytes if "touch" in experiment.probes.run else 0
+    need = qemu.footprint(machine, variant.memory_model, touched)
+    line = qemu.CommandLine(
+        machine,
+        Path("bzImage"),
+        Path("initramfs.cpio"),
+        slot.clock,
+        "tcg",
+        host.find_qemu(),
+        (*variant.boot, *experiment.boot),
+        sockets=False,
+    )
+    return {
+        "variant": variant.name,
+        "machine": machine.name,
+        "clock": slot.clock,
+        "memory_bytes": machine.memory,
+        "host_memory_bytes": need.total,
+        "fits": need.total <= available,
+        "argv": qemu.render(line),
+    }
+
+
+def _unbuilt(place: Project, experiment: Experiment) -> list[str]:
+    """Variants whose kernel is not in the store; all of them where that cannot be told."""
+    store = Kernels(place, lambda text: None)
+    missing = []
+    for name in experiment.variants:
+        try:
+            known = store.known(place.variant(name))
+        except HarnessError:
+            known = None
+        if known is None:
+            missing.append(name)
+    return missing
