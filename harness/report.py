@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from harness import __version__
 from harness.dataset import Dataset
 from harness.figures import Figures
 from harness.results import Results
+from harness.rows import clean
 from harness.sections import Rows, headline_table, sections_of
 
 
@@ -31,11 +33,17 @@ def render(results: Results, dataset: Dataset) -> tuple[str, str]:
     }
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     options: dict[str, Any] = {"loader": loader, "trim_blocks": True, "lstrip_blocks": True}
+    options["finalize"] = _printable
     html = jinja2.Environment(autoescape=True, **options)
     plain = jinja2.Environment(autoescape=False, **options)
     plain.filters["md"] = markdown
     page = html.get_template("report.html.j2").render(context)
     return page, plain.get_template("report.md.j2").render(context)
+
+
+def _printable(value: Any) -> Any:
+    """The last look at all that is printed: no character that drives a terminal or a line."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
 
 
 def headline(dataset: Dataset) -> Rows:

@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _accelerator(cache: Path) -> host.Check:
     """KVM counts as working when a kernel came to user space under it; TCG always works."""
     kernels = sorted(cache.glob("kernels/*/bzImage"))
-    if not kernels:
-        found = accelerator.known(cache)
-        detail = found.detail if found else "kvm is tried when the first kernel is built"
-        return host.Check("accelerator", True, f"tcg; {detail}")
     try:
-        found = accelerator.probe(kernels[0], initramfs.build(cache).path, cache)
+        found = accelerator.known(cache)
+        if found is None and kernels:
+            found = accelerator.probe(kernels[0], initramfs.build(cache).path, cache)
     except HarnessError as error:
         return host.Check("accelerator", False, error.what, error.remedy or "")
+    if found is None:
+        return host.Check("accelerator", True, "tcg; kvm is tried when there is a kernel")
     return host.Check("accelerator", True, f"{'kvm' if found.kvm else 'tcg'}; kvm: {found.detail}")

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line from end to end, with a QEMU that plays a part."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.results import Results
+
+CSVS = ("runs.csv", "phases.csv", "probes.csv", "summary.csv", "datapackage.json")
+
+
+def results(checkout: Path) -> Path:
+    return next((checkout / "results" / "pair").iterdir())
+
+
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_run_leaves_a_dataset_and_a_second_run_does_nothing(checkout, capfd):
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    folder = results(checkout)
+    boots = rows(folder, "runs")
+    assert [r["outcome"] for r in boots] == ["ok"] * 6
+    assert {(r["variant"], r["block"], r["warmup"]) for r in boots} == {
+        (v, b, w)
+        for v in ("one", "two")
+        for b, w in (("-1", "true"), ("0", "false"), ("1", "false"))
+    }
+    assert "report.html" in capfd.readouterr().out
+    written = {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/*/*/*/run.json")}
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    assert written == {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/*/*/*/run.json")}
+    assert results(checkout) == folder
+    assert "[1/" not in capfd.readouterr().err
+
+
+def test_collate_gives_the_same_bytes(checkout):
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    folder = results(checkout)
+    names = (*CSVS, "report.html", "report.md")
+    before = {name: (folder / name).read_bytes() for name in names}
+    for name in names:
+        (folder / name).unlink()
+    assert main(["collate", str(folder)]) == 0
+    assert before == {name: (folder / name).read_bytes() for name in names}
+
+
+def test_the_data_dictionary_knows_every_column(checkout):
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    folder = results(checkout)
+    package = json.loads((folder / "datapackage.json").read_text())
+    for resource in package["resources"]:
+        head = (folder / resource["path"]).read_text().splitlines()[0].split(",")
+        fields = resource["schema"]["fields"]
+        assert head == [entry["name"] for entry in fields]
+        assert all(entry["description"] for entry in fields)
+
+
+@pytest.mark.parametrize(
+    ("part", "outcome"),
+    [
+        ("panic", "panic"),
+        ("silent", "no-output"),
+        ("refuse", "start-refused"),
+        ("killed", "killed"),
+    ],
+)
+def test_a_failed_boot_is_a_row(checkout, monkeypatch, part, outcome):
+    monkeypatch.setenv("FAKE_QEMU", part)
+    text = (checkout / "experiments/pair.yaml").read_text()
+    text = text.replace("blocks: 2, warmup: 1", "blocks: 1")
+    (checkout / "experiments/pair.yaml").write_text(text)
+    assert main(["run", "experiments/pair.yaml"]) == 1
+    folder = results(checkout)
+    assert [r["outcome"] for r in rows(folder, "runs")] == [outcome] * 2
+    summary = [r for r in rows(folder, "summary") if r["kind"] == "boots"]
+    assert [(r["variant"], r["failed"], r["n"]) for r in summary] == [
+        ("one", "1", "0"),
+        ("two", "1", "0"),
+    ]
+    assert main(["status", str(folder)]) == 1
+    monkeypatch.setenv("FAKE_QEMU", "ok")
+    assert main(["run", "experiments/pair.yaml", "--retry"]) == 0
+    assert [r["attempt"] for r in rows(folder, "runs")] == ["2", "2"]
+
+
+def test_a_killed_harness_loses_no_finished_run_and_resumes(checkout, monkeypatch):
+    argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as harness:
+        end = time.monotonic() + 60
+        while len(list(checkout.glob("results/pair/*/runs/*/*/*/*/run.json"))) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        harness.send_signal(signal.SIGKILL)
+    folder = results(checkout)
+    kept = {p: p.read_bytes() for p in folder.glob("runs/*/*/*/*/run.json")}
+    assert 2 <= len(kept) < 6
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    assert len(rows(folder, "runs")) == 6
+    assert all(path.read_bytes() == data for path, data in kept.items())
+
+
+def test_two_starts_in_one_folder_are_refused(checkout, capsys):
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    folder = results(checkout)
+    code = (
+        "import sys, time; from pathlib import Path; from harness.results import Results\n"
+        "with Results(Path(sys.argv[1])).locked():\n    print('held', flush=True); time.sleep(60)\n"
+    )
+    argv = [sys.executable, "-c", code, str(folder)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        assert main(["run", "experiments/pair.yaml"]) == 2
+        holder.kill()
+    assert "another harness writes here" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_130_and_leaves_no_qemu(checkout, monkeypatch):
+    monkeypatch.setenv("FAKE_QEMU", "hang")
+    text = (checkout / "experiments/pair.yaml").read_text()
+    text = text.replace("silence_s: 0.2, progress_s: 0.3", "silence_s: 99, progress_s: 99")
+    (checkout / "experiments/pair.yaml").write_text(text)
+    argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE) as harness:
+        end = time.monotonic() + 60
+        while not list(checkout.glob("results/pair/*/runs/*/*/*/*.part/console.log")):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        time.sleep(0.3)
+        harness.send_signal(signal.SIGINT)
+        said = harness.communicate()[1].decode()
+    assert harness.returncode == 130
+    assert "interrupted" in said and "Traceback" not in said
+    assert Results(results(checkout)).read() == ([], [])
+
+
+def test_boot_prints_the_run_record(checkout, capfd):
+    assert main(["boot", "one", "small", "--json"]) == 0
+    record = json.loads(capfd.readouterr().out)
+    assert record["judgement"]["outcome"] == "ok"
+    assert {p["name"] for p in record["phases"]} >= {"memmap_init", "boot"}
+    assert record["kernel"]["base_version"] == "6.1-one"
+
+
+def test_plan_touches_nothing(checkout, capfd):
+    before = sorted(checkout.rglob("*"))
+    assert main(["plan", "experiments/pair.yaml", "--json"]) == 0
+    plan = json.loads(capfd.readouterr().out)
+    assert [c["variant"] for c in plan["cells"]] == ["one", "two"]
+    assert plan["cost"]["boots"] == 6
+    assert plan["cells"][0]["argv"][0] == "qemu-system-x86_64"
+    assert sorted(checkout.rglob("*")) == before
+
+
+def test_parse_reads_any_log_and_strips_what_terminals_obey(checkout, tmp_path, capfd):
+    log = tmp_path / "x.log"
+    log.write_bytes(
+        b"[    1.000000] Linux version 6.1 (x)\n[    2.0] \x1b]0;owned\x07hello \x9b31m\n"
+    )
+    assert main(["parse", str(log), "--json"]) == 1
+    assert json.loads(capfd.readouterr().out)["outcome"] == "incomplete"
+    main(["parse", str(log)])
+    shown = capfd.readouterr().out
+    assert "\x1b" not in shown and "\x9b" not in shown and "Linux version 6.1" in shown
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["boot", "oen", "small"], "did you mean 'one'?"),
+        (["boot", "one", "smal"], "did you mean 'small'?"),
+        (["run", "experiments/none.yaml"], "no such file"),
+        (["parse", "/nowhere/x.log"], "cannot read"),
+        (["collate", "/nowhere"], "no results here"),
+    ],
+)
+def test_bad_input_is_one_clear_error(checkout, capsys, argv, said):
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) < 20
+
+
+def test_doctor_names_a_remedy(checkout, monkeypatch, capfd, tmp_path):
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert main(["doctor"]) == 2
+    shown = capfd.readouterr().out
+    assert "apt-get install qemu-system-x86" in shown
+    assert "apt-get install flex" in shown
+
+
+def test_a_clean_that_is_told_nothing_removes_nothing(checkout, tmp_path):
+    (tmp_path / "cache/kernels/x").mkdir(parents=True)
+    (tmp_path / "cache/work/x").mkdir(parents=True)
+    assert main(["clean"]) == 0
+    assert (tmp_path / "cache/kernels/x").exists()
+    assert main(["clean", "work"]) == 0
+    assert not (tmp_path / "cache/work").exists()
+    assert (tmp_path / "cache/kernels/x").exists()
