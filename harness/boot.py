@@ -24,8 +24,8 @@ from harness.vm import VM, script
 from harness.watch import Watch
 
 DONE = b'{"probe":"done"}'
-SAMPLE_S = 0.25
-MAX_SAMPLES = 400
+SAMPLE_S = 0.05
+MAX_SAMPLES = 256
 
 Output = Callable[[bytes], None]
 

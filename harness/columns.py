@@ -72,7 +72,7 @@ RUNS = (
     _s("signal", "signal that ended QEMU"),
     _n("wall_s", "the boot on the host's own clock, from launch to end", "s"),
     _i("order", "position of the boot within its block"),
-    _i("attempt", "1, or more after interrupted attempts"),
+    _i("attempt", "1, or more where an earlier attempt was interrupted or set aside; all are kept"),
     _s("started_utc", "start of the boot, UTC"),
     _i("memory_bytes", "guest RAM over all nodes", "B"),
     _i("memmap_bytes", "struct pages that describe the guest RAM", "B"),
@@ -122,6 +122,9 @@ PHASES = (
     _i("instructions", "work clock: end - start; a count, never a time", "instruction"),
     _i("busy_instructions", "work clock: sum over the calls of the phase", "instruction"),
     _n("instructions_per_page", "work clock: instructions over pages", "instruction/page"),
+    _n("host_start_s", "start on the host's clock, since the launch; interpolated for marks", "s"),
+    _n("host_end_s", "end on the host's clock, since the launch; interpolated for marks", "s"),
+    _i("host_rss_grown_bytes", "growth of QEMU's RSS meanwhile, interpolated from samples", "B"),
 )
 
 PROBES = (

@@ -81,9 +81,10 @@ def tsc_khz() -> int | None:
         return None
     if match := re.search(r"@ (\d+\.\d+)GHz", text):
         return round(float(match[1]) * 1e6)
-    # Without frequency scaling all CPUs show the same round number, which is the TSC's.
-    rates = set(re.findall(r"^cpu MHz\s*: (\d+)\.000$", text, re.M))
-    return int(rates.pop()) * 1000 if len(rates) == 1 else None
+    # Where the kernel cannot measure the frequency (APERF/MPERF), it shows cpu_khz, the TSC's.
+    rates = set(re.findall(r"^cpu MHz\s*: (\d+\.\d+)$", text, re.M))
+    known = len(rates) == 1 and "aperfmperf" not in text
+    return round(float(rates.pop()) * 1000) if known else None
 
 
 def available_memory() -> int:

@@ -11,6 +11,7 @@ The kernel of the `boot-marks` series prints, once and late:
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from harness.dmesg import Dmesg
@@ -38,7 +39,7 @@ INIT = " as init process"
 MAX_MARKS = 4096
 
 _BEGIN = re.compile(
-    r"boot-marks: begin version=1 tsc_khz=(\d{1,10}) now=\d{1,20} marks=(\d{1,6}) lost=(\d{1,6})"
+    r"boot-marks: begin version=1 tsc_khz=(\d{1,10}) now=(\d{1,20}) marks=(\d{1,6}) lost=(\d{1,6})"
 )
 _MARK = re.compile(
     r"boot-marks: phase=(\w{1,40}) node=(-?\d{1,6}) start=(\d{1,20}) end=(\d{1,20})"
@@ -50,12 +51,45 @@ _DEFERRED = re.compile(r"node (\d{1,6}) deferred pages initialised in (\d{1,9})m
 
 @dataclass(frozen=True)
 class Marks:
-    """The block of marks of one boot: `announced` of them, `lost` had no room."""
+    """The block of marks of one boot: `announced` of them, `lost` had no room.
+
+    `now` is the TSC at the moment of printk's stamp on the first line, `stamp_s`.
+    """
 
     tsc_khz: int
+    now: int
     announced: int
     lost: int
     entries: tuple[tuple[str, int, int, int, int, int, int], ...]
+    stamp_s: float | None = None
+
+    @property
+    def zero(self) -> int | None:
+        """The TSC where the boot begins, from which all marks count."""
+        return next((start for name, _, start, *_ in self.entries if name == "boot"), None)
+
+
+@dataclass(frozen=True)
+class HostClock:
+    """Moments of the boot, in seconds of the guest, on the host's clock.
+
+    Lines of printk have a stamp and an arrival: between them this interpolates, outside of them
+    it goes on at the mean rate, which is 1 on the time clock.
+    """
+
+    boot: tuple[float, ...]
+    host: tuple[float, ...]
+
+    def at(self, moment: float) -> float | None:
+        """The host's clock at `moment`, to about a millisecond; none where no line tells."""
+        if len(self.boot) < 2:
+            return None
+        place = bisect_left(self.boot, moment)
+        if 0 < place < len(self.boot):
+            (a, b), (x, y) = self.boot[place - 1 : place + 1], self.host[place - 1 : place + 1]
+        else:
+            a, b, x, y = self.boot[0], self.boot[-1], self.host[0], self.host[-1]
+        return round(x + (moment - a) * (y - x) / (b - a), 6)
 
 
 def read_phases(console: Dmesg, clock: Clock = "time", shift: int = 0) -> tuple[Phase, ...]:
@@ -65,7 +99,7 @@ def read_phases(console: Dmesg, clock: Clock = "time", shift: int = 0) -> tuple[
     work clock, where a tick of the TSC is a ns of the guest and an instruction 2^`shift` ns.
     """
     marks = read_marks(console)
-    found = _from_marks(marks, clock, shift) if marks else []
+    found = _from_marks(marks, clock, shift, host_clock(console, marks)) if marks else []
     if not found:
         found = _from_printk(console)
     return (*found, *_from_arrival(console))
@@ -98,12 +132,39 @@ def read_marks(console: Dmesg) -> Marks | None:
         node, start, stop, busy, calls, pages = (int(mark[n]) for n in range(2, 8))
         if stop >= start:
             entries.append((mark[1], node, start, stop, busy, calls, pages))
-    return Marks(int(match[1]), int(match[2]), int(match[3]), tuple(dict.fromkeys(entries)))
+    first = console.first("boot-marks: begin")
+    return Marks(
+        tsc_khz=int(match[1]),
+        now=int(match[2]),
+        announced=int(match[3]),
+        lost=int(match[4]),
+        entries=tuple(dict.fromkeys(entries)),
+        stamp_s=first.stamp_s if first else None,
+    )
 
 
-def _from_marks(marks: Marks, clock: Clock, shift: int) -> list[Phase]:
-    zero = next((start for name, _, start, *_ in marks.entries if name == "boot"), None)
-    ticks = float(1 << shift) if clock == "work" else marks.tsc_khz * 1000.0
+def host_clock(console: Dmesg, marks: Marks) -> HostClock:
+    """What the stamps and the arrivals of the lines say, marks and stamps being joined by `now`."""
+    if not console.chunks or marks.stamp_s is None or marks.zero is None or not marks.tsc_khz:
+        return HostClock((), ())
+    offset = (marks.now - marks.zero) / (marks.tsc_khz * 1000) - marks.stamp_s
+    # Of the lines that arrived together the last one is the one that had just been written.
+    last: dict[float, float] = {}
+    for line in console.lines:
+        if line.stamp_s is not None and line.host_s is not None:
+            last[line.host_s] = line.stamp_s + offset
+    boot: list[float] = []
+    host: list[float] = []
+    for arrival, moment in sorted(last.items()):
+        if not boot or moment > boot[-1]:
+            boot.append(moment)
+            host.append(arrival)
+    return HostClock(tuple(boot), tuple(host))
+
+
+def _from_marks(marks: Marks, clock: Clock, shift: int, host: HostClock) -> list[Phase]:
+    zero, second = marks.zero, marks.tsc_khz * 1000.0
+    ticks = float(1 << shift) if clock == "work" else second
     if zero is None or not ticks:
         return []
     return [
@@ -116,6 +177,8 @@ def _from_marks(marks: Marks, clock: Clock, shift: int) -> list[Phase]:
             busy=round(busy / ticks, 9),
             calls=calls,
             pages=pages,
+            host_start_s=host.at((start - zero) / second) if second else None,
+            host_end_s=host.at((stop - zero) / second) if second else None,
         )
         for name, node, start, stop, busy, calls, pages in marks.entries
     ]
@@ -153,9 +216,13 @@ def _from_arrival(console: Dmesg) -> list[Phase]:
     begin = console.arrival(banner[0]) if banner else None
     if begin is None:
         return []
-    found = [Phase(name="firmware", source="host", start=0.0, end=begin)]
+    found = [_on_host("firmware", 0.0, begin)]
     init = next(console.find(INIT), None)
     end = console.arrival(init[0]) if init else None
     if end is not None and end >= begin:
-        found.append(Phase(name="boot", source="host", start=begin, end=end))
+        found.append(_on_host("boot", begin, end))
     return found
+
+
+def _on_host(name: str, start: float, end: float) -> Phase:
+    return Phase(name=name, source="host", start=start, end=end, host_start_s=start, host_end_s=end)

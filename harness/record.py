@@ -46,6 +46,8 @@ class Phase(Model):
 
     `start` and `end` are seconds since `start_kernel` for marks (time clock), printk seconds, or
     seconds since QEMU's launch for the host; in a run of the work clock marks are in instructions.
+    `host_start_s` and `host_end_s` are the same interval on the host's clock, seconds since the
+    launch, where it is known: it aligns phases with host samples.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Phase(Model):
     busy: float | None = None
     calls: int | None = None
     pages: int | None = None
+    host_start_s: float | None = None
+    host_end_s: float | None = None
 
     @property
     def duration(self) -> float:
@@ -86,10 +90,14 @@ class Ending(Model):
 
 
 class Judgement(Model):
-    """The outcome of a boot with what led to it. `excerpt` is guest text: escape it."""
+    """The outcome of a boot with what led to it. `excerpt` is guest text: escape it.
+
+    `emulator_defect` tells why the outcome is QEMU's doing and says nothing of the kernel.
+    """
 
     outcome: Outcome
     reason: str = ""
+    emulator_defect: str | None = None
     last_phase: str | None = None
     last_stamp_s: float | None = None
     excerpt: tuple[str, ...] = ()

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any
 
 from harness.lock import Lock
-from harness.record import Phase, Run
+from harness.record import HostSample, Phase, Run
 
 Row = dict[str, Any]
 
@@ -136,6 +138,9 @@ def phase_rows(run: Run) -> list[Row]:
             "calls": phase.calls,
             "pages": phase.pages,
             **(_seconds(phase) if run.clock == "time" else _instructions(phase, run.work_shift)),
+            "host_start_s": _number(phase.host_start_s, 6),
+            "host_end_s": _number(phase.host_end_s, 6),
+            "host_rss_grown_bytes": _rss_grown(run, phase),
         }
         for phase in sorted(run.phases, key=lambda p: (p.source, p.name, p.node or 0, p.start))
     ]
@@ -169,6 +174,24 @@ def _instructions(phase: Phase, shift: int) -> Row:
         "busy_instructions": None if phase.busy is None else _integer(phase.busy * unit),
         "instructions_per_page": _per(count, phase.pages),
     }
+
+
+def _rss_grown(run: Run, phase: Phase) -> int | None:
+    """What QEMU's resident size grew by during a phase; none where no sample is on each side."""
+    before = _rss_at(run.samples, phase.host_start_s)
+    after = _rss_at(run.samples, phase.host_end_s)
+    return None if before is None or after is None else round(after - before)
+
+
+def _rss_at(samples: Sequence[HostSample], host_s: float | None) -> float | None:
+    if host_s is None:
+        return None
+    after = bisect_left(samples, host_s, key=lambda sample: sample.host_s)
+    if not 0 < after < len(samples):
+        return None
+    a, b = samples[after - 1], samples[after]
+    share = (host_s - a.host_s) / (b.host_s - a.host_s)
+    return a.rss_bytes + share * (b.rss_bytes - a.rss_bytes)
 
 
 def probe_rows(run: Run) -> list[Row]:
