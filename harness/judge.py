@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 from harness import dmesg, phases
 from harness.dmesg import Dmesg, Line
 from harness.record import Ending, Judgement, Outcome, Phase
+
+_INT3 = "cc"
+_CODE = re.compile(r"Code: (?:[0-9a-f]{2} )*([0-9a-f]{2}) <[0-9a-f]{2}>")
+"""The bytes around RIP as an oops shows them; an int3 lies before RIP."""
 
 EXCERPT = 40
 """Lines of the console around the trouble that a judgement keeps."""
@@ -60,6 +65,7 @@ def judge(console: Dmesg, ending: Ending, found: Sequence[Phase], done: bool) ->
     return Judgement(
         outcome=outcome,
         reason=reason,
+        emulator_defect=_stale_breakpoint(console),
         last_phase=_last_phase(console, found),
         last_stamp_s=console.last_stamp_s,
         excerpt=_excerpt(console, outcome, troubles),
@@ -78,6 +84,7 @@ def report(data: bytes) -> dict[str, Any]:
     return {
         "outcome": judgement.outcome.value,
         "reason": judgement.reason,
+        "emulator_defect": judgement.emulator_defect,
         "banner": console.banner,
         "version": console.version,
         "command_line": console.command_line,
@@ -142,6 +149,20 @@ def _troubles(console: Dmesg) -> Iterator[Trouble]:
             yield Trouble(Outcome.STALLED, trouble.line, trouble.at)
         else:
             yield trouble
+
+
+def _stale_breakpoint(console: Dmesg) -> str | None:
+    """An int3 trap at an address where memory holds no int3: the CPU ran code of the past.
+
+    The kernel puts an int3 over an instruction while it patches it and takes it away when every
+    CPU has synchronised. QEMU before 8.1 can lose a race between a write to code and its
+    translation (fixed by its commit deba78709ae8), and the trap finds nobody who expects it.
+    """
+    for at, _ in console.find("Oops: int3: "):
+        code = _CODE.search(console.text, at, at + 4000)
+        if code and code[1] != _INT3:
+            return "int3 trap where memory has no int3: stale translation of QEMU before 8.1"
+    return None
 
 
 def _lines(console: Dmesg, literal: str, outcome: Outcome) -> Iterator[Trouble]:

@@ -6,7 +6,7 @@
         runs/<variant>/<machine>/<clock>/<block>/{run.json, console.log, console.jsonl, ...}
 
 A boot writes into ``<block>.part``; the folder gets its name when ``run.json`` is in it. What a
-crash leaves behind is kept as ``<block>.interruptedN`` and is no run.
+crash or a repeated boot leaves behind is kept as ``<block>.attemptN`` and is no run.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from harness.model import Model
 from harness.record import SCHEMA_VERSION, Run
 
 RUN_FILE = "run.json"
+_EARLIER = ".attempt"
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -106,10 +107,10 @@ class Results:
         """Makes the folder a boot writes into; answers it and the number of this attempt."""
         final = self.folder(slot)
         part = final.with_name(final.name + ".part")
-        attempt = 1 + len(list(final.parent.glob(f"{final.name}.interrupted*")))
+        attempt = self._next_attempt(final)
         with disk_errors(part):
             if part.exists():
-                part.rename(final.with_name(f"{final.name}.interrupted{attempt}"))
+                part.rename(final.with_name(f"{final.name}{_EARLIER}{attempt}"))
                 attempt += 1
             part.mkdir(parents=True)
         return part, attempt
@@ -125,14 +126,17 @@ class Results:
     def set_aside(self, slot: Slot) -> None:
         """Makes room for another attempt at a finished run, which is kept."""
         final = self.folder(slot)
-        number = 1 + len(list(final.parent.glob(f"{final.name}.interrupted*")))
-        final.rename(final.with_name(f"{final.name}.interrupted{number}"))
+        final.rename(final.with_name(f"{final.name}{_EARLIER}{self._next_attempt(final)}"))
+
+    @staticmethod
+    def _next_attempt(final: Path) -> int:
+        return 1 + len(list(final.parent.glob(f"{final.name}{_EARLIER}*")))
 
     def read(self) -> tuple[list[StoredRun], list[Damage]]:
         """Every finished run in the order of its path, and what could not be read."""
         runs, damage = [], []
         for path in sorted(self.path.glob(f"runs/*/*/*/*/{RUN_FILE}")):
-            if ".part" in path.parent.name or ".interrupted" in path.parent.name:
+            if ".part" in path.parent.name or _EARLIER in path.parent.name:
                 continue
             try:
                 runs.append(StoredRun(read_run(path), path.parent))

@@ -26,6 +26,9 @@ from harness.variant import Variant
 GOOD = frozenset({Outcome.OK, Outcome.WARNING})
 """Outcomes of boots that reached the end of their probes."""
 
+MAX_ATTEMPTS = 4
+"""Boots of one slot, where a defect of the emulator ends all before the last."""
+
 Log = Callable[[str], None]
 
 
@@ -161,7 +164,21 @@ def boot_once(
     force: bool = False,
     on_output: Output | None = None,
 ) -> Run:
-    """One boot with all its evidence, from the empty folder to the finished record."""
+    """One boot with all its evidence, from the empty folder to the finished record.
+
+    A boot that a defect of the emulator ended is set aside, with its evidence, and tried again.
+    """
+    while True:
+        record = _attempt(session, results, slot, force, on_output)
+        spoilt = record.judgement.emulator_defect and record.environment.accel == "tcg"
+        if not spoilt or record.attempt >= MAX_ATTEMPTS:
+            return record
+        results.set_aside(slot)
+
+
+def _attempt(
+    session: Session, results: Results, slot: Slot, force: bool, on_output: Output | None
+) -> Run:
     folder, attempt = results.open_part(slot)
     started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     kernel = session.kernels[slot.variant]

@@ -256,6 +256,12 @@ def _outcomes(dataset: Dataset) -> Section:
         reason = "" if run["reason"] is None or run["reason"] != run["reason"] else run["reason"]
         excerpts.append((f"{run['evidence']}: {run['outcome']} {reason}", lines))
     notes = [f"{len(runs)} boots, warm-ups included; {len(bad)} not ok."]
+    again = int((runs["attempt"] > 1).sum())
+    if again:
+        notes.append(
+            f"{again} boots took more than one attempt: an earlier one was interrupted, asked for"
+            " again, or ended by a defect of the emulator. Each is kept beside its run."
+        )
     notes += [f"Damaged: {item.path.name}: {clean(item.reason)}" for item in dataset.damage]
     head = ["variant", "machine", "clock", "outcome", "boots"]
     return Section("Outcomes", tuple(notes), (Table(head, rows, left=4),), excerpts=tuple(excerpts))

@@ -72,6 +72,12 @@ def test_golden_consoles_cut_anywhere(path):
         judge.report(data[:end])
 
 
+def test_an_int3_that_is_in_memory_is_the_kernels_own_fault():
+    data = (GOLDEN[0].parent / "tcg-stale-int3.log").read_bytes()
+    assert judge.report(data)["emulator_defect"]
+    assert not judge.report(data.replace(b" 53 66 <90>", b" 53 cc <90>"))["emulator_defect"]
+
+
 def test_marks_are_placed_on_the_clock_of_the_host():
     """Lines arrive at twice the guest's seconds, from 10 s on; the TSC runs at 1 kHz."""
     lines, chunks, size = b"", [], 0

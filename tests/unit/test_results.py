@@ -57,7 +57,7 @@ def test_what_a_crash_left_is_kept_and_counts_as_an_attempt(tmp_path: Path) -> N
     (part / "console.log").write_text("half")
     part, attempt = results.open_part(SLOT)
     assert attempt == 2 and not list(part.iterdir())
-    assert (part.parent / "000.interrupted1" / "console.log").read_text() == "half"
+    assert (part.parent / "000.attempt1" / "console.log").read_text() == "half"
     assert results.read() == ([], [])
 
 

@@ -95,6 +95,25 @@ def test_a_failed_boot_is_a_row(checkout, monkeypatch, part, outcome):
     assert [r["attempt"] for r in rows(folder, "runs")] == ["2", "2"]
 
 
+@pytest.mark.parametrize(("times", "attempt"), [(2, 3), (9, 4)])
+def test_a_boot_that_the_emulator_spoils_is_tried_again(
+    checkout, monkeypatch, tmp_path, times, attempt
+):
+    spoilt = Path(__file__).parents[1] / "golden/console/tcg-stale-int3.log"
+    for name, value in (("QEMU", "spoilt"), ("SPOILT", spoilt), ("TIMES", times)):
+        monkeypatch.setenv(f"FAKE_{name}", str(value))
+    monkeypatch.setenv("FAKE_COUNT", str(tmp_path / "count"))
+    text = (checkout / "experiments/pair.yaml").read_text()
+    text = text.replace("[one, two]", "[one]").replace("blocks: 2, warmup: 1", "blocks: 1")
+    (checkout / "experiments/pair.yaml").write_text(text)
+    assert main(["run", "experiments/pair.yaml"]) == (times > 4)
+    boots = rows(results(checkout), "runs")
+    assert [r["attempt"] for r in boots] == [str(attempt)]
+    kept = sorted(p.parent.name for p in results(checkout).glob("runs/*/*/*/*.attempt*/run.json"))
+    assert kept == [f"000.attempt{n}" for n in range(1, attempt)]
+    assert "more than one attempt" in (results(checkout) / "report.md").read_text()
+
+
 def test_a_killed_harness_loses_no_finished_run_and_resumes(checkout, monkeypatch):
     argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
     root = Path(__file__).parents[2]
