@@ -116,12 +116,14 @@ PHASES = (
     _n("end_s", "time clock: end, same origin as start_s", "s"),
     _n("duration_s", "time clock: end - start; emulated unless accel is kvm", "s"),
     _n("busy_s", "time clock: sum over the calls of the phase", "s"),
-    _n("ns_per_page", "time clock: duration over pages", "ns/page"),
+    _n(
+        "ns_per_page", "time clock: busy_s over pages, or duration_s where that is empty", "ns/page"
+    ),
     _i("start_instructions", "work clock: start, since start_kernel", "instruction"),
     _i("end_instructions", "work clock: end, since start_kernel", "instruction"),
     _i("instructions", "work clock: end - start; a count, never a time", "instruction"),
     _i("busy_instructions", "work clock: sum over the calls of the phase", "instruction"),
-    _n("instructions_per_page", "work clock: instructions over pages", "instruction/page"),
+    _n("instructions_per_page", "work clock: busy_instructions over pages", "instruction/page"),
     _n("host_start_s", "start on the host's clock, since the launch; interpolated for marks", "s"),
     _n("host_end_s", "end on the host's clock, since the launch; interpolated for marks", "s"),
     _i("host_rss_grown_bytes", "growth of QEMU's RSS meanwhile, interpolated from samples", "B"),

@@ -12,6 +12,10 @@ from harness.dataset import Dataset
 from harness.quantity import format_size
 
 UNITS = {"time": "duration_s", "work": "instructions"}
+_BUSY = {"time": "busy_s", "work": "busy_instructions"}
+SCATTERED = frozenset({"hash_tables"})
+"""Phases whose calls lie far apart: what they take is the sum of the calls, not the interval."""
+
 Cell = tuple[str, str, str]
 """Variant, machine and clock."""
 
@@ -33,7 +37,7 @@ class Figures:
         return cls(found)
 
     def phase(self, cell: Cell, name: str, node: str = "") -> dict[str, Any] | None:
-        metric = UNITS[cell[2]]
+        metric = (_BUSY if name in SCATTERED else UNITS)[cell[2]]
         for source in ("mark", "printk"):
             if row := self.rows.get((*cell, "phase", name, node, source, metric)):
                 return row
@@ -50,7 +54,7 @@ def amount(value: float | None, metric: str) -> str:
         return "-"
     if metric.endswith("_bytes"):
         return format_size(int(value))
-    if metric == "duration_s":
+    if metric.endswith("_s"):
         for limit, scale, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
             if value < limit:
                 return f"{value * scale:.3g} {unit}"

@@ -148,12 +148,13 @@ def phase_rows(run: Run) -> list[Row]:
 
 def _seconds(phase: Phase) -> Row:
     duration = _number(phase.duration)
+    spent = duration if phase.busy is None else _number(phase.busy)
     return {
         "start_s": _number(phase.start),
         "end_s": _number(phase.end),
         "duration_s": duration,
         "busy_s": _number(phase.busy),
-        "ns_per_page": _per(None if duration is None else duration * 1e9, phase.pages),
+        "ns_per_page": _per(None if spent is None else spent * 1e9, phase.pages),
     }
 
 
@@ -167,12 +168,13 @@ def _instructions(phase: Phase, shift: int) -> Row:
     unit = 1 if phase.source == "mark" else 1e9 / (1 << shift)
     start, end = _integer(phase.start * unit), _integer(phase.end * unit)
     count = None if start is None or end is None else end - start
+    busy = None if phase.busy is None else _integer(phase.busy * unit)
     return {
         "start_instructions": start,
         "end_instructions": end,
         "instructions": count,
-        "busy_instructions": None if phase.busy is None else _integer(phase.busy * unit),
-        "instructions_per_page": _per(count, phase.pages),
+        "busy_instructions": busy,
+        "instructions_per_page": _per(count if busy is None else busy, phase.pages),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from harness.dataset import Dataset
-from harness.figures import UNITS, Cell, Figures, amount, cells_of, ratio, spread
+from harness.figures import SCATTERED, UNITS, Cell, Figures, amount, cells_of, ratio, spread
 from harness.plots import Curve, against_memory
 from harness.rows import clean
 
@@ -132,7 +132,11 @@ def _phases(dataset: Dataset, figures: Figures) -> Iterable[Section]:
             mine = [c for c in cells if c[1:] == (machine, clock)]
             tables.append(_phase_table(figures, mine, machine, clock))
         unit = "seconds under emulation" if clock == "time" else "guest instructions"
-        note = f"Every phase in {unit}; nodes: from the first start to the last end of all nodes."
+        note = (
+            f"Every phase in {unit}, from its start to its end; nodes: from the first start to the"
+            f" last end of all nodes; {', '.join(sorted(SCATTERED))}: the sum over its calls,"
+            " which lie far apart."
+        )
         if any(table.rows for table in tables):
             yield Section(f"{title}: phases", (note,), tuple(tables))
 

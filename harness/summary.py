@@ -25,8 +25,8 @@ RESAMPLES = 1000
 SEED = 20130814
 
 METRICS = {
-    ("phase", "time"): ("duration_s", "ns_per_page"),
-    ("phase", "work"): ("instructions", "instructions_per_page"),
+    ("phase", "time"): ("duration_s", "busy_s", "ns_per_page"),
+    ("phase", "work"): ("instructions", "busy_instructions", "instructions_per_page"),
     ("touch", "time"): ("duration_ns", "ns_per_page"),
     ("touch", "work"): ("instructions", "instructions_per_page"),
 }

@@ -9,6 +9,7 @@ import pytest
 
 from harness import dataset, report
 from harness.experiment import Experiment
+from harness.figures import Figures
 from harness.lock import Lock
 from harness.machine import Machine
 from harness.record import Ending, Environment, HostSample, Judgement, Phase, Run
@@ -159,6 +160,17 @@ def test_clocks_stand_in_their_own_columns(found):
     touch = found.probes[found.probes.probe == "touch_total"]
     assert touch[touch.clock == "time"].ns_per_page.dropna().unique().tolist() == [20.0]
     assert touch[touch.clock == "work"].instructions.dropna().unique().tolist() == [5000]
+
+
+def test_a_phase_whose_calls_lie_far_apart_is_the_sum_of_its_calls():
+    first = stored(("eager", "m1", "time"), 0, 1)
+    pieces = Phase(name="hash_tables", source="mark", start=1, end=101, busy=7, calls=2, pages=1000)
+    run = first.run.model_copy(update={"phases": (*first.run.phases, pieces)})
+    found = dataset.tabulate([StoredRun(run, first.folder)], lock(), root=Path("results"))
+    row = Figures.of(found.summary).phase(("eager", "m1", "time"), "hash_tables")
+    assert row and row["median"] == 7
+    per_page = found.phases.set_index("phase").loc["hash_tables", "ns_per_page"]
+    assert per_page == 7e6
 
 
 def test_a_failed_boot_does_not_enter_figures(found):
