@@ -124,9 +124,13 @@ PHASES = (
     _i("instructions", "work clock: end - start; a count, never a time", "instruction"),
     _i("busy_instructions", "work clock: sum over the calls of the phase", "instruction"),
     _n("instructions_per_page", "work clock: busy_instructions over pages", "instruction/page"),
-    _n("host_start_s", "start on the host's clock, since the launch; interpolated for marks", "s"),
-    _n("host_end_s", "end on the host's clock, since the launch; interpolated for marks", "s"),
-    _i("host_rss_grown_bytes", "growth of QEMU's RSS meanwhile, interpolated from samples", "B"),
+    _n("host_start_s", "time clock: start on the host's clock, since the launch of QEMU", "s"),
+    _n("host_end_s", "time clock: end on the host's clock, since the launch of QEMU", "s"),
+    _i(
+        "host_rss_grown_bytes",
+        "time clock: growth of QEMU's RSS meanwhile, from samples around",
+        "B",
+    ),
 )
 
 PROBES = (

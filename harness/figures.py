@@ -53,7 +53,7 @@ def amount(value: float | None, metric: str) -> str:
     if value is None:
         return "-"
     if metric.endswith("_bytes"):
-        return format_size(int(value))
+        return ("-" if value < 0 else "") + format_size(abs(int(value)))
     if metric.endswith("_s"):
         for limit, scale, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
             if value < limit:

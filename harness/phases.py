@@ -11,7 +11,6 @@ The kernel of the `boot-marks` series prints, once and late:
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from dataclasses import dataclass
 
 from harness.dmesg import Dmesg
@@ -53,7 +52,7 @@ _DEFERRED = re.compile(r"node (\d{1,6}) deferred pages initialised in (\d{1,9})m
 class Marks:
     """The block of marks of one boot: `announced` of them, `lost` had no room.
 
-    `now` is the TSC at the moment of printk's stamp on the first line, `stamp_s`.
+    `now` is the TSC when the first line of the block was written, `arrival_s` when it was read.
     """
 
     tsc_khz: int
@@ -61,35 +60,22 @@ class Marks:
     announced: int
     lost: int
     entries: tuple[tuple[str, int, int, int, int, int, int], ...]
-    stamp_s: float | None = None
+    arrival_s: float | None = None
 
     @property
     def zero(self) -> int | None:
         """The TSC where the boot begins, from which all marks count."""
         return next((start for name, _, start, *_ in self.entries if name == "boot"), None)
 
+    def on_host(self, tsc: int) -> float | None:
+        """A moment on the host's clock, seconds since the launch, where the TSC counts time.
 
-@dataclass(frozen=True)
-class HostClock:
-    """Moments of the boot, in seconds of the guest, on the host's clock.
-
-    Lines of printk have a stamp and an arrival: between them this interpolates, outside of them
-    it goes on at the mean rate, which is 1 on the time clock.
-    """
-
-    boot: tuple[float, ...]
-    host: tuple[float, ...]
-
-    def at(self, moment: float) -> float | None:
-        """The host's clock at `moment`, to about a millisecond; none where no line tells."""
-        if len(self.boot) < 2:
+        Stamps of printk are no help: before sched_clock is stable they lag behind the TSC where
+        a tick comes late (kernel/sched/clock.c), by seconds when memory is initialised.
+        """
+        if self.arrival_s is None or not self.tsc_khz:
             return None
-        place = bisect_left(self.boot, moment)
-        if 0 < place < len(self.boot):
-            (a, b), (x, y) = self.boot[place - 1 : place + 1], self.host[place - 1 : place + 1]
-        else:
-            a, b, x, y = self.boot[0], self.boot[-1], self.host[0], self.host[-1]
-        return round(x + (moment - a) * (y - x) / (b - a), 6)
+        return round(self.arrival_s - (self.now - tsc) / (self.tsc_khz * 1000), 6)
 
 
 def read_phases(console: Dmesg, clock: Clock = "time", shift: int = 0) -> tuple[Phase, ...]:
@@ -99,7 +85,7 @@ def read_phases(console: Dmesg, clock: Clock = "time", shift: int = 0) -> tuple[
     work clock, where a tick of the TSC is a ns of the guest and an instruction 2^`shift` ns.
     """
     marks = read_marks(console)
-    found = _from_marks(marks, clock, shift, host_clock(console, marks)) if marks else []
+    found = _from_marks(marks, clock, shift) if marks else []
     if not found:
         found = _from_printk(console)
     return (*found, *_from_arrival(console))
@@ -132,39 +118,19 @@ def read_marks(console: Dmesg) -> Marks | None:
         node, start, stop, busy, calls, pages = (int(mark[n]) for n in range(2, 8))
         if stop >= start:
             entries.append((mark[1], node, start, stop, busy, calls, pages))
-    first = console.first("boot-marks: begin")
     return Marks(
         tsc_khz=int(match[1]),
         now=int(match[2]),
         announced=int(match[3]),
         lost=int(match[4]),
         entries=tuple(dict.fromkeys(entries)),
-        stamp_s=first.stamp_s if first else None,
+        arrival_s=console.arrival(match.start()),
     )
 
 
-def host_clock(console: Dmesg, marks: Marks) -> HostClock:
-    """What the stamps and the arrivals of the lines say, marks and stamps being joined by `now`."""
-    if not console.chunks or marks.stamp_s is None or marks.zero is None or not marks.tsc_khz:
-        return HostClock((), ())
-    offset = (marks.now - marks.zero) / (marks.tsc_khz * 1000) - marks.stamp_s
-    # Of the lines that arrived together the last one is the one that had just been written.
-    last: dict[float, float] = {}
-    for line in console.lines:
-        if line.stamp_s is not None and line.host_s is not None:
-            last[line.host_s] = line.stamp_s + offset
-    boot: list[float] = []
-    host: list[float] = []
-    for arrival, moment in sorted(last.items()):
-        if not boot or moment > boot[-1]:
-            boot.append(moment)
-            host.append(arrival)
-    return HostClock(tuple(boot), tuple(host))
-
-
-def _from_marks(marks: Marks, clock: Clock, shift: int, host: HostClock) -> list[Phase]:
-    zero, second = marks.zero, marks.tsc_khz * 1000.0
-    ticks = float(1 << shift) if clock == "work" else second
+def _from_marks(marks: Marks, clock: Clock, shift: int) -> list[Phase]:
+    zero, timed = marks.zero, clock == "time"
+    ticks = marks.tsc_khz * 1000.0 if timed else float(1 << shift)
     if zero is None or not ticks:
         return []
     return [
@@ -177,8 +143,8 @@ def _from_marks(marks: Marks, clock: Clock, shift: int, host: HostClock) -> list
             busy=round(busy / ticks, 9),
             calls=calls,
             pages=pages,
-            host_start_s=host.at((start - zero) / second) if second else None,
-            host_end_s=host.at((stop - zero) / second) if second else None,
+            host_start_s=marks.on_host(start) if timed else None,
+            host_end_s=marks.on_host(stop) if timed else None,
         )
         for name, node, start, stop, busy, calls, pages in marks.entries
     ]

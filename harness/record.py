@@ -47,7 +47,7 @@ class Phase(Model):
     `start` and `end` are seconds since `start_kernel` for marks (time clock), printk seconds, or
     seconds since QEMU's launch for the host; in a run of the work clock marks are in instructions.
     `host_start_s` and `host_end_s` are the same interval on the host's clock, seconds since the
-    launch, where it is known: it aligns phases with host samples.
+    launch, where it is known (marks of the time clock): it aligns phases with host samples.
     """
 
     name: str

@@ -161,7 +161,7 @@ def _phase_table(figures: Figures, cells: list[Cell], machine: str, clock: str) 
     return Table(["phase", *(cell[0] for cell in cells)], rows, machine)
 
 
-_BYTES = "host_rss_peak_bytes"
+_BYTES, _GROWN = "host_rss_peak_bytes", "host_rss_grown_bytes"
 _FACTS = (
     ("peak RSS", ("host", "qemu", "", "", _BYTES)),
     ("MemTotal", ("probe", "mem_total", "", "", "memory_bytes")),
@@ -183,7 +183,18 @@ def _memory(dataset: Dataset, figures: Figures) -> Section:
     ]
     head = ["variant", "machine", "clock", "memmap", *(name for name, _ in _FACTS)]
     note = "Peak RSS is QEMU's on the host, the probes' pages included; the others the guest's own."
-    return Section("Memory", (note,), (Table(head, rows, left=3),))
+    tables = (Table(head, rows, left=3), _grown(dataset, figures))
+    return Section("Memory", (note,), tables if tables[1].rows else tables[:1])
+
+
+def _grown(dataset: Dataset, figures: Figures) -> Table:
+    rows = []
+    for cell in cells_of(dataset):
+        found = [figures.get(cell, "phase", name, "", "mark", _GROWN) for name in HEADLINE]
+        if any(found):
+            rows.append([*cell, *(spread(row, _GROWN) for row in found)])
+    caption = "Growth of QEMU's resident memory during a phase, interpolated between samples"
+    return Table(["variant", "machine", "clock", *HEADLINE], rows, caption, left=3)
 
 
 def _touch(dataset: Dataset, figures: Figures) -> Section:

@@ -24,8 +24,10 @@ SUBJECT = ["kind", "name", "node", "source", "metric"]
 RESAMPLES = 1000
 SEED = 20130814
 
+GROWN = "host_rss_grown_bytes"
+
 METRICS = {
-    ("phase", "time"): ("duration_s", "busy_s", "ns_per_page"),
+    ("phase", "time"): ("duration_s", "busy_s", "ns_per_page", GROWN),
     ("phase", "work"): ("instructions", "busy_instructions", "instructions_per_page"),
     ("touch", "time"): ("duration_ns", "ns_per_page"),
     ("touch", "work"): ("instructions", "instructions_per_page"),
