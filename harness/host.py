@@ -14,7 +14,7 @@ from pathlib import Path
 from harness import __version__, tool
 from harness.errors import HostError
 from harness.machine import Accel
-from harness.qemu import RESERVE_OFF, Footprint, Qemu
+from harness.qemu import CODE_LOCKED, RESERVE_OFF, Footprint, Qemu
 from harness.quantity import GIB, format_size
 from harness.record import Environment
 
@@ -123,6 +123,10 @@ def _qemu_detail() -> str:
     version = ".".join(map(str, qemu.version))
     if qemu.version < RESERVE_OFF:
         raise HostError(f"{version} has no reserve=off for memory backends; 6.1 has")
+    if qemu.version < CODE_LOCKED:
+        return (
+            f"{version}; before 8.1 TCG may run stale code: such a boot is recognised and repeated"
+        )
     return version
 
 

@@ -23,6 +23,9 @@ _ADAPT_BASE = 64 * GIB
 RESERVE_OFF: Version = (6, 1, 0)
 """The first QEMU whose memory backends take ``reserve=off``."""
 
+CODE_LOCKED: Version = (8, 1, 0)
+"""The first QEMU that locks the pages of code while it translates them (commit deba78709ae8)."""
+
 WORK_TSC_KHZ = 1_000_000
 """With ``-icount`` the guest's TSC counts nanoseconds of virtual time."""
 

@@ -33,7 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         words = {True: "ok", False: "MISSING"}
         print_table(
-            "", [["", "check", "found"], *([words[c.ok], c.name, c.detail] for c in checks)]
+            "",
+            [["", "check", "found"], *([words[c.ok], c.name, c.detail] for c in checks)],
+            left=3,
         )
         for check in checks:
             if not check.ok and check.remedy:
