@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from harness.model import Model
-from harness.quantity import Cpus, Size, format_cpus, format_size
+from harness.quantity import Cpus, Size, exact_size, format_cpus, format_size
 
 SECTION = 128 << 20
 """Bytes in a memory section on x86-64 (SECTION_SIZE_BITS 27, arch/x86/include/asm/sparsemem.h)."""
@@ -39,7 +39,7 @@ class Node(Model):
     def _whole_sections(cls, value: int) -> int:
         if value % SECTION:
             raise ValueError(
-                f"{format_size(value)} is no multiple of a memory section ({format_size(SECTION)})"
+                f"{exact_size(value)} is no multiple of a memory section ({exact_size(SECTION)})"
             )
         return value
 

@@ -24,7 +24,7 @@ class Model(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            lines = [_line(cls, item) for item in error.errors()]
+            lines = [_line(cls, item) for item in _causes(error.errors())]
             raise UserError("\n  ".join(lines), where=where) from None
 
     @classmethod
@@ -59,6 +59,17 @@ def load_named(cls: type[M], folder: Path, name: str) -> M:
             + f"there are: {', '.join(known)}",
         )
     return cls.load(path)
+
+
+def _causes(errors: list[Any]) -> list[Any]:
+    """Without those that only follow from another: a tuple is too short for want of a bad item."""
+    places = [error["loc"] for error in errors]
+    return [
+        error
+        for error, here in zip(errors, places, strict=True)
+        if error["type"] != "too_short"
+        or not any(p != here and p[: len(here)] == here for p in places)
+    ]
 
 
 def _line(cls: type[BaseModel], item: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from harness import accelerator, evidence, host, initramfs
 from harness.boot import BootRequest, Evidence, Output, boot
-from harness.errors import BuildError, ConfigError, PatchError
+from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.experiment import Experiment, Slot
 from harness.initramfs import Initramfs
 from harness.kbuild import BuiltKernel
@@ -64,6 +64,8 @@ class Session:
     initramfs: Initramfs
     environment: Environment
     lock: Lock = field(repr=False)
+    misfits: tuple[str, ...] = ()
+    """Variants whose input is wrong: a patch that does not apply, an option that was dropped."""
 
 
 def prepare(project: Project, experiment: Experiment, log: Log) -> Session:
@@ -77,12 +79,15 @@ def prepare(project: Project, experiment: Experiment, log: Log) -> Session:
     host.find_qemu()
     store = Kernels(project, log)
     kernels: dict[str, BuiltKernel | str] = {}
+    misfits = []
     for name, variant in variants.items():
         try:
             kernels[name] = store.get(variant)
         except (PatchError, ConfigError, BuildError) as error:
             log(f"{name}: {error}")
             kernels[name] = str(error)
+            if isinstance(error, UserError):
+                misfits.append(name)
     guest = initramfs.build(project.cache)
     environment = host.environment(_accel(project, machines, kernels, guest))
     built = any(not variant.prebuilt for variant in variants.values())
@@ -95,7 +100,17 @@ def prepare(project: Project, experiment: Experiment, log: Log) -> Session:
         initramfs_sha256=guest.sha256,
         environment=environment,
     )
-    return Session(project, experiment, variants, machines, kernels, guest, environment, lock)
+    return Session(
+        project,
+        experiment,
+        variants,
+        machines,
+        kernels,
+        guest,
+        environment,
+        lock,
+        tuple(misfits),
+    )
 
 
 def open_results(session: Session, options: Options) -> Results:

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from harness import runner
+from harness.cli.experiment import status
 from harness.cli.parse import phase_table
 from harness.cli.screen import Log, add_json, err, out, print_json, printable, project
 from harness.errors import UserError
@@ -74,7 +75,7 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
         show(record)
         if arguments.keep:
             out.print(f"evidence: {folder / 'runs' / slot.key}", markup=False)
-    return 0 if record.judgement.outcome in runner.GOOD else 1
+    return status(session, record.judgement.outcome not in runner.GOOD)
 
 
 def _live(data: bytes) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from harness.cli.screen import Log, add_json, print_json, print_table, project
-from harness.errors import BuildError, ConfigError, PatchError
+from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.kernels import Kernels
 
 
@@ -17,7 +17,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="build kernels that are not in the store yet",
         description="Builds the kernels of the named variants (default: all that are built from"
         " source). A kernel that is in the store already costs nothing. Exit status 1 when one"
-        " does not build.",
+        " does not compile, 2 when a patch does not apply or an option is dropped.",
     )
     parser.add_argument("variants", nargs="*", metavar="VARIANT")
     parser.add_argument("--jobs", type=int, default=0, help="parallel jobs (default: all CPUs)")
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     log = Log()
     kernels = Kernels(place, log, arguments.jobs)
     named = [place.variant(name) for name in arguments.variants or place.variants()]
-    rows, found, failed = [["variant", "kernel", "base", "warnings", "image"]], {}, 0
+    rows, found, worst = [["variant", "kernel", "base", "warnings", "image"]], {}, 0
     for variant in named:
         if variant.prebuilt and not arguments.variants:
             continue
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         except (PatchError, ConfigError, BuildError) as error:
             log(f"{variant.name}: {error}")
             found[variant.name] = {"error": str(error)}
-            failed += 1
+            worst = max(worst, 2 if isinstance(error, UserError) else 1)
             continue
         kernel = built.kernel
         found[variant.name] = {**kernel.model_dump(), "image": str(built.image)}
@@ -50,6 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.json:
         print_json(found)
-    else:
+    elif len(rows) > 1:
         print_table("", rows)
-    return 1 if failed else 0
+    return worst

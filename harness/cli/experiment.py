@@ -72,12 +72,17 @@ def run(arguments: argparse.Namespace) -> int:
     folder = results.path
     if arguments.json:
         print_json({"results": str(folder), "failed": failed})
-        return 1 if failed else 0
+        return status(session, failed)
     print_table(f"{experiment.name}: medians", report.headline(found), left=3)
     out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)
     if failed:
         out.print(f"{failed} boot(s) went wrong; see the report", markup=False)
-    return 1 if failed else 0
+    return status(session, failed)
+
+
+def status(session: runner.Session, failed: int) -> int:
+    """2 where the input of a variant was wrong, 1 where a boot went wrong, else 0."""
+    return 2 if session.misfits else int(failed > 0)
 
 
 def publish(results: Results) -> dataset.Dataset:
