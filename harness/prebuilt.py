@@ -67,7 +67,8 @@ def fetch_prebuilt(package: str, cache: Path) -> PrebuiltKernel:
 
 def _fetch(package: str, folder: Path) -> PrebuiltKernel:
     real = debian.lookup(package)
-    if not re.match(r"linux-image-\d", real.name):
+    # linux-image-6.12-cloud-amd64 is a meta package too: a name does not tell, a dependency does.
+    if re.search(r"(^|[,|])\s*linux-image-\d", real.depends):
         real = debian.lookup(*debian.dependency(real, r"linux-image-\d.*"))
     final = folder / f"{real.name}_{real.version}"
     if known := _load(final):
