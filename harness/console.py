@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +19,14 @@ MAX_BYTES = 64 << 20
 
 MAX_CHUNKS = 1 << 20
 
+PIPE_BYTES = 1 << 20
+"""How far the reader may lag before the guest can notice: what an ordinary user may ask for."""
+
 Arrival = Callable[[bytes, float], None]
 
 
 class Port(asyncio.Protocol):
-    """Listens on a UNIX socket for one serial port of QEMU and writes what comes to a file.
+    """Reads one serial port of QEMU from a FIFO and writes what comes to a file.
 
     Chunks carry seconds since `start` on the monotonic clock. `on_data` gets each chunk with the
     monotonic time of its arrival. Raises `HostError` from `close` when the disk was full.
@@ -30,18 +36,24 @@ class Port(asyncio.Protocol):
         self._path = path
         self._start = start
         self._on_data = on_data
-        self._file = path.open("wb")
+        with disk_errors(path):
+            self._file = path.open("wb")
         self._size = 0
         self._error: OSError | None = None
         self._transport: asyncio.BaseTransport | None = None
+        self._pipe = -1
         self.chunks: list[Chunk] = []
 
-    async def listen(self, socket: str) -> asyncio.Server:
-        """Starts to listen; QEMU connects while it builds the machine."""
-        return await asyncio.get_running_loop().create_unix_server(lambda: self, socket)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+    async def listen(self, fifo: Path) -> None:
+        """Makes the FIFO and starts to read; QEMU opens it while it builds the machine."""
+        os.mkfifo(fifo, 0o600)
+        # Open for writing too, or the FIFO would be at its end until QEMU comes.
+        self._pipe = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        pipe = os.fdopen(self._pipe, "rb", buffering=0)
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.connect_read_pipe(lambda: self, pipe)
 
     def data_received(self, data: bytes) -> None:
         """Stamps, keeps and passes on what came."""
@@ -59,8 +71,11 @@ class Port(asyncio.Protocol):
         self._on_data(data, now)
 
     def close(self) -> None:
-        """Ends the file; what a full disk refused is an error now, when QEMU has ended."""
+        """Ends the file when QEMU has ended; what a full disk refused is an error now."""
         if self._transport:
+            with contextlib.suppress(BlockingIOError):
+                while True:  # what QEMU wrote last
+                    self.data_received(os.read(self._pipe, PIPE_BYTES))
             self._transport.close()
         with disk_errors(self._path):
             self._file.close()

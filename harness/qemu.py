@@ -29,10 +29,14 @@ CODE_LOCKED: Version = (8, 1, 0)
 WORK_TSC_KHZ = 1_000_000
 """With ``-icount`` the guest's TSC counts nanoseconds of virtual time."""
 
-CONSOLE, PROBES, MONITOR = "console.sock", "probes.sock", "monitor.sock"
-"""UNIX sockets in QEMU's working directory: relative, so that argv is the same for every run and
-no path can pass the 108 bytes of `sun_path`. The harness listens before QEMU starts: QEMU connects
-while it builds the machine, before the first guest instruction, so no byte is lost."""
+CONSOLE, PROBES, MONITOR = "console.fifo", "probes.fifo", "monitor.sock"
+"""In QEMU's working directory: relative, so that argv is the same for every run and no path can
+pass the 108 bytes of `sun_path`. The harness opens all three before QEMU starts, which opens them
+while it builds the machine, before the first guest instruction: no byte is lost.
+
+The serial ports are FIFOs. QEMU writes a serial port byte by byte, and a UNIX socket is full after
+278 such writes (each is an skb of its own); then the guest sees a busy UART and polls it, that is
+the host's scheduler decides how many instructions a printk takes."""
 
 
 @dataclass(frozen=True)
@@ -189,8 +193,8 @@ def _ports(sockets: bool) -> list[str]:
     if not sockets:
         return ["-serial", "stdio", "-serial", "file:probes.jsonl"]
     return [
-        *("-chardev", f"socket,id=console,path={CONSOLE}", "-serial", "chardev:console"),
-        *("-chardev", f"socket,id=probes,path={PROBES}", "-serial", "chardev:probes"),
+        *("-chardev", f"file,id=console,path={CONSOLE}", "-serial", "chardev:console"),
+        *("-chardev", f"file,id=probes,path={PROBES}", "-serial", "chardev:probes"),
         *("-chardev", f"socket,id=monitor,path={MONITOR}", "-mon", "chardev=monitor,mode=control"),
     ]
 

@@ -24,6 +24,7 @@ from harness.console import Arrival, Port
 from harness.errors import HostError
 from harness.qemu import CONSOLE, MONITOR, PROBES
 from harness.record import HostSample
+from harness.results import disk_errors
 
 _PR_SET_PDEATHSIG, _PR_SET_THP_DISABLE = 1, 41
 """include/uapi/linux/prctl.h"""
@@ -63,7 +64,6 @@ class VM:
         self._listener = EventListener()
         self._qmp.register_listener(self._listener)
         self._ports: dict[str, Port] = {}
-        self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[Any]] = []
         self._sockets: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -94,10 +94,12 @@ class VM:
         for name, arrival in self._arrivals.items():
             port = Port(self._folder / self._files[name], self.start, arrival)
             self._ports[name] = port
-            self._servers.append(await port.listen(str(sockets / name)))
+            await port.listen(sockets / name)
         await self._qmp.start_server(str(sockets / MONITOR))
         parent = os.getpid()
-        with (self._folder / STDERR).open("wb") as said:
+        with disk_errors(self._folder / STDERR):
+            said = (self._folder / STDERR).open("wb")
+        with said:
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._argv,
@@ -118,7 +120,7 @@ class VM:
 
     async def _reap(self, process: asyncio.subprocess.Process) -> None:
         await process.wait()
-        # What is still in the sockets of a dead process is read before anybody is told.
+        # What is still in the pipes of a dead process is read before anybody is told.
         await asyncio.sleep(0.05)
         self.ended.set()
 
@@ -209,8 +211,6 @@ class VM:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for server in self._servers:
-            server.close()
         if self._sockets:
             shutil.rmtree(self._sockets, ignore_errors=True)
         for port in self._ports.values():
