@@ -17,7 +17,11 @@ from functools import cached_property
 MAX_BYTES = 64 << 20
 """Of a longer log the two ends are kept, each half of this."""
 
+MAX_LINES = 1 << 18
+"""The same for lines: a flood of newlines would else cost a hundred times its bytes."""
+
 MAX_LINE = 4096
+_BLOCK = 1 << 20
 
 _ESCAPE = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])|\xc2[\x80-\x9f]"
@@ -30,6 +34,7 @@ _PREFIX = re.compile(
 )
 _SYSLOG = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ kernel: |<\d{1,3}>")
 _INSIDE = re.compile(rf"(?<=.){_STAMP}")
+_STAMPED = re.compile(rf"^(?:<\d{{1,3}}>)?{_STAMP}", re.M)
 _VERSION = re.compile(r"Linux version (\S{1,100})")
 
 
@@ -128,6 +133,11 @@ class Dmesg:
             end = begin - 1
         return None
 
+    @cached_property
+    def stamped(self) -> bool:
+        """Whether the kernel of this console puts stamps before its lines (printk.time)."""
+        return bool(_STAMPED.search(self.text))
+
     @property
     def early_stamps_unknown(self) -> int:
         """How many lines printk stamped with 0.000000 because it had no clock yet."""
@@ -144,13 +154,33 @@ class Dmesg:
 
 def read(data: bytes, chunks: Sequence[Chunk] = ()) -> Dmesg:
     """Reads a console log; never raises. `chunks` are in the order of their offsets."""
-    truncated = len(data) > MAX_BYTES
+    kept = _ends(data)
+    truncated = kept is not data
     if truncated:
-        data = data[: MAX_BYTES // 2] + b"\n" + data[-MAX_BYTES // 2 :]
-        chunks = ()
-    clean = _ESCAPE.sub(b"", data) if b"\x1b" in data or b"\xc2" in data else data
+        data, chunks = kept, ()
+    clean = _plain(data) if b"\x1b" in data or b"\xc2" in data else data
     text = clean.translate(None, _CONTROL + b"\x1b").decode("utf-8", "replace")
     return Dmesg(data, text, tuple(chunks), truncated)
+
+
+def _plain(data: bytes) -> bytes:
+    """The log without escape sequences; block by block, for `sub` keeps every piece in memory."""
+    kept, start = [], 0
+    while start < len(data):
+        end = data.rfind(b"\n", start, start + _BLOCK) + 1 or start + _BLOCK
+        kept.append(_ESCAPE.sub(b"", data[start:end]))
+        start = end
+    return b"".join(kept)
+
+
+def _ends(data: bytes) -> bytes:
+    """The log itself, or its two ends where it has too many bytes or lines."""
+    if len(data) > MAX_BYTES:
+        data = data[: MAX_BYTES // 2] + b"\n" + data[-MAX_BYTES // 2 :]
+    if data.count(b"\n") > MAX_LINES:
+        head = data.split(b"\n", MAX_LINES // 2)[:-1]
+        data = b"\n".join([*head, *data.rsplit(b"\n", MAX_LINES // 2)[1:]])
+    return data
 
 
 def to_jsonl(console: Dmesg) -> str:

@@ -43,6 +43,7 @@ _MILESTONES = (
     ("Memory: ", "memblock_free_all"),
     ("smp: Bringing up secondary CPUs", "smp_init"),
     ("smp: Brought up ", "page_alloc_init_late"),
+    ("devtmpfs: initialized", "initcalls"),
     ("Freeing unused kernel image", "initcalls"),
     (phases.INIT, "user space"),
 )
@@ -170,7 +171,9 @@ def _lines(console: Dmesg, literal: str, outcome: Outcome) -> Iterator[Trouble]:
     for count, (at, line) in enumerate(console.find(literal)):
         if count > MAX_TROUBLES:
             return
-        # A console without printk.time has no prefix: there a line has to begin with the word.
+        # Where the kernel stamps its lines, one without a stamp is of user space.
+        if console.stamped and not line.printk:
+            continue
         if line.text.startswith(literal) or (anywhere and line.printk):
             yield Trouble(outcome, line, at)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from harness.dmesg import Dmesg
 from harness.record import Clock, Phase
@@ -114,7 +115,7 @@ def read_marks(console: Dmesg) -> Marks | None:
     end = console.text.find("boot-marks: end", match.end())
     block = console.text[match.end() : end if end >= 0 else match.end() + MAX_MARKS * 200]
     entries = []
-    for mark in list(_MARK.finditer(block))[:MAX_MARKS]:
+    for mark in islice(_MARK.finditer(block), MAX_MARKS):
         node, start, stop, busy, calls, pages = (int(mark[n]) for n in range(2, 8))
         if stop >= start:
             entries.append((mark[1], node, start, stop, busy, calls, pages))

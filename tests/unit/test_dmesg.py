@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from harness import dmesg, judge, phases
 from harness.dmesg import Chunk
 from harness.record import Ending, Outcome
 
-GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "console").glob("*.log"))
+ROOT = Path(__file__).parents[2]
+GOLDEN = sorted((ROOT / "tests" / "golden" / "console").glob("*.log"))
 MARK = b"[    1.1] boot-marks: phase=%s node=%d start=%d end=%d busy=%d calls=%d pages=%d\r\n"
 MARKS = (
     b"[    1.0] x\r\n"
@@ -191,6 +194,61 @@ def test_a_kernel_of_ours_without_its_marks_is_incomplete():
     judgement = judge.judge(dmesg.read(data), Ending(cause="done"), (), done=True)
     assert judgement.outcome == Outcome.INCOMPLETE
     assert "memmap_init" in judgement.reason
+
+
+FLOODS = {
+    "one line": b"x",
+    "newlines": b"\n",
+    "short lines": b"x\n",
+    "no text": b"\xff",
+    "escapes": b"\x1b[0;",
+    "warnings": b"[    1.000000] WARNING: x\n",
+    "banners": b"x Linux version 6\n",
+    "marks": MARK % (b"boot", -1, 1, 2, 1, 1, 1),
+    "stamps": b"[    1.000000]",
+}
+BOUNDED = """
+import resource, sys
+from harness import dmesg, judge
+unit = bytes.fromhex(sys.argv[1])
+data = b"[    1.000000] boot-marks: begin version=1 tsc_khz=1 now=1 marks=1 lost=0\\n"
+data += unit * (int(sys.argv[2]) // len(unit))
+before = resource.getrusage(resource.RUSAGE_SELF)
+judge.report(data)
+dmesg.to_jsonl(dmesg.read(data))
+after = resource.getrusage(resource.RUSAGE_SELF)
+print(after.ru_utime - before.ru_utime, (after.ru_maxrss - before.ru_maxrss) * 1024)
+"""
+
+
+@pytest.mark.parametrize("unit", FLOODS.values(), ids=FLOODS.keys())
+def test_a_flood_takes_seconds_and_bounded_memory(unit):
+    argv = [sys.executable, "-c", BOUNDED, unit.hex(), str(64 << 20)]
+    said = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    seconds, memory = map(float, said.split())
+    assert seconds < 30
+    assert memory < 1 << 30
+
+
+def test_too_many_lines_keep_both_ends():
+    data = b"[    1.000000] Linux version 6.1 (x)\n" + b"\n" * 10_000_000
+    console = dmesg.read(data + b"[    9.000000] last\n")
+    assert console.truncated and console.version == "6.1" and console.last_stamp_s == 9.0
+    assert len(console.data) < 2 * dmesg.MAX_LINES
+
+
+def test_a_word_of_user_space_is_no_trouble_of_the_kernel():
+    stamped = b"[    1.000000] Linux version 6.12 (x)\n[    2.000000] Run /init as init process\n"
+    assert judge.report(stamped + b"WARNING: no modules\r\n")["outcome"] == "ok"
+    assert judge.report(stamped + b"no newline[    3.000000] WARNING: x\n")["outcome"] == "warning"
+    plain = b"Linux version 6.12 (x)\nRun /init as init process\nWARNING: CPU: 0 PID: 1 at x\n"
+    assert judge.report(plain)["outcome"] == "warning"
+
+
+def test_a_boot_without_marks_tells_that_it_came_to_its_initcalls():
+    data = b"[    1.000000] Linux version 6.12 (x)\n[    2.000000] smp: Brought up 1 node, 1 CPU\n"
+    assert judge.report(data)["last_phase"] == "page_alloc_init_late"
+    assert judge.report(data + b"[    3.0] devtmpfs: initialized\n")["last_phase"] == "initcalls"
 
 
 def test_a_log_too_long_keeps_both_ends():
