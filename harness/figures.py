@@ -11,6 +11,7 @@ import pandas as pd
 from harness.dataset import Dataset
 from harness.quantity import format_size
 
+CLOCKS = {"time": "Time clock", "work": "Work clock"}
 UNITS = {"time": "duration_s", "work": "instructions"}
 _BUSY = {"time": "busy_s", "work": "busy_instructions"}
 SCATTERED = frozenset({"hash_tables"})

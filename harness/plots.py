@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from harness.dataset import Dataset
+from harness.figures import CLOCKS, Cell, Figures, cells_of
 from harness.quantity import format_size
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -72,6 +75,38 @@ def against_memory(title: str, unit: str, curves: Sequence[Curve]) -> str:
         axes.grid(visible=True, which="major", linewidth=0.4, alpha=0.5)
         axes.legend(frameon=False)
         return _text(figure)
+
+
+def memory_plots(
+    dataset: Dataset, figures: Figures, phases: Sequence[str]
+) -> Iterator[tuple[str, Markup]]:
+    """A caption and a figure for each of `phases` and clock, and for QEMU's RSS."""
+    memory = {n: m.memory for n, m in dataset.lock.machines.items()} if dataset.lock else {}
+
+    def curves(clock: str, row_of: Callable[[Cell], Any]) -> list[Curve]:
+        points: dict[str, list[tuple[float, float, float, float]]] = {}
+        for cell in cells_of(dataset):
+            row = row_of(cell) if cell[2] == clock else None
+            if row and row["median"] and row["min"] and cell[1] in memory:
+                entry = (memory[cell[1]], row["median"], row["min"], row["max"])
+                points.setdefault(cell[0], []).append(entry)
+        return [Curve(name, tuple(p)) for name, p in points.items()]
+
+    wanted = [
+        (clock, name, lambda cell, name=name: figures.phase(cell, name))
+        for clock in CLOCKS
+        for name in phases
+    ]
+    rss = ("host", "qemu", "", "", "host_rss_peak_bytes")
+    wanted.append(("time", "peak RSS of QEMU", lambda cell, name="": figures.get(cell, *rss)))
+    for clock, name, row_of in wanted:
+        found = curves(clock, row_of)
+        if len({point[0] for curve in found for point in curve.points}) < 2:
+            continue
+        unit = "bytes" if "RSS" in name else "s (emulated)" if clock == "time" else "instructions"
+        # matplotlib escapes what it writes, and the names are those of our own files.
+        svg = Markup(against_memory(name, unit, found))
+        yield f"{name} against guest memory, {CLOCKS[clock].lower()}", svg
 
 
 def _text(figure: Figure) -> str:

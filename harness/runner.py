@@ -78,16 +78,7 @@ def prepare(project: Project, experiment: Experiment, log: Log) -> Session:
     machines = {name: project.machine(name) for name in experiment.machines}
     host.find_qemu()
     store = Kernels(project, log)
-    kernels: dict[str, BuiltKernel | str] = {}
-    misfits = []
-    for name, variant in variants.items():
-        try:
-            kernels[name] = store.get(variant)
-        except (PatchError, ConfigError, BuildError) as error:
-            log(f"{name}: {error}")
-            kernels[name] = str(error)
-            if isinstance(error, UserError):
-                misfits.append(name)
+    kernels, misfits = _build(store, variants, log)
     guest = initramfs.build(project.cache)
     environment = host.environment(_accel(project, machines, kernels, guest))
     built = any(not variant.prebuilt for variant in variants.values())
@@ -101,16 +92,25 @@ def prepare(project: Project, experiment: Experiment, log: Log) -> Session:
         environment=environment,
     )
     return Session(
-        project,
-        experiment,
-        variants,
-        machines,
-        kernels,
-        guest,
-        environment,
-        lock,
-        tuple(misfits),
+        project, experiment, variants, machines, kernels, guest, environment, lock, misfits
     )
+
+
+def _build(
+    store: Kernels, variants: dict[str, Variant], log: Log
+) -> tuple[dict[str, BuiltKernel | str], tuple[str, ...]]:
+    """The kernel of each variant, or what is wrong with it; and whose input is wrong."""
+    kernels: dict[str, BuiltKernel | str] = {}
+    misfits = []
+    for name, variant in variants.items():
+        try:
+            kernels[name] = store.get(variant)
+        except (PatchError, ConfigError, BuildError) as error:
+            log(f"{name}: {error}")
+            kernels[name] = str(error)
+            if isinstance(error, UserError):
+                misfits.append(name)
+    return kernels, tuple(misfits)
 
 
 def open_results(session: Session, options: Options) -> Results:

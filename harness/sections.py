@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
 from harness.dataset import Dataset
-from harness.figures import SCATTERED, UNITS, Cell, Figures, amount, cells_of, ratio, spread
-from harness.plots import Curve, against_memory
+from harness.figures import CLOCKS, SCATTERED, UNITS, Cell, Figures, amount, cells_of, ratio, spread
+from harness.plots import memory_plots
 from harness.rows import clean
 
-CLOCKS = {"time": "Time clock", "work": "Work clock"}
 HEADLINE = ("memmap_init", "memblock_free_all", "page_alloc_init_late", "boot")
 MAX_EXCERPTS = 20
 
@@ -66,7 +64,7 @@ def headline_table(dataset: Dataset, figures: Figures) -> Table:
 def sections_of(dataset: Dataset) -> Iterable[Section]:
     figures = Figures.of(dataset.summary)
     yield Section("Headline", _caveats(dataset), (headline_table(dataset, figures),))
-    yield Section("Against memory", figures=tuple(_plots(dataset, figures)))
+    yield Section("Against memory", figures=tuple(memory_plots(dataset, figures, HEADLINE)))
     yield from _phases(dataset, figures)
     yield _memory(dataset, figures)
     yield _touch(dataset, figures)
@@ -93,35 +91,6 @@ def _caveats(dataset: Dataset) -> tuple[str, ...]:
         " nodes overlap: they do not add up."
     )
     return tuple(notes)
-
-
-def _plots(dataset: Dataset, figures: Figures) -> Iterable[tuple[str, Markup]]:
-    memory = {n: m.memory for n, m in dataset.lock.machines.items()} if dataset.lock else {}
-
-    def curves(clock: str, row_of: Callable[[Cell], Any]) -> list[Curve]:
-        points: dict[str, list[tuple[float, float, float, float]]] = {}
-        for cell in cells_of(dataset):
-            row = row_of(cell) if cell[2] == clock else None
-            if row and row["median"] and row["min"] and cell[1] in memory:
-                entry = (memory[cell[1]], row["median"], row["min"], row["max"])
-                points.setdefault(cell[0], []).append(entry)
-        return [Curve(name, tuple(p)) for name, p in points.items()]
-
-    wanted = [
-        (clock, name, lambda cell, name=name: figures.phase(cell, name))
-        for clock in CLOCKS
-        for name in HEADLINE
-    ]
-    rss = ("host", "qemu", "", "", "host_rss_peak_bytes")
-    wanted.append(("time", "peak RSS of QEMU", lambda cell, name="": figures.get(cell, *rss)))
-    for clock, name, row_of in wanted:
-        found = curves(clock, row_of)
-        if len({point[0] for curve in found for point in curve.points}) < 2:
-            continue
-        unit = "bytes" if "RSS" in name else "s (emulated)" if clock == "time" else "instructions"
-        # matplotlib escapes what it writes, and the names are those of our own files.
-        svg = Markup(against_memory(name, unit, found))
-        yield f"{name} against guest memory, {CLOCKS[clock].lower()}", svg
 
 
 def _phases(dataset: Dataset, figures: Figures) -> Iterable[Section]:
