@@ -104,8 +104,7 @@ def boot(request: BootRequest, folder: Path, on_output: Output | None = None) ->
     binary = host.find_qemu()
     argv = qemu.render(request.command(binary))
     write_atomic(folder / "qemu.sh", script(qemu.render(request.command(binary, sockets=False))))
-    touched = request.probes.touch_bytes if "touch" in request.probes.run else 0
-    need = qemu.footprint(request.machine, request.memory_model, touched)
+    need = qemu.footprint(request.machine, request.memory_model, request.probes.touched)
     refused = None if request.force else host.refusal(need, host.available_memory())
     if refused:
         ending = Ending(cause="start-refused", detail=refused)

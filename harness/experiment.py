@@ -39,6 +39,11 @@ class Probes(Model):
     touch_bytes: Size = GIB // 2
     touch_threads: int = Field(default=4, ge=1, le=4096)
 
+    @property
+    def touched(self) -> int:
+        """Bytes that the probes take of the guest, and so of the host."""
+        return self.touch_bytes if "touch" in self.run else 0
+
 
 class Limits(Model):
     """Seconds on the host's clock, for hardware; each is multiplied by the slowdown of TCG."""

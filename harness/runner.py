@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from harness import accelerator, evidence, host, initramfs
+from harness import accelerator, evidence, host, initramfs, qemu
 from harness.boot import BootRequest, Evidence, Output, boot
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.experiment import Experiment, Slot
@@ -34,11 +34,16 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Event:
-    """Something a person who watches wants to know: a boot begins, or has ended."""
+    """Something a person who watches wants to know: a boot begins, or has ended.
+
+    `past_s` and `left_s` are predictions for the boots up to this one and after it.
+    """
 
     slot: Slot
     number: int
     total: int
+    past_s: float
+    left_s: float
     run: Run | None = None
 
 
@@ -137,11 +142,19 @@ def run(
             if stored.run.judgement.outcome not in GOOD:
                 results.set_aside(slot_of(stored.run))
     todo = [slot for slot in session.experiment.schedule() if not results.done(slot)]
+    costs = [_seconds(session, slot) for slot in todo]
     for number, slot in enumerate(todo, 1):
-        on_event(Event(slot, number, len(todo)))
+        event = Event(slot, number, len(todo), sum(costs[:number]), sum(costs[number:]))
+        on_event(event)
         done = boot_once(session, results, slot, options.force)
-        on_event(Event(slot, number, len(todo), done))
+        on_event(replace(event, run=done))
     return sum(stored.run.judgement.outcome not in GOOD for stored in results.read()[0])
+
+
+def _seconds(session: Session, slot: Slot) -> float:
+    variant, machine = session.variants[slot.variant], session.machines[slot.machine]
+    touched = session.experiment.probes.touched
+    return qemu.boot_seconds(qemu.footprint(machine, variant.memory_model, touched), slot.clock)
 
 
 def slot_of(run: Run) -> Slot:

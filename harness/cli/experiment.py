@@ -19,10 +19,9 @@ from harness.quantity import format_size
 from harness.results import Results, write_atomic
 from harness.runner import Event, Options
 
-SECONDS_GUESS = 6.0
-"""A boot under TCG before anything is known, in seconds (docs/measuring.md)."""
+BUILD_GUESS = 120.0
+"""Seconds for a kernel: the first one takes two to five minutes, each further one half a minute."""
 
-BUILD_GUESS = 240.0
 RUN_BYTES = 200_000
 """Disk that the evidence of one boot takes, about."""
 
@@ -110,8 +109,7 @@ class Progress:
         if record is None:
             self._log(f"{name} ...")
             return
-        spent = time.monotonic() - self._start
-        left = spent / event.number * (event.total - event.number)
+        left = (time.monotonic() - self._start) / event.past_s * event.left_s
         reason = f" ({record.judgement.reason})" if record.judgement.reason else ""
         outcome = f"{record.judgement.outcome}{reason} in {record.ending.wall_s:.1f} s"
         self._log(f"{name} {outcome}; about {left / 60:.0f} min left")
@@ -125,7 +123,8 @@ def plan(arguments: argparse.Namespace) -> int:
     available = host.available_memory()
     cells = [_cell(place, experiment, slot, available) for slot in _cells(slots)]
     builds = _unbuilt(place, experiment)
-    seconds = len(slots) * SECONDS_GUESS + len(builds) * BUILD_GUESS
+    each = {(c["variant"], c["machine"], c["clock"]): c["seconds_about"] for c in cells}
+    seconds = sum(each[s.variant, s.machine, s.clock] for s in slots) + len(builds) * BUILD_GUESS
     cost = {
         "boots": len(slots),
         "kernels_to_build": builds,
@@ -177,8 +176,7 @@ def _cells(slots: Sequence[Slot]) -> list[Slot]:
 
 def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) -> dict[str, Any]:
     variant, machine = place.variant(slot.variant), place.machine(slot.machine)
-    touched = experiment.probes.touch_bytes if "touch" in experiment.probes.run else 0
-    need = qemu.footprint(machine, variant.memory_model, touched)
+    need = qemu.footprint(machine, variant.memory_model, experiment.probes.touched)
     line = qemu.CommandLine(
         machine,
         Path("bzImage"),
@@ -195,6 +193,7 @@ def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) ->
         "clock": slot.clock,
         "memory_bytes": machine.memory,
         "host_memory_bytes": need.total,
+        "seconds_about": round(qemu.boot_seconds(need, slot.clock), 1),
         "fits": need.total <= available,
         "argv": qemu.render(line),
     }
