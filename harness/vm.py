@@ -168,9 +168,12 @@ class VM:
             return None
         # The name in parentheses may hold anything; fields count from 3 behind it.
         fields = text.rpartition(")")[2].split()
+        resident = int(fields[21]) * _PAGE
+        if not resident:  # in the middle of exec, or a zombie
+            return None
         return HostSample(
             host_s=round(time.monotonic() - self.start, 3),
-            rss_bytes=int(fields[21]) * _PAGE,
+            rss_bytes=resident,
             minor_faults=int(fields[7]),
             major_faults=int(fields[9]),
             user_s=int(fields[11]) / _TICKS,
