@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness import kbuild, patches, prebuilt, source
+from harness.base import Base
 from harness.kbuild import BuiltKernel
 from harness.project import Project
 from harness.variant import Prebuilt, Variant
@@ -26,7 +27,7 @@ class Kernels:
     @cached_property
     def base(self) -> source.Source:
         """The verified base source; raises `SourceError` or `HostError`."""
-        return source.fetch(source.Base.load(self.project.base), self.project.cache, self.log)
+        return source.fetch(Base.load(self.project.base), self.project.cache, self.log)
 
     def tree(self, variant: Variant) -> patches.PatchedTree:
         """The base with the variant's series applied; raises `PatchError`."""
@@ -50,7 +51,7 @@ class Kernels:
 
     def known(self, variant: Variant) -> BuiltKernel | None:
         """The kernel if neither network nor compiler is needed for it; raises as `get` does."""
-        base = source.cached(source.Base.load(self.project.base), self.project.cache)
+        base = source.cached(Base.load(self.project.base), self.project.cache)
         if variant.prebuilt or base is None:
             return None
         tree = patches.apply(base, self.project.series(variant)).tree

@@ -13,81 +13,18 @@ import urllib.request
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Annotated, Self
-
-from pydantic import Field, model_validator
+from typing import IO
 
 from harness import cache as store
 from harness import debian
+from harness.base import Base, DebianSource, GitSource, TarballSource
 from harness.errors import HostError, SourceError
 from harness.model import Model
 from harness.repository import BASE_REF, Repository
 
 Log = Callable[[str], None]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 _SOURCE_FILE = "source.json"
-
-
-class DebianSource(Model):
-    """A ``linux-source-*`` package; without `version` the newest that apt knows."""
-
-    package: str = Field(pattern=r"^[a-z0-9][a-z0-9.+-]+$")
-    version: str | None = Field(default=None, pattern=r"^[0-9][A-Za-z0-9.+~:-]*$")
-    sha256: Sha256 | None = None
-
-
-class TarballSource(Model):
-    """A tar archive with one folder at its top."""
-
-    url: str | None = Field(default=None, pattern=r"^(https?|file)://")
-    path: Path | None = None
-    sha256: Sha256
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.url is None) == (self.path is None):
-            raise ValueError("give either url or path")
-        return self
-
-
-class GitSource(Model):
-    """One commit of a git repository, by its full id: names of branches move."""
-
-    url: str | None = Field(default=None, pattern=r"^[a-z]")
-    path: Path | None = None
-    commit: str = Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.url is None) == (self.path is None):
-            raise ValueError("give either url or path")
-        return self
-
-
-class Provider(Model):
-    """Where the source comes from: exactly one of three."""
-
-    debian: DebianSource | None = None
-    tarball: TarballSource | None = None
-    git: GitSource | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        given = [k for k in ("debian", "tarball", "git") if getattr(self, k) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"give exactly one of debian, tarball, git (given: {', '.join(given) or 'none'})"
-            )
-        return self
-
-
-class Base(Model):
-    """kernel-patches/base.yaml."""
-
-    name: str = "base"
-    version: str = Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")
-    provider: Provider
 
 
 class Source(Model):

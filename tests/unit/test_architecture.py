@@ -44,7 +44,7 @@ dmesg
 qemu
 kconfig
 experiment
-record variant machine
+record variant machine base
 quantity
 model
 deadline
