@@ -21,23 +21,31 @@ class ClockPlan(Model):
     """How often each cell boots by one clock. Warm-up boots are kept but not analysed."""
 
     blocks: int = Field(default=1, ge=1, le=10_000)
+    """how often each variant boots on each machine, warm-up not counted"""
     warmup: int = Field(default=0, ge=0, le=1)
+    """boots before them that are kept but not analysed"""
 
 
 class Group(Model):
     """A part of the matrix: every variant on every machine, by every clock."""
 
     variants: tuple[str, ...] = Field(min_length=1)
+    """names in kernel-patches/variants/"""
     machines: tuple[str, ...] = Field(min_length=1)
+    """names in qemu-configs/"""
     clocks: dict[Clock, ClockPlan] = Field(min_length=1)
+    """`time`, `work` or both"""
 
 
 class Probes(Model):
     """What runs in the guest after the boot. `touch_bytes` is memory that the host must have."""
 
     run: tuple[Probe, ...] = ("meminfo", "zoneinfo", "touch")
+    """programs that run in the guest after the boot"""
     touch_bytes: Size = GIB // 2
+    """memory that `touch` writes to; the host must have it"""
     touch_threads: int = Field(default=4, ge=1, le=4096)
+    """threads that share the work of `touch`"""
 
     @property
     def touched(self) -> int:
@@ -49,8 +57,11 @@ class Limits(Model):
     """Seconds on the host's clock, for hardware; each is multiplied by the slowdown of TCG."""
 
     silence_s: float = Field(default=20, gt=0)
+    """a boot without output for this long has stalled"""
     progress_s: float = Field(default=60, gt=0)
+    """so has one that prints nothing but what it printed before"""
     grace_s: float = Field(default=2, ge=0)
+    """time for the rest of a trace after a panic or an oops"""
 
 
 class Experiment(Model):
@@ -58,12 +69,19 @@ class Experiment(Model):
 
     name: str
     description: str
+    """the question, in a sentence"""
     baseline: str
+    """the variant that all ratios refer to"""
     matrix: tuple[Group, ...] = Field(min_length=1)
+    """groups of variants, machines and clocks; a cell named twice boots once"""
     probes: Probes = Probes()
+    """what runs in the guest"""
     limits: Limits = Limits()
+    """when a boot is given up"""
     seed: int = 1
+    """decides the order of the variants within each block"""
     boot: tuple[str, ...] = ()
+    """kernel parameters of every boot; they come last, and the kernel takes the last"""
 
     @model_validator(mode="after")
     def _baseline_takes_part(self) -> Self:

@@ -32,7 +32,9 @@ class Node(Model):
     """One NUMA node. A node without CPUs or without memory is legal."""
 
     cpus: Cpus = ()
+    """CPUs of the node, as `0-3,8`; none for a node of memory alone"""
     memory: Size = 0
+    """RAM of the node, a multiple of 128MiB; none for a node of CPUs alone"""
 
     @field_validator("memory")
     @classmethod
@@ -48,22 +50,29 @@ class Distances(Model):
     """One distance for a node to itself and one for every other pair."""
 
     local: int = LOCAL_DISTANCE
+    """distance of a node to itself; ACPI allows 10 only"""
     remote: int = 20
+    """distance of every other pair, 11 to 255"""
 
 
 class MemoryBackend(Model):
     """How QEMU backs guest memory; `reserve: false` is what lets 16 TiB start on a small host."""
 
     type: Literal["ram", "memfd"] = "ram"
+    """`memory-backend-ram` or `memory-backend-memfd` of QEMU"""
     reserve: bool = False
+    """whether the host sets swap space aside for all of it"""
     prealloc: bool = False
+    """whether QEMU touches all of it before the guest starts"""
 
 
 class WorkClock(Model):
     """Options of the work clock: one guest instruction is 2^`shift` ns of guest time."""
 
     shift: int = Field(default=0, ge=0, le=10)
+    """an instruction takes 2^shift ns of guest time"""
     one_cpu: bool = False
+    """bring up one CPU only (`maxcpus=1`), for kernels that get stuck here"""
 
 
 class Machine(Model):
@@ -71,17 +80,29 @@ class Machine(Model):
 
     name: str
     description: str
+    """what the machine is, in a sentence"""
     nodes: tuple[Node, ...] = Field(min_length=1, max_length=128)
+    """NUMA nodes; the place in the list is the number of the node"""
     distances: Distances | tuple[tuple[int, ...], ...] = Distances()
+    """one pair for all, or a square symmetric matrix with 10 on its diagonal"""
     machine: str = "pc"
+    """machine type of QEMU"""
     cpu: str = "max"
+    """CPU model of QEMU; the physical address bits follow from the memory"""
     accel: Accel | Literal["auto"] = "auto"
+    """`auto` takes KVM where a probe boot came to user space under it, else TCG"""
     memory_backend: MemoryBackend = MemoryBackend()
+    """how QEMU backs the memory of the nodes"""
     thp: bool = False
+    """whether QEMU may use transparent huge pages of the host"""
     boot: tuple[str, ...] = ()
+    """kernel parameters of this machine, one an item"""
     deadline_s: float = Field(default=120, gt=0)
+    """longest boot, probes included, as for hardware: TCG multiplies it"""
     work_clock: WorkClock = WorkClock()
+    """options of the work clock"""
     extra_args: tuple[str, ...] = ()
+    """more arguments of QEMU, one word an item"""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

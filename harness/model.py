@@ -16,7 +16,7 @@ from harness.errors import UserError
 class Model(BaseModel):
     """A frozen record. An unknown key is an error that names the file and the path to the key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     @classmethod
     def parse(cls, data: Any, where: str) -> Self:

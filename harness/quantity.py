@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 _UNITS = {"": 1, "B": 1, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": TIB}
@@ -78,7 +78,15 @@ def exact_size(size: int) -> str | int:
     return size
 
 
-Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(exact_size, when_used="json")]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(exact_size, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "size"}),
+]
 Cpus = Annotated[
-    tuple[int, ...], BeforeValidator(parse_cpus), PlainSerializer(format_cpus, when_used="json")
+    tuple[int, ...],
+    BeforeValidator(parse_cpus),
+    PlainSerializer(format_cpus, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "CPUs"}),
 ]

@@ -51,15 +51,25 @@ class Phase(Model):
     """
 
     name: str
+    """the phase; docs/measuring.md lists them"""
     node: int | None = None
+    """NUMA node; absent for a phase of the whole machine"""
     source: Source
+    """where it was read"""
     start: float
+    """begin; s, or instructions for marks of a work-clock run"""
     end: float
+    """end, same unit and origin"""
     busy: float | None = None
+    """sum over the calls, same unit"""
     calls: int | None = None
+    """how often the phase was entered"""
     pages: int | None = None
+    """pages handled"""
     host_start_s: float | None = None
+    """begin on the host's clock, since the launch; interpolated for marks"""
     host_end_s: float | None = None
+    """end on the host's clock"""
 
     @property
     def duration(self) -> float:
@@ -81,87 +91,141 @@ class Ending(Model):
         "start-refused",  # QEMU would not start, or the prediction said that it cannot fit
         "build-failed",
     ]
+    """what happened first"""
     detail: str = ""
+    """QEMU's last words, where the vCPUs were, or why the start was refused"""
     exit_code: int | None = None
+    """exit status of QEMU, where it ended by itself"""
     signal: str | None = None
+    """signal that ended QEMU, unless the harness sent it"""
     wall_s: float = 0.0
+    """from launch to end on the host's monotonic clock"""
     registers: str | None = None
+    """registers of every vCPU of a boot that was given up"""
     where: str | None = None
+    """their instruction pointers as symbol+offset"""
 
 
 class Judgement(Model):
-    """The outcome of a boot with what led to it. `excerpt` is guest text: escape it.
-
-    `emulator_defect` tells why the outcome is QEMU's doing and says nothing of the kernel.
-    """
+    """The outcome of a boot with what led to it. `excerpt` is guest text: escape it."""
 
     outcome: Outcome
+    """docs/troubleshooting.md explains each"""
     reason: str = ""
+    """the line or fact that decided; may be guest text"""
     emulator_defect: str | None = None
+    """why the outcome is QEMU's doing and says nothing of the kernel"""
     last_phase: str | None = None
+    """the last phase reached"""
     last_stamp_s: float | None = None
+    """last stamp of printk; absent while all of them are zero"""
     excerpt: tuple[str, ...] = ()
+    """console lines around the trouble; guest text"""
 
 
 class HostSample(Model):
     """The QEMU process at one moment: resident bytes, page faults and CPU seconds so far."""
 
     host_s: float
+    """since the launch"""
     rss_bytes: int
+    """resident size of QEMU"""
     minor_faults: int
+    """page faults so far, without I/O"""
     major_faults: int
+    """page faults so far, with I/O"""
     user_s: float
+    """CPU time so far, user mode"""
     system_s: float
+    """CPU time so far, kernel mode"""
 
 
 class Kernel(Model):
     """The kernel that booted. `kernel_id` names tree, `.config` and toolchain together."""
 
     kernel_id: str
+    """hash of tree, fragments, toolchain and KBUILD_* values"""
     base_version: str
+    """version of the base source, as its provider names it"""
     tree: str | None = None
+    """git tree id of the patched source; absent for a prebuilt kernel"""
     config_sha256: str | None = None
+    """hash of the final `.config`"""
     image_sha256: str
+    """hash of the bzImage"""
     toolchain: str | None = None
+    """first line of `gcc --version` and `ld --version`"""
     build_warnings: int | None = None
+    """compiler and modpost warnings of the build"""
 
 
 class Environment(Model):
     """What the numbers depend on beside the kernel and the machine."""
 
     host: str
+    """name of the host"""
     host_cpu: str
+    """its CPU model"""
     host_cpus: int
+    """its CPUs"""
     host_memory_bytes: int
+    """its RAM"""
     host_kernel: str
+    """its kernel release"""
     qemu_version: str
+    """version of QEMU"""
     accel: Literal["kvm", "tcg"]
+    """accelerator that really ran"""
     thp: bool
+    """whether QEMU was allowed transparent huge pages"""
     tsc_khz: int | None = None
+    """TSC rate of the host, where it can be told"""
     load_1min: float | None = None
+    """load average when the experiment started"""
     harness_version: str
+    """version of the harness"""
 
 
 class Run(Model):
     """run.json: written once, when the boot is over, and never changed."""
 
     schema_version: Literal[1] = 1
+    """version of this layout"""
     run_id: str
+    """hash of the lock and the cell's block"""
     attempt: int = 1
+    """1, or more after attempts that were interrupted or set aside"""
     variant: str
+    """name of the variant"""
     machine: str
+    """name of the machine"""
     clock: Clock
+    """the clock of the cell"""
     block: int
+    """block of the design; negative for a warm-up"""
     work_shift: int = 0
+    """shift of the work clock"""
     warmup: bool = False
+    """kept but not analysed"""
     order: int = 0
+    """position within its block"""
     started_utc: str
+    """start of the boot"""
     kernel: Kernel | None = None
+    """the kernel; absent where it did not build"""
     environment: Environment
+    """the host, QEMU and accelerator"""
     argv: tuple[str, ...] = ()
+    """the command line of QEMU"""
     command_line: str = ""
+    """the command line of the kernel"""
     ending: Ending
+    """what the host saw"""
     judgement: Judgement
+    """what it means"""
     phases: tuple[Phase, ...] = ()
+    """intervals of the boot"""
     probes: tuple[dict[str, Any], ...] = ()
+    """JSON objects that the guest sent on its second serial port"""
     samples: tuple[HostSample, ...] = Field(default=())
+    """the QEMU process over the boot, at most 256"""

@@ -18,40 +18,54 @@ class Origin(Model):
     """Where a proposal comes from."""
 
     who: str
+    """who proposed it"""
     when: date | None = None
+    """the day of the proposal"""
     link: str | None = None
+    """where to read it"""
     message_id: str | None = None
+    """Message-ID of the mail"""
 
 
 class Claim(Model):
     """What the author of a proposal predicted or measured; the report sets it beside ours."""
 
     metric: str
+    """name of a phase"""
     text: str
+    """the claim in a sentence"""
     link: str | None = None
+    """where it is written"""
     at: Size | None = None
+    """memory of the machine it was made for"""
     before_s: float | None = None
+    """seconds without the change"""
     after_s: float | None = None
+    """seconds with it"""
     speedup: float | None = None
+    """before over after"""
     slowdown: float | None = None
+    """the part by which something got slower: 0.026 is 2.6 %"""
     max_lines: int | None = None
+    """lines the change should not exceed"""
 
 
 class MemoryModel(Model):
-    """What a boot of this variant touches on the host, for the prediction before a start.
-
-    `memmap_share` is the part of the memmap (RAM/64) written during boot, `fixed` a constant.
-    """
+    """What a boot of this variant touches on the host, for the prediction before a start."""
 
     memmap_share: float = Field(default=1.0, ge=0, le=1)
+    """part of the memmap (RAM/64) that the boot writes"""
     fixed: Size = 0
+    """what the boot touches beside it, on any machine"""
 
 
 class Prebuilt(Model):
     """A kernel that somebody else built: a Debian package, unpacked, or a bzImage on disk."""
 
     package: str | None = None
+    """a Debian package, `linux-image-*`; a meta package leads to the real one"""
     path: str | None = None
+    """a bzImage, relative to the checkout"""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -65,13 +79,21 @@ class Variant(Model):
 
     name: str = Field(pattern=NAME)
     description: str
+    """what the kernel does differently, in a sentence"""
     origin: Origin | None = None
+    """who proposed it"""
     series: tuple[str, ...] = ()
+    """folders of kernel-patches/, applied in this order"""
     fragments: tuple[str, ...] = ()
+    """files of kernel-patches/configs/, without `.config`; the order does not matter"""
     boot: tuple[str, ...] = ()
+    """kernel parameters of this variant, one an item"""
     memory_model: MemoryModel = MemoryModel()
+    """what it touches on the host, for the prediction before a start"""
     claims: tuple[Claim, ...] = ()
+    """what its author predicted; the report sets it beside what was measured"""
     prebuilt: Prebuilt | None = None
+    """a kernel that somebody else built, instead of series and fragments"""
 
     @field_validator("boot")
     @classmethod
