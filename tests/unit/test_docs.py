@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the documents say about the code is what the code says."""
 
+import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from harness.phases import REQUIRED
+from harness.record import Outcome
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
@@ -47,3 +51,40 @@ def anchors(text: str) -> set[str]:
     """The anchors of a Markdown file's headings, as GitHub makes them."""
     heads = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_every_outcome_is_explained() -> None:
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    table = re.findall(r"^\| `([a-z-]+)` \|", text, re.M)
+    assert sorted(table) == sorted(Outcome)
+
+
+def test_messages_in_the_documents_are_those_of_the_code() -> None:
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    errors = text.partition("## An error before any boot")[2].partition("\n## ")[0]
+    messages = re.findall(r"^\| `([^`]+)` \|", errors, re.M)
+    said = "\n".join(strings())
+    assert len(messages) > 20
+    assert not [message for message in messages if message not in said]
+
+
+def test_phases_in_the_documents_are_those_of_the_kernel() -> None:
+    text = (ROOT / "docs/measuring.md").read_text()
+    table = text.partition("## Phases")[2].partition("\n## ")[0]
+    patch = next((ROOT / "kernel-patches/boot-marks").glob("0001-*.patch")).read_text()
+    names = set(re.findall(r'= "(\w+)",$', patch, re.M))
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == names
+    assert set(REQUIRED) == names - {"deferred_init"}
+
+
+def strings() -> list[str]:
+    """Every text constant of the harness; those of an f-string and of joined literals together."""
+    found = []
+    for path in (ROOT / "harness").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [v.value for v in node.values if isinstance(v, ast.Constant)]
+                found.append("\n".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
