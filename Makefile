@@ -12,6 +12,8 @@ HARNESS    := $(PYTHON) -m harness
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo "variables: EXPERIMENT=quick (a file of experiments/), RESULTS=results, VENV=.venv"
+	@echo "one boot, one kernel, one log: $(VENV)/bin/harness --help"
 
 deps: $(VENV)/.installed ## install what is missing: packages by apt (root or sudo), a virtual environment
 

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 import harness
 from harness.cli import boot, build, clean, collate, doctor, experiment, parse
+from harness.cli.screen import add_examples
 from harness.errors import HarnessError
 
+EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
 COMMANDS = (doctor, build, boot, experiment, collate, parse, clean)
 
 
@@ -23,11 +25,23 @@ def parser() -> argparse.ArgumentParser:
         prog="harness",
         description="Boots patched Linux kernels on very large emulated NUMA machines and"
         " measures how struct page is initialised.",
-        epilog="exit status: 0 all good, 1 a run failed, 2 usage or infrastructure",
     )
+    add_examples(
+        top,
+        "harness doctor                  # what this host can do",
+        "harness plan quick              # what an experiment would do, and what it takes",
+        "harness boot eager tiny-2g      # one boot, console live",
+        "harness run quick               # all boots of an experiment, dataset and report",
+        "harness COMMAND --help          # more of each",
+    )
+    top.epilog = f"{EXIT}\n\n{top.epilog}"
     top.add_argument("--version", action="version", version=harness.__version__)
     top.add_argument("--root", metavar="DIR", help="the checkout (default: around this folder)")
-    top.add_argument("--cache", metavar="DIR", help="sources and kernels (default: PAGEINIT_CACHE)")
+    top.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="sources and kernels (default: $PAGEINIT_CACHE, else ~/.cache/pageinit)",
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.register(commands)

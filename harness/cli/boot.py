@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import runner
 from harness.cli.experiment import status
 from harness.cli.parse import phase_table
-from harness.cli.screen import Log, add_json, err, out, print_json, printable, project
+from harness.cli.screen import Log, add_examples, add_json, err, out, print_json, printable, project
 from harness.errors import UserError
 from harness.experiment import Experiment, Slot
 from harness.record import Run
@@ -23,19 +23,39 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "boot",
         help="boot one variant on one machine, console live on the terminal",
-        description="Builds the kernel if need be, boots it once and prints the outcome and the"
-        " phases; with --json the whole Run record. Exit status 1 when the boot went wrong.",
+        description="Builds the kernel if need be, boots it once, runs the probes and prints the"
+        " outcome and the phases; with --json the whole run record (docs/file-formats.md). Exit"
+        " status 1 when the boot went wrong; docs/troubleshooting.md explains each outcome.",
     )
-    parser.add_argument("variant", metavar="VARIANT")
-    parser.add_argument("machine", metavar="MACHINE")
-    parser.add_argument("--clock", choices=("time", "work"), default="time")
+    parser.add_argument("variant", metavar="VARIANT", help="name in kernel-patches/variants/")
+    parser.add_argument("machine", metavar="MACHINE", help="name in qemu-configs/")
     parser.add_argument(
-        "--append", action="append", default=[], metavar="WORD", help="kernel parameter"
+        "--clock",
+        choices=("time", "work"),
+        default="time",
+        help="time: seconds, emulated under TCG; work: guest instructions (default: time)",
     )
-    parser.add_argument("--keep", metavar="DIR", type=Path, help="keep the evidence in DIR")
-    parser.add_argument("--force", action="store_true", help="boot even if it may not fit")
+    parser.add_argument(
+        "--append",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="a kernel parameter; may be given more than once",
+    )
+    parser.add_argument(
+        "--keep", metavar="DIR", type=Path, help="keep console, probes and run.json in DIR"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="boot even what is predicted not to fit"
+    )
     parser.add_argument("--quiet", action="store_true", help="no console on the terminal")
     add_json(parser)
+    add_examples(
+        parser,
+        "harness boot eager tiny-2g                      # console live, then outcome and phases",
+        "harness boot grow quad-16t --keep /tmp/16t      # 16 TiB of guest, the evidence kept",
+        "harness boot eager quad-16g --clock work --json # instructions a phase, as a record",
+    )
     parser.set_defaults(action=run)
 
 

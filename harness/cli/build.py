@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from harness.cli.screen import Log, add_json, print_json, print_table, project
+from harness.cli.screen import Log, add_examples, add_json, print_json, print_table, project
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.kernels import Kernels
 
@@ -16,12 +16,22 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "build",
         help="build kernels that are not in the store yet",
         description="Builds the kernels of the named variants (default: all that are built from"
-        " source). A kernel that is in the store already costs nothing. Exit status 1 when one"
-        " does not compile, 2 when a patch does not apply or an option is dropped.",
+        " source), and lists where each kernel is. One that is in the store already costs"
+        " nothing. Exit status 1 when one does not compile, 2 when a patch does not apply or an"
+        " option is dropped.",
     )
-    parser.add_argument("variants", nargs="*", metavar="VARIANT")
-    parser.add_argument("--jobs", type=int, default=0, help="parallel jobs (default: all CPUs)")
+    parser.add_argument(
+        "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=0, metavar="N", help="parallel jobs (default: one a CPU)"
+    )
     add_json(parser)
+    add_examples(
+        parser,
+        "harness build              # every variant that is built from source",
+        "harness build grow         # one; says what is wrong with its series or fragments",
+    )
     parser.set_defaults(action=run)
 
 

@@ -7,7 +7,7 @@ import argparse
 import shutil
 
 from harness.cache import locked
-from harness.cli.screen import out, project
+from harness.cli.screen import add_examples, out, project
 from harness.quantity import format_size
 
 PARTS = ("work", "kernels", "ccache", "initramfs", "prebuilt", "accelerator", "sources")
@@ -23,6 +23,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument(
         "parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS)
+    )
+    add_examples(
+        parser,
+        "harness clean                   # shows what the cache holds; removes nothing",
+        "harness clean work ccache       # the largest parts that a build makes again",
+        "harness clean accelerator       # forget whether KVM works here",
     )
     parser.set_defaults(action=run)
 

@@ -9,20 +9,35 @@ from pathlib import Path
 
 from harness import report
 from harness.cli.experiment import publish
-from harness.cli.screen import add_json, out, print_json, print_table
+from harness.cli.screen import add_examples, add_json, out, print_json, print_table
 from harness.errors import UserError
 from harness.lock import Lock
 from harness.results import Results
 
+TEXTS = {
+    "collate": (
+        "rebuild every CSV and the report from the raw evidence",
+        "Derives phases, outcomes, CSVs, datapackage.json and both reports again from the raw"
+        " logs, compressed or not, and prints the medians. The same evidence gives the same"
+        " bytes; a better parser improves old results. run.json and the logs are not changed.",
+    ),
+    "report": (
+        "another name of collate",
+        "Rebuilds dataset and report from the raw logs, and prints the medians, as collate does.",
+    ),
+    "status": (
+        "what is done, what is left, what went wrong",
+        "Counts the outcomes of a results folder, the boots that are left of its experiment, and"
+        " records that cannot be read. Exit status 1 when a boot went wrong or one is damaged.",
+    ),
+}
+"""Help and description of each subcommand."""
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommands."""
-    for name, text in (
-        ("collate", "rebuild every CSV and the report from the raw evidence"),
-        ("report", "rebuild dataset and report, and print the headline"),
-        ("status", "what is done, what is left, what went wrong"),
-    ):
-        parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    for name, (text, description) in TEXTS.items():
+        parser = commands.add_parser(name, help=text, description=description)
         parser.add_argument(
             "folder",
             metavar="DIR",
@@ -30,6 +45,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
             help="a results folder, or the one above: its newest",
         )
         add_json(parser)
+        add_examples(
+            parser,
+            f"harness {name} results/quick                   # the newest dataset there",
+            f"harness {name} results/quick/TIME-HASH --json  # a certain one, for scripts",
+        )
         parser.set_defaults(action=status if name == "status" else collate)
 
 

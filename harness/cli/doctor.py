@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness import accelerator, host, initramfs
-from harness.cli.screen import add_json, print_json, print_table, project
+from harness.cli.screen import add_examples, add_json, print_json, print_table, project
 from harness.errors import HarnessError
 
 
@@ -17,8 +17,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "doctor",
         help="what this host can do, and how to mend what it lacks",
-        description="Checks QEMU, accelerators, memory, disk and packages. Exit status 2 when"
-        " something that is needed is missing.",
+        description="Checks tools, QEMU, headers, disk, memory and the accelerator, and names the"
+        " package or setting that mends what is missing. KVM counts when a small kernel came to"
+        " user space under it. Exit status 2 when something that is needed is missing.",
+    )
+    add_examples(
+        parser,
+        "harness doctor           # a table, and a line for each thing to mend",
+        "harness doctor --json    # for scripts",
     )
     add_json(parser)
     parser.set_defaults(action=run)

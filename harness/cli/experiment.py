@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import dataset, evidence, host, qemu, report, runner
-from harness.cli.screen import Log, add_json, out, print_json, print_table, project
+from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import HarnessError
 from harness.experiment import Experiment, Slot
 from harness.kernels import Kernels
@@ -28,32 +28,67 @@ RUN_BYTES = 200_000
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommands."""
+    _register_run(commands)
+    _register_plan(commands)
+
+
+def _register_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "run",
         help="boot every cell of an experiment, then collate and report",
         description="Builds what is not built, boots what is not booted, and writes dataset and"
-        " report. Interrupted at any point, the next start goes on where it was. Exit status 1"
-        " when a boot went wrong.",
+        " report to DIR/NAME/TIME-HASH. The hash stands for all that the experiment resolves to:"
+        " the next start with the same one goes on where this one was interrupted. Exit status 1"
+        " when a boot went wrong; it is a row of the dataset all the same.",
     )
     _common(parser)
-    parser.add_argument("--fresh", action="store_true", help="a new results folder")
-    parser.add_argument("--retry", action="store_true", help="boot again what went wrong")
-    parser.add_argument("--force", action="store_true", help="boot even what may not fit")
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin a new results folder instead of going on"
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="boot again what went wrong; earlier attempts stay"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="boot even what is predicted not to fit"
+    )
+    add_examples(
+        parser,
+        "harness run quick             # experiments/quick.yaml; again: goes on where it was",
+        "harness run quick --retry     # boots again what went wrong",
+        "harness run mine.yaml --results /data --fresh",
+    )
     parser.set_defaults(action=run)
+
+
+def _register_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "plan",
         help="what `run` would do: cells, QEMU lines, cost; nothing is done",
-        description="Prints cells, QEMU command lines and the predicted cost in time, memory and"
-        " disk. Builds, downloads and boots nothing.",
+        description="Prints the cells, what each takes of the host's memory and whether that"
+        " fits, and a rough cost in time and disk from nothing. Builds, downloads and boots"
+        " nothing.",
     )
     _common(parser)
     parser.add_argument("--lines", action="store_true", help="print the QEMU lines too")
+    add_examples(
+        parser,
+        "harness plan quick            # cells, boots, predicted memory, kernels to build",
+        "harness plan scale --lines    # and the QEMU line of each cell",
+    )
     parser.set_defaults(action=plan)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", metavar="EXPERIMENT", type=Path)
-    parser.add_argument("--results", metavar="DIR", type=Path, default=Path("results"))
+    parser.add_argument(
+        "experiment", metavar="EXPERIMENT", type=Path, help="name in experiments/, or a YAML file"
+    )
+    parser.add_argument(
+        "--results",
+        metavar="DIR",
+        type=Path,
+        default=Path("results"),
+        help="where results go (default: results)",
+    )
     add_json(parser)
 
 

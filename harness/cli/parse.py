@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import judge
-from harness.cli.screen import add_json, print_json, print_table, printable
+from harness.cli.screen import add_examples, add_json, print_json, print_table, printable
 from harness.errors import UserError
 
 MAX_BYTES = 1 << 30
@@ -26,8 +26,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Reads a boot log (serial console or dmesg, plain, .gz or .xz; - is standard"
         " input) of any kernel. Exit status 1 when the boot it shows went wrong.",
     )
-    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("file", metavar="FILE", help="a log; - is standard input")
     add_json(parser)
+    add_examples(
+        parser,
+        "harness parse console.log.xz            # a log of any kernel, ours or not",
+        "dmesg | harness parse -                 # the boot of this host",
+        "harness parse console.log --json        # for scripts",
+    )
     parser.set_defaults(action=run)
 
 

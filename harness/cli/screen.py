@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,14 @@ class Log:
 def printable(text: str) -> str:
     """Text with every control character but newline and tab made visible: guests are untrusted."""
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def add_examples(parser: argparse.ArgumentParser, *lines: str) -> None:
+    """Shows command lines below the options, each with what it is for behind a ``#``."""
+    parser.epilog = "\n  ".join(["examples:", *lines])
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    if parser.description:
+        parser.description = textwrap.fill(parser.description, 79, break_on_hyphens=False)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the documents say about the code is what the code says."""
 
+import argparse
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.phases import REQUIRED
 from harness.record import Outcome
 
@@ -75,6 +78,23 @@ def test_phases_in_the_documents_are_those_of_the_kernel() -> None:
     names = set(re.findall(r'= "(\w+)",$', patch, re.M))
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == names
     assert set(REQUIRED) == names - {"deferred_init"}
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    top = cli.parser()
+    (group,) = (a for a in top._actions if isinstance(a, argparse._SubParsersAction))
+    return {"harness": top, **group.choices}
+
+
+@pytest.mark.parametrize("name", commands())
+def test_examples_of_the_help_are_command_lines(name: str) -> None:
+    epilog = (commands()[name].epilog or "").partition("examples:\n")[2]
+    lines = [line.partition("harness ")[2] for line in epilog.splitlines()]
+    assert lines
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if words[0] != "COMMAND":
+            cli.parser().parse_args(words)
 
 
 def strings() -> list[str]:
