@@ -67,7 +67,7 @@ class Phase(Model):
     pages: int | None = None
     """pages handled"""
     host_start_s: float | None = None
-    """begin on the host's clock, since the launch; interpolated for marks"""
+    """begin on the host's clock, s since the launch of QEMU; for marks on the time clock only"""
     host_end_s: float | None = None
     """end on the host's clock"""
 
