@@ -39,7 +39,8 @@ def _register_run(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         description="Builds what is not built, boots what is not booted, and writes dataset and"
         " report to DIR/NAME/TIME-HASH. The hash stands for all that the experiment resolves to:"
         " the next start with the same one goes on where this one was interrupted. Exit status 1"
-        " when a boot went wrong; it is a row of the dataset all the same.",
+        " when a boot went wrong, which is a row of the dataset all the same; 2 when the input of"
+        " a variant is wrong.",
     )
     _common(parser)
     parser.add_argument(
