@@ -94,6 +94,16 @@ def test_marks_are_placed_on_the_clock_of_the_host():
     assert boot.host_start_s is None
 
 
+def test_user_space_that_cuts_into_lines_of_the_kernel():
+    (path,) = (path for path in GOLDEN if path.stem == "debian-6.12-user-space")
+    found = dmesg.read(path.read_bytes()).lines
+    kernel = [line for line in found if line.text.startswith("pageinit: message ")]
+    assert [line.text.split()[2] for line in kernel] == [str(n) for n in range(40)]
+    assert all(line.printk and line.stamp_s for line in kernel)
+    own = [line for line in found if line.text.startswith("user space line ")]
+    assert len(own) == 40 and not any(line.printk or line.stamp_s for line in own)
+
+
 def lines(data: bytes) -> list[tuple[str, float | None]]:
     return [(line.text, line.stamp_s) for line in dmesg.read(data).lines]
 
