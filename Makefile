@@ -27,7 +27,7 @@ experiment: deps ## the main job: build the kernels, boot them, print dataset, r
 	$(HARNESS) run experiments/$(EXPERIMENT).yaml --results $(RESULTS)
 
 plan: deps ## what `make experiment` would do and what it costs, without doing it
-	$(HARNESS) plan experiments/$(EXPERIMENT).yaml --results $(RESULTS)
+	$(HARNESS) plan experiments/$(EXPERIMENT).yaml
 
 kernels: deps ## build every variant's kernel
 	$(HARNESS) build

@@ -41,6 +41,10 @@ class Outcome(StrEnum):
     INCOMPLETE = "incomplete"
 
 
+GOOD = frozenset({Outcome.OK, Outcome.WARNING})
+"""Outcomes of boots that reached the end of their probes; only these enter figures."""
+
+
 class Phase(Model):
     """An interval of the boot. Phases of different nodes overlap: never sum them.
 

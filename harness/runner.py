@@ -19,12 +19,9 @@ from harness.kernels import Kernels
 from harness.lock import Lock
 from harness.machine import Accel, Machine
 from harness.project import Project
-from harness.record import Ending, Environment, Judgement, Outcome, Run
+from harness.record import GOOD, Ending, Environment, Judgement, Outcome, Run
 from harness.results import Results, newest, to_json, write_atomic
 from harness.variant import Variant
-
-GOOD = frozenset({Outcome.OK, Outcome.WARNING})
-"""Outcomes of boots that reached the end of their probes."""
 
 MAX_ATTEMPTS = 4
 """Boots of one slot, where a defect of the emulator ends all before the last."""

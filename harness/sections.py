@@ -83,7 +83,9 @@ def _caveats(dataset: Dataset) -> tuple[str, ...]:
     if "work" in set(dataset.runs["clock"].dropna()):
         notes.append(
             "The work clock counts guest instructions (-icount). It knows no cache, no TLB and"
-            " no bandwidth, runs parallel work one after the other, and is not a time."
+            " no bandwidth, runs parallel work one after the other, and is not a time. All CPUs"
+            " count, those that spin while they wait included: smp_init, and with it boot, is"
+            " mostly that."
         )
     notes.append(
         "Medians over the good boots, in brackets the smallest and the largest; the interval of a"

@@ -14,10 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.lock import Lock
-from harness.record import Outcome
+from harness.record import GOOD
 from harness.rows import Row
 
-GOOD = (Outcome.OK.value, Outcome.WARNING.value)
 CELL = ["variant", "machine", "clock"]
 RUN = [*CELL, "block", "run_id"]
 SUBJECT = ["kind", "name", "node", "source", "metric"]

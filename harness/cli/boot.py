@@ -14,7 +14,7 @@ from harness.cli.parse import phase_table
 from harness.cli.screen import Log, add_examples, add_json, err, out, print_json, printable, project
 from harness.errors import UserError
 from harness.experiment import Experiment, Slot
-from harness.record import Run
+from harness.record import GOOD, Run
 from harness.results import Results
 
 
@@ -95,7 +95,7 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
         show(record)
         if arguments.keep:
             out.print(f"evidence: {folder / 'runs' / slot.key}", markup=False)
-    return status(session, record.judgement.outcome not in runner.GOOD)
+    return status(session, record.judgement.outcome not in GOOD)
 
 
 def _live(data: bytes) -> None:

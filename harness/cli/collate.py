@@ -12,6 +12,7 @@ from harness.cli.experiment import publish
 from harness.cli.screen import add_examples, add_json, out, print_json, print_table
 from harness.errors import UserError
 from harness.lock import Lock
+from harness.record import GOOD
 from harness.results import Results
 
 TEXTS = {
@@ -95,4 +96,4 @@ def status(arguments: argparse.Namespace) -> int:
         out.print(f"{len(runs)} done, {left} left, {len(damage)} damaged", markup=False)
         for item in damage:
             out.print(f"{item.path}: {item.reason}", markup=False)
-    return 1 if set(outcomes) - {"ok", "warning"} or damage else 0
+    return 1 if set(outcomes) - GOOD or damage else 0

@@ -44,6 +44,13 @@ def _register_run(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     _common(parser)
     parser.add_argument(
+        "--results",
+        metavar="DIR",
+        type=Path,
+        default=Path("results"),
+        help="where results go (default: results)",
+    )
+    parser.add_argument(
         "--fresh", action="store_true", help="begin a new results folder instead of going on"
     )
     parser.add_argument(
@@ -82,13 +89,6 @@ def _register_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "experiment", metavar="EXPERIMENT", type=Path, help="name in experiments/, or a YAML file"
-    )
-    parser.add_argument(
-        "--results",
-        metavar="DIR",
-        type=Path,
-        default=Path("results"),
-        help="where results go (default: results)",
     )
     add_json(parser)
 

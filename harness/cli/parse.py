@@ -14,6 +14,7 @@ from typing import Any
 from harness import judge
 from harness.cli.screen import add_examples, add_json, print_json, print_table, printable
 from harness.errors import UserError
+from harness.record import GOOD
 
 MAX_BYTES = 1 << 30
 
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(found)
     else:
         show(found)
-    return 0 if found["outcome"] == "ok" else 1
+    return 0 if found["outcome"] in GOOD else 1
 
 
 def read(name: str) -> bytes:
