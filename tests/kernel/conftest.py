@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernels of this checkout, built where they are not built yet: minutes from an empty cache."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.cache import cache_folder
+from harness.kernels import Kernels
+from harness.project import Project
+from tests.real import ROOT
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.kernel)
+
+
+@pytest.fixture(scope="session")
+def project() -> Project:
+    return Project(ROOT, cache_folder(os.environ))
+
+
+@pytest.fixture(scope="session")
+def kernels(project) -> Kernels:
+    return Kernels(project, print)
