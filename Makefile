@@ -6,8 +6,10 @@ EXPERIMENT ?= quick
 RESULTS    ?= results
 PYTHON     := $(VENV)/bin/python
 HARNESS    := $(PYTHON) -m harness
+PYTEST     := $(PYTHON) -m pytest -q
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help deps experiment plan kernels report doctor check test test-boot test-kernel bench clean
 
 help: ## this list
@@ -39,18 +41,18 @@ doctor: deps ## what this host can do, and how to mend what it lacks
 	$(HARNESS) doctor
 
 check: deps ## lint, types, unit and property tests: under two minutes
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
-	$(PYTHON) -m pytest -q -m "not qemu and not kernel"
+	@tools/timed lint $(VENV)/bin/ruff check .
+	@tools/timed format $(VENV)/bin/ruff format --check .
+	@tools/timed types $(VENV)/bin/mypy
+	$(PYTEST) -m "not qemu and not kernel" </dev/null
 
-test: check ## all tests that there are
+test: check test-boot test-kernel ## all tests: the above, then real boots and real builds
 
-test-boot: deps ## real boots of Debian's own kernel
-	$(PYTHON) -m pytest -q -m qemu
+test-boot: deps ## real boots of Debian's own kernel: under five minutes
+	$(PYTEST) -m qemu --durations=5 </dev/null
 
-test-kernel: deps ## kernels built from source and booted
-	$(PYTHON) -m pytest -q -m kernel
+test-kernel: deps ## kernels built from source and booted: ten minutes from an empty cache
+	$(PYTEST) -m kernel --durations=5 </dev/null
 
 bench: deps ## measure the harness itself, as ratios in one run
 	$(PYTHON) -m bench
