@@ -2,6 +2,7 @@
 """A small checkout with prebuilt kernels, and a QEMU that plays a part."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,11 @@ matrix:
 probes: {run: [meminfo], touch_bytes: 1MiB}
 limits: {silence_s: 0.2, progress_s: 0.3, grace_s: 0.1}
 """
+
+
+def heed_ctrl_c() -> None:
+    """For a child: a job in the background of a shell without job control ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def bzimage(release: str) -> bytes:

@@ -18,6 +18,7 @@ from harness.initramfs import FLAGS, Entry, Initramfs, cpio
 from harness.project import Project
 from harness.record import Run
 from harness.runner import Options
+from tests.conftest import heed_ctrl_c
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,6 +71,7 @@ def start(*words: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from harness.cli import main
 from harness.results import Results
+from tests.conftest import heed_ctrl_c
 from tests.unit.test_source import MAKEFILE, MM, series, tarball
 
 CSVS = ("runs.csv", "phases.csv", "probes.csv", "summary.csv", "datapackage.json")
@@ -175,7 +176,7 @@ def test_ctrl_c_is_130_and_leaves_no_qemu(checkout, monkeypatch):
     (checkout / "experiments/pair.yaml").write_text(text)
     argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE) as harness:
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c) as harness:
         end = time.monotonic() + 60
         while not list(checkout.glob("results/pair/*/runs/*/*/*/*.part/console.log")):
             assert time.monotonic() < end
