@@ -27,7 +27,7 @@ _ESCAPE = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])|\xc2[\x80-\x9f]"
 )
 _CONTROL = bytes(c for c in range(32) if c not in b"\n\t\x1b") + b"\x7f"
-_STAMP = r"\[ *(\d{1,7}\.\d{6})\](?:\[ *[TC]\d+\])? ?"
+_STAMP = r"\[ *(\d{1,7}\.\d{6})\](?: ?\[ *[TC]\d+\])? ?"
 _PREFIX = re.compile(
     r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ kernel: )?(?:<\d{1,3}>)?"
     rf"(?:{_STAMP}|\[[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d \d{{4}}\] )"

@@ -114,6 +114,8 @@ def lines(data: bytes) -> list[tuple[str, float | None]]:
         (b"\x1bc\x1b[?7l\x1b[2J[    0.000000] Linux version 6\r\n", [("Linux version 6", None)]),
         (b"<6>[    1.500000] a\n", [("a", 1.5)]),
         (b"[    1.500000][    T1] a\n", [("a", 1.5)]),
+        (b"<6>[    1.500000] [   T36] a\n", [("a", 1.5)]),
+        (b"> [    1.500000] a\n", [("> ", None), ("a", 1.5)]),
         (b"login: [    2.500000] b\n", [("login: ", None), ("b", 2.5)]),
         (b"Nov 24 05:06:04 host kernel: [    3.000000] c\n", [("c", 3.0)]),
         (b"Nov 24 05:06:04 host kernel: c\n", [("c", None)]),
