@@ -183,8 +183,10 @@ class _Boot:
                 if cause := self._watch.poll(time.monotonic()):
                     return cause
                 pause = max(0.0, self._watch.next_wakeup() - time.monotonic())
+                # Not wait_for(): it loses a Ctrl-C that comes together with news (bpo-37658).
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._news.wait()
         finally:
             gone.cancel()
 

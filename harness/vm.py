@@ -183,10 +183,9 @@ class VM:
     async def registers(self) -> str:
         """The registers of every vCPU as the monitor shows them; empty when it does not answer."""
         try:
-            answer = await asyncio.wait_for(
-                self._qmp.execute("human-monitor-command", {"command-line": "info registers -a"}),
-                MONITOR_S,
-            )
+            async with asyncio.timeout(MONITOR_S):
+                asked = {"command-line": "info registers -a"}
+                answer = await self._qmp.execute("human-monitor-command", asked)
         except (QMPError, TimeoutError, OSError, EOFError):
             return ""
         return str(answer)
@@ -197,10 +196,12 @@ class VM:
         process = self._process
         if process and process.returncode is None:
             with contextlib.suppress(QMPError, TimeoutError, OSError, EOFError, RuntimeError):
-                await asyncio.wait_for(self._qmp.execute("quit"), SOFT_STOP_S)
+                async with asyncio.timeout(SOFT_STOP_S):
+                    await self._qmp.execute("quit")
             for number in (signal.SIGTERM, signal.SIGKILL):
                 try:
-                    await asyncio.wait_for(self.ended.wait(), SOFT_STOP_S)
+                    async with asyncio.timeout(SOFT_STOP_S):
+                        await self.ended.wait()
                     break
                 except TimeoutError:
                     with contextlib.suppress(ProcessLookupError):
@@ -210,7 +211,8 @@ class VM:
 
     async def _close(self) -> None:
         with contextlib.suppress(QMPError, OSError, EOFError):
-            await asyncio.wait_for(self._qmp.disconnect(), SOFT_STOP_S)
+            async with asyncio.timeout(SOFT_STOP_S):
+                await self._qmp.disconnect()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

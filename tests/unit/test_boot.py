@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Boots with a QEMU that plays a part: every ending, and no process left behind by any."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -155,6 +156,16 @@ def test_no_orphan_when_the_harness_is_killed(number, tmp_path):
         harness.send_signal(number)
         harness.wait()
     until(lambda: not fakes_alive(tmp_path))
+
+
+def test_ctrl_c_in_the_moment_of_news_is_not_lost(play):
+    """wait_for() of Python 3.11 drops a cancellation when what it waits for has just come."""
+
+    def interrupt(_: bytes) -> None:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        play("hang", on_output=interrupt)
 
 
 def until(condition, seconds: float = 20) -> None:
