@@ -83,9 +83,9 @@ def _caveats(dataset: Dataset) -> tuple[str, ...]:
     if "work" in set(dataset.runs["clock"].dropna()):
         notes.append(
             "The work clock counts guest instructions (-icount). It knows no cache, no TLB and"
-            " no bandwidth, runs parallel work one after the other, and is not a time. All CPUs"
-            " count, those that spin while they wait included: smp_init, and with it boot, is"
-            " mostly that."
+            " no bandwidth, runs parallel work one after the other, and is not a time. While no"
+            " CPU has anything to do it runs on to the next timer: phases that wait, above all"
+            " smp_init, and with it boot, hold the wait."
         )
     notes.append(
         "Medians over the good boots, in brackets the smallest and the largest; the interval of a"
