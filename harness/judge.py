@@ -36,6 +36,16 @@ _BY_CAUSE = {
     "exited": Outcome.INCOMPLETE,
     "failure": Outcome.OOPS,
 }
+_WITHOUT_WORDS = {
+    "exited": "it ends before user space reported",
+    "guest-shutdown": "the guest switched itself off before its probes had reported",
+    "guest-reset": "the guest reset itself without a word",
+    "no-output": "nothing came",
+    "no-progress": "nothing new came",
+    "deadline": "it took longer than the machine's deadline_s, scaled for the accelerator",
+}
+"""What to say of a cause that comes without a detail."""
+
 _MILESTONES = (
     ("Linux version ", "setup_arch"),
     ("Zone ranges:", "memmap_init"),
@@ -130,7 +140,8 @@ def _unfinished(ending: Ending, troubles: Sequence[Trouble]) -> tuple[Outcome, s
     stall = next((t for t in troubles if t.outcome is Outcome.STALLED), None)
     if stall and ending.cause in ("no-progress", "deadline"):
         return Outcome.STALLED, _bounded(stall.line.text)
-    return _BY_CAUSE[ending.cause], _bounded(ending.detail)
+    said = ending.detail or _WITHOUT_WORDS.get(ending.cause, "")
+    return _BY_CAUSE[ending.cause], _bounded(said)
 
 
 def _troubles(console: Dmesg) -> Iterator[Trouble]:

@@ -152,6 +152,12 @@ def _configure(job: Job, work: Path) -> Path:
     for name in _NEEDED:
         if not shutil.which(name):
             raise tool.missing(name)
+    if re.search(r"[\s:]", str(work)):
+        raise HostError(
+            "the kernel's make takes no path with a space or a colon",
+            where=str(work),
+            remedy="name another cache folder in PAGEINIT_CACHE",
+        )
     linux = work / "linux"
     job.source.repository.check_out(job.tree, linux, work / "index")
     out = linux / f"build-{job.config_id}"

@@ -11,10 +11,11 @@ from harness.experiment import Limits
 Cause = Literal["no-output", "no-progress", "deadline", "failure"]
 
 FATAL = re.compile(
-    rb"Kernel panic - not syncing|\] Oops: |kernel BUG at |general protection fault"
+    rb"Kernel panic - not syncing|\] Oops: |kernel BUG at |(?:^|\.\d+\] )general protection fault"
     rb"|BUG: unable to handle|BUG: kernel NULL pointer"
 )
-"""After one of these the boot cannot come to a good end; a bad page or a warning is survived."""
+"""After one of these in a line the boot cannot come to a good end; a bad page or a warning is
+survived, and so is a general protection fault of a program, which "traps: NAME" comes before."""
 
 _NUMBER = re.compile(rb"(?:0x)?[0-9a-f]*[0-9][0-9a-f]*|[0-9a-f]{4,}")
 _MAX_LINE = 4096

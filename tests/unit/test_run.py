@@ -116,23 +116,36 @@ def test_a_boot_that_the_emulator_spoils_is_tried_again(
     assert "more than one attempt" in (results(checkout) / "report.md").read_text()
 
 
-def test_a_variant_that_does_not_apply_is_2_and_spoils_no_other(checkout, tmp_path, capfd):
+def built_from_source(checkout: Path, tmp_path: Path, keys: str) -> Path:
+    """Makes variant `two` one that is built, from a base of three files; answers its patches."""
     sha256 = tarball(tmp_path / "linux.tar.xz", {"Makefile": MAKEFILE, "mm/page.c": MM})
     provider = f"{{tarball: {{path: {tmp_path}/linux.tar.xz, sha256: {sha256}}}}}"
     patches = checkout / "kernel-patches"
     (patches / "base.yaml").write_text(f"version: '6.12'\nprovider: {provider}\n")
     (patches / "configs").mkdir()
     (patches / "configs/base.config").write_text("CONFIG_NUMA=y\n")
+    text = f"description: d\n{keys}\nfragments: [base]\n"
+    (patches / "variants/two.yaml").write_text(text)
+    return patches
+
+
+def test_a_variant_that_does_not_apply_is_2_and_spoils_no_other(checkout, tmp_path, capfd):
+    patches = built_from_source(checkout, tmp_path, "series: [bad]")
     other = MM.replace("line 6", "line ten")
     series(patches, "bad", other, other.replace("line 5\n", "line five\n"))
-    text = "description: d\nseries: [bad]\nfragments: [base]\n"
-    (patches / "variants/two.yaml").write_text(text)
     assert main(["build", "two"]) == 2
     said = capfd.readouterr().err
     assert "0001-change.patch: does not apply to 6.12.1" in said and "mm/page.c" in said
     assert main(["run", "experiments/pair.yaml"]) == 2
     outcomes = {(r["variant"], r["outcome"]) for r in rows(results(checkout), "runs")}
     assert outcomes == {("one", "ok"), ("two", "build-failed")}
+
+
+def test_a_cache_that_make_cannot_work_in_is_named(checkout, tmp_path, monkeypatch, capfd):
+    built_from_source(checkout, tmp_path, "series: []")
+    monkeypatch.setenv("PAGEINIT_CACHE", str(tmp_path / "with space"))
+    assert main(["build", "two"]) == 2
+    assert "no path with a space" in capfd.readouterr().err
 
 
 def test_a_killed_harness_loses_no_finished_run_and_resumes(checkout, monkeypatch):

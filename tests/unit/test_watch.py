@@ -62,3 +62,17 @@ def test_failure_is_seen_however_the_bytes_are_cut(sizes):
         cut.feed(data[:size], 1001)
         data = data[size:]
     assert cut.poll(1003) == "failure"
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        (b"[    1.0] general protection fault, probably for address 0x1: 0000", "failure"),
+        (b"general protection fault: 0000 [#1] SMP", "failure"),
+        (b"[    1.0] traps: prog[77] general protection fault ip:1 sp:2 error:0", None),
+    ],
+)
+def test_only_a_fault_of_the_kernel_ends_the_boot(line, cause):
+    seen = watch()
+    seen.feed(line + b"\n", 1005)
+    assert seen.poll(1007.1) == cause
