@@ -7,7 +7,6 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from harness import report
 from harness.cli.experiment import publish
 from harness.cli.screen import add_examples, add_json, out, print_json, print_table
 from harness.errors import UserError
@@ -66,6 +65,8 @@ def find(folder: Path) -> Results:
 
 def collate(arguments: argparse.Namespace) -> int:
     """Derives everything again from the raw evidence."""
+    from harness import report
+
     results = find(arguments.folder)
     with results.locked():
         found = publish(results)

@@ -7,9 +7,9 @@ import argparse
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness import dataset, evidence, host, qemu, report, runner
+from harness import evidence, host, qemu, runner
 from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import HarnessError
 from harness.experiment import Experiment, Slot
@@ -18,6 +18,9 @@ from harness.project import Project
 from harness.quantity import format_size
 from harness.results import Results, write_atomic
 from harness.runner import Event, Options
+
+if TYPE_CHECKING:
+    from harness.dataset import Dataset
 
 BUILD_GUESS = 120.0
 """Seconds for a kernel: the first one takes two to five minutes, each further one half a minute."""
@@ -95,6 +98,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The whole loop."""
+    from harness import report
+
     place, log = project(arguments), Log()
     experiment = place.experiment(arguments.experiment)
     options = Options(arguments.results, arguments.fresh, arguments.retry, arguments.force)
@@ -120,8 +125,10 @@ def status(session: runner.Session, failed: int) -> int:
     return 2 if session.misfits else int(failed > 0)
 
 
-def publish(results: Results) -> dataset.Dataset:
+def publish(results: Results) -> Dataset:
     """Writes every CSV and both reports of a results folder from its raw evidence."""
+    from harness import dataset, report  # pandas and matplotlib: half a second
+
     found = dataset.collate(results, evidence.reread)
     dataset.write(found, results.path)
     page, text = report.render(results, found)

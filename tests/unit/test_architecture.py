@@ -2,6 +2,8 @@
 """Imports go strictly downwards, and modules and functions stay small."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,10 @@ def test_every_source_file_names_its_licence() -> None:
     ]
     bare = [f for f in files if "SPDX-License-Identifier: GPL-2.0-only" not in f.read_text()[:200]]
     assert not bare
+
+
+def test_the_command_line_starts_without_heavy_libraries() -> None:
+    code = "import sys, harness.cli; harness.cli.parser(); print(*sys.modules)"
+    argv = [sys.executable, "-c", code]
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "pandas", "scipy", "matplotlib", "jinja2", "paramiko"} & set(loaded)
