@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Results of the guest, hostile ones among them."""
+
+import pytest
+
+from harness import evidence
+from harness.results import to_json
+from tests.unit.test_results import a_run
+
+
+@pytest.mark.parametrize("depth", [101, 300, 100_000])
+@pytest.mark.parametrize("ends", [b"]", b""])
+def test_a_nested_result_is_unreadable_and_no_end_of_the_run(depth, ends):
+    line = b'{"probe":"x","v":' + b"[" * depth + ends * depth + b"}"
+    found = evidence.read_probes(line + b'\n{"probe":"done"}\n')
+    assert [probe["probe"] for probe in found] == ["unreadable", "done"]
+    to_json(a_run(probes=found))
