@@ -7,12 +7,13 @@ output of user space that cuts into a line of printk. Nothing here trusts what i
 
 from __future__ import annotations
 
-import bisect
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 MAX_BYTES = 64 << 20
 """Of a longer log the two ends are kept, each half of this."""
@@ -23,23 +24,28 @@ MAX_LINES = 1 << 18
 MAX_LINE = 4096
 _BLOCK = 1 << 20
 
+# A sequence that is cut short is swallowed as far as it goes, as a terminal does. Nothing here goes
+# back over what it has taken, so that no input is slow.
 _ESCAPE = re.compile(
-    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])|\xc2[\x80-\x9f]"
+    rb"(?:\x1b(?:\[[0-?]*+[ -/]*+[@-~]?|\][^\x07\x1b\n]*+(?:\x07|\x1b\\)?|[ -/]*+[0-~])"
+    rb"|\xc2[\x80-\x9f])++"
 )
 _CONTROL = bytes(c for c in range(32) if c not in b"\n\t\x1b") + b"\x7f"
-_STAMP = r"\[ *(\d{1,7}\.\d{6})\](?: ?\[ *[TC]\d+\])? ?"
+_STAMP = r"\[ *+(\d{1,7}\.\d{6})\](?: ?\[ *[TC]\d+\])? ?"
 _PREFIX = re.compile(
     r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ kernel: )?(?:<\d{1,3}>)?"
     rf"(?:{_STAMP}|\[[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d \d{{4}}\] )"
 )
 _SYSLOG = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ kernel: |<\d{1,3}>")
-_INSIDE = re.compile(rf"(?<=.){_STAMP}")
 _STAMPED = re.compile(rf"^(?:<\d{{1,3}}>)?{_STAMP}", re.M)
+_INSIDE = re.compile(_STAMP)
+_INDEX = re.compile(
+    r'^\{"offset": ([0-9]{1,18}), "host_s": ([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?), ".*"\}$', re.M
+)
 _VERSION = re.compile(r"Linux version (\S{1,100})")
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """Bytes that arrived together, `host_s` seconds after the launch of QEMU."""
 
     offset: int
@@ -47,8 +53,7 @@ class Chunk:
     host_s: float
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line. `stamp_s` is unknown while printk still says 0.000000.
 
     `printk` tells that the line has the kernel's prefix, which `text` is without; `offset` is
@@ -147,8 +152,12 @@ class Dmesg:
     def _starts(self) -> tuple[int, ...]:
         return (0, *(m.end() for m in re.finditer(rb"\n", self.data)))
 
+    @cached_property
+    def _offsets(self) -> tuple[int, ...]:
+        return tuple(chunk.offset for chunk in self.chunks)
+
     def _host(self, offset: int) -> float | None:
-        at = bisect.bisect_right(self.chunks, offset, key=lambda chunk: chunk.offset) - 1
+        at = bisect_right(self._offsets, offset) - 1
         return self.chunks[at].host_s if at >= 0 else None
 
 
@@ -203,14 +212,11 @@ def to_jsonl(console: Dmesg) -> str:
 def host_stamps_from_jsonl(text: str) -> tuple[Chunk, ...]:
     """The arrival of each line, from what `to_jsonl` wrote; damaged lines are left out."""
     chunks: list[Chunk] = []
-    for line in text.split("\n"):
-        try:
-            entry = json.loads(line)
-            chunk = Chunk(int(entry["offset"]), 0, float(entry["host_s"]))
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
-            continue
-        if not chunks or chunk.offset > chunks[-1].offset:
-            chunks.append(chunk)
+    last = -1
+    for offset, host_s in _INDEX.findall(text):
+        if (at := int(offset)) > last:
+            last = at
+            chunks.append(Chunk(at, 0, float(host_s)))
     return tuple(chunks)
 
 
@@ -222,7 +228,7 @@ def _parse(text: str, offset: int, host_s: float | None) -> list[Line]:
         return [Line(text[match.end() :], _seconds(match[1]), host_s, True, offset)]
     if syslog := _SYSLOG.match(text):
         return [Line(text[syslog.end() :], None, host_s, True, offset)]
-    if inside := _INSIDE.search(text):
+    if inside := _INSIDE.search(text, 1):
         rest = Line(text[inside.end() :], _seconds(inside[1]), host_s, True, offset)
         return [Line(text[: inside.start()], None, host_s, False, offset), rest]
     return [Line(text, None, host_s, False, offset)]

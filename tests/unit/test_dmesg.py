@@ -56,6 +56,12 @@ def test_an_index_gives_back_the_arrival_of_its_lines(data, sizes):
     assert dmesg.to_jsonl(again) == text
 
 
+def test_a_line_of_the_index_that_was_cut_is_left_out():
+    text = dmesg.to_jsonl(dmesg.read(b"a\nb\n", [Chunk(0, 2, 1e-5), Chunk(2, 2, 2.5)]))
+    assert dmesg.host_stamps_from_jsonl(text) == (Chunk(0, 0, 1e-5), Chunk(2, 0, 2.5))
+    assert dmesg.host_stamps_from_jsonl(text[:-3]) == (Chunk(0, 0, 1e-5),)
+
+
 @given(st.text(max_size=200))
 def test_a_damaged_index_is_no_error(text):
     dmesg.host_stamps_from_jsonl(text)
@@ -121,6 +127,7 @@ def lines(data: bytes) -> list[tuple[str, float | None]]:
         (b"Nov 24 05:06:04 host kernel: c\n", [("c", None)]),
         (b"[Tue Nov 24 05:06:04 2026] d\n", [("d", None)]),
         (b"a\rb\0c\n", [("abc", None)]),
+        (b"\x1b[0;\x1b[31mred\x1b[1;\n", [("red", None)]),
     ],
 )
 def test_prefixes(data, expected):
