@@ -25,6 +25,7 @@ from pathlib import Path
 
 from harness import cache as store
 from harness import kconfig, tool
+from harness.effort import Effort, cache_hits
 from harness.errors import BuildError, ConfigError, HostError
 from harness.record import Kernel
 from harness.source import Source
@@ -111,9 +112,10 @@ def build(
             return found
         log(f"building kernel {job.kernel_id} ({source.version})")
         with store.disk_errors(work):
+            start = time.monotonic()
             out = _configure(job, work)
-            warnings = _make(job, out, cache, jobs or os.cpu_count() or 1, log)
-            return _keep(job, out, cache, warnings)
+            warnings, effort = _make(job, out, cache, jobs or os.cpu_count() or 1, log, start=start)
+            return _keep(job, out, cache, warnings, effort)
 
 
 def known(source: Source, tree: str, fragments: Sequence[Path], cache: Path) -> BuiltKernel | None:
@@ -203,14 +205,19 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(drop)}
 
 
-def _make(job: Job, out: Path, cache: Path, jobs: int, log: Log) -> int:
-    """Runs make to its end; answers the number of warnings."""
+def _make(
+    job: Job, out: Path, cache: Path, jobs: int, log: Log, *, start: float
+) -> tuple[int, Effort]:
+    """Runs make to its end; answers the number of warnings, and the effort since `start`."""
     # CC never changes between two builds in one folder: that would build everything again.
     compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
     argv = ["make", f"-j{jobs}", f"CC={compiler}", "bzImage"]
-    env = {"CCACHE_DIR": str(cache / "ccache"), **_environment(), **FIXED}
+    hits = out / "ccache.log"
+    hits.unlink(missing_ok=True)
+    env = {"CCACHE_DIR": str(cache / "ccache"), "CCACHE_STATSLOG": str(hits)}
+    env |= {**_environment(), **FIXED}
     warnings, errors, objects = 0, deque[str](maxlen=8), 0
-    said = time.monotonic()
+    fresh, said = not (out / "vmlinux").exists(), time.monotonic()
     with (out / "build.log").open("w", encoding="utf-8") as record, _running(argv, out, env) as run:
         assert run.stdout
         for line in run.stdout:
@@ -224,7 +231,9 @@ def _make(job: Job, out: Path, cache: Path, jobs: int, log: Log) -> int:
                 log(f"building kernel {job.kernel_id}: {objects} objects compiled")
     if run.returncode:
         raise _broken(out, errors, run.returncode, cache, job)
-    return warnings
+    seconds = round(time.monotonic() - start, 1)
+    reused = cache_hits(hits)
+    return warnings, Effort(seconds=seconds, objects=objects, reused=reused, jobs=jobs, fresh=fresh)
 
 
 @contextlib.contextmanager
@@ -261,7 +270,7 @@ def _broken(out: Path, errors: Sequence[str], code: int, cache: Path, job: Job) 
     return BuildError(text, where=str(kept))
 
 
-def _keep(job: Job, out: Path, cache: Path, warnings: int) -> BuiltKernel:
+def _keep(job: Job, out: Path, cache: Path, warnings: int, effort: Effort) -> BuiltKernel:
     final = cache / "kernels" / job.kernel_id
     with store.filling(final) as part:
         shutil.copyfile(out / IMAGE, part / "bzImage")
@@ -277,6 +286,7 @@ def _keep(job: Job, out: Path, cache: Path, warnings: int) -> BuiltKernel:
             toolchain=job.toolchain,
             build_warnings=warnings,
         )
+        effort.write(part)
         (part / "kernel.json").write_text(kernel.model_dump_json(indent=1) + "\n")
     found = _stored(job, cache)
     assert found

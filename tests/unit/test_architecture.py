@@ -46,7 +46,7 @@ dmesg
 qemu
 kconfig
 experiment
-record variant machine base
+record variant machine base effort
 quantity
 model
 deadline
