@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.errors import HostError, UserError
 from harness.machine import Accel, Machine, Node
-from harness.quantity import GIB, MIB, format_cpus
+from harness.quantity import GIB, MIB, TIB, format_cpus
 from harness.record import Clock
 from harness.variant import MemoryModel
 
@@ -25,6 +25,9 @@ RESERVE_OFF: Version = (6, 1, 0)
 
 CODE_LOCKED: Version = (8, 1, 0)
 """The first QEMU that locks the pages of code while it translates them (commit deba78709ae8)."""
+
+SMBIOS_2 = 16 * TIB
+"""RAM that the SMBIOS 2.1 tables of QEMU can describe for sure."""
 
 WORK_TSC_KHZ = 1_000_000
 """With ``-icount`` the guest's TSC counts nanoseconds of virtual time."""
@@ -80,8 +83,7 @@ def render(line: CommandLine) -> list[str]:
         raise UserError("the work clock counts instructions, which only TCG can do")
     return [
         line.qemu.binary,
-        # KSM would give back memory that the RSS should show, and a core would hold all guest RAM.
-        *("-machine", f"{machine.machine},mem-merge=off,dump-guest-core=off"),
+        *("-machine", _board(machine)),
         *_accel(line),
         *("-cpu", _cpu(line)),
         *("-smp", _smp(machine)),
@@ -96,6 +98,15 @@ def render(line: CommandLine) -> list[str]:
         *("-kernel", str(line.kernel), "-initrd", str(line.initrd), "-append", line.append),
         *machine.extra_args,
     ]
+
+
+def _board(machine: Machine) -> str:
+    # KSM would give back memory that the RSS should show, and a core would hold all guest RAM.
+    board = f"{machine.machine},mem-merge=off,dump-guest-core=off"
+    # QEMU describes 16 GiB in each SMBIOS memory device. Tables of SMBIOS 2.1 end at 64 KiB, which
+    # is some 18 TiB; those of SMBIOS 3.0 take 59 TiB, where the numbers of their handles run out.
+    large = machine.memory > SMBIOS_2 and "smbios-entry-point-type" not in board
+    return board + (",smbios-entry-point-type=64" if large else "")
 
 
 def kernel_words(clock: Clock, accel: Accel, tsc_khz: int | None) -> tuple[str, ...]:
