@@ -15,7 +15,12 @@ from harness import tool
 
 SOURCES = Path(__file__).parent / "guest"
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
-PROBES = ("meminfo.c", "zoneinfo.c", "touch.c", "json.c")
+PROBES = (
+    *("meminfo.c", "zoneinfo.c", "touch.c", "json.c"),
+    *("check.c", "settle.c", "census.c", "freelist.c", "block.c", "huge.c", "migrate.c"),
+    *("compact.c", "fill.c", "oom.c"),
+)
+"""The probes, and what they share; the second and third line are the correctness gate's."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /proc/zoneinfo: the totals of each populated zone, in pages */
+/* /proc/zoneinfo: the totals of each populated zone and of its per-CPU lists, in pages */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +15,7 @@ struct zone {
 	int node;
 	char name[32];
 	unsigned long long pages[NR_FIELDS];
+	unsigned long long percpu;
 };
 
 static void print_zone(const struct zone *zone, FILE *out)
@@ -25,7 +26,7 @@ static void print_zone(const struct zone *zone, FILE *out)
 	json_string(out, zone->name);
 	for (i = 0; i < NR_FIELDS; i++)
 		fprintf(out, ",\"%s_pages\":%llu", fields[i], zone->pages[i]);
-	fputs("}\n", out);
+	fprintf(out, ",\"percpu_pages\":%llu}\n", zone->percpu);
 }
 
 int zoneinfo_probe(const char *root, FILE *out)
@@ -55,6 +56,8 @@ int zoneinfo_probe(const char *root, FILE *out)
 		}
 		if (sscanf(line, " %31s %llu", word, &value) != 2)
 			continue;
+		if (!strcmp(word, "count:"))
+			zone.percpu += value;
 		for (i = 1; i < NR_FIELDS; i++)
 			/* "high:" of a per-CPU list has a colon, and comes later */
 			if (!strcmp(word, fields[i]))

@@ -40,7 +40,19 @@ def test_zoneinfo_has_each_populated_zone(probe, tmp_path):
         (3, "Normal", 1031937),
     ]
     assert zones[1]["high_pages"] == 4740  # not the "high:" of a per-CPU list
+    assert [z["percpu_pages"] for z in zones] == [0, 0, 0]
     assert zones[2]["free_pages"] == 1027981
+
+
+def test_zoneinfo_adds_up_the_lists_of_all_cpus(probe, tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/zoneinfo").write_text(
+        "Node 2, zone   Normal\n  pages free     90\n        present  100\n        managed  100\n"
+        "  pagesets\n    cpu: 0\n              count:    3\n              high:     9\n"
+        "    cpu: 1\n              count:    4\n"
+    )
+    (zone,), _ = probe("zoneinfo", tmp_path)
+    assert (zone["free_pages"], zone["percpu_pages"]) == (90, 7)
 
 
 def test_meminfo_is_in_bytes_and_per_node(probe, tmp_path):
