@@ -10,7 +10,7 @@ from harness.errors import UserError
 from harness.experiment import Experiment
 from harness.machine import Machine
 from harness.model import load_named
-from harness.variant import Variant
+from harness.variant import Role, Variant
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ class Project:
             return Experiment.load(path)
         return load_named(Experiment, self.root / "experiments", str(path))
 
-    def variants(self) -> tuple[str, ...]:
-        """The names of all variants."""
-        return tuple(sorted(p.stem for p in (self.patches / "variants").glob("*.yaml")))
+    def variants(self, role: Role = "proposal") -> tuple[str, ...]:
+        """The names of all variants of a role."""
+        found = sorted(p.stem for p in (self.patches / "variants").glob("*.yaml"))
+        return tuple(name for name in found if self.variant(name).role == role)
 
     def fragment(self, name: str) -> Path:
         return self.patches / "configs" / f"{name}.config"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,9 @@ from harness.model import Model
 from harness.quantity import Size
 
 NAME = r"[a-z0-9][a-z0-9._-]*"
+
+Role = Literal["proposal", "broken"]
+"""`broken` is made to fail the correctness gate: nothing takes it in unless it is named."""
 
 
 class Origin(Model):
@@ -80,6 +83,8 @@ class Variant(Model):
     name: str = Field(pattern=NAME)
     description: str
     """what the kernel does differently, in a sentence"""
+    role: Role = "proposal"
+    """`broken` is made to fail the correctness gate, and taken in only where it is named"""
     origin: Origin | None = None
     """who proposed it"""
     series: tuple[str, ...] = ()
