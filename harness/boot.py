@@ -104,7 +104,8 @@ def boot(request: BootRequest, folder: Path, on_output: Output | None = None) ->
     binary = host.find_qemu()
     argv = qemu.render(request.command(binary))
     write_atomic(folder / "qemu.sh", script(qemu.render(request.command(binary, sockets=False))))
-    need = qemu.footprint(request.machine, request.memory_model, request.probes.touched)
+    touched = request.probes.touched(request.machine.memory)
+    need = qemu.footprint(request.machine, request.memory_model, touched)
     refused = None if request.force else host.refusal(need, host.available_memory())
     if refused:
         ending = Ending(cause="start-refused", detail=refused)

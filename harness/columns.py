@@ -179,17 +179,32 @@ SUMMARY = (
     _n("ratio_high", "upper end of it"),
 )
 
+GATE = (
+    _s("run_id", "identity of the boot that the check is about"),
+    _s("variant", "kernel under test"),
+    _s("machine", "emulated machine"),
+    _s("build", "measured: the kernel that is measured; debug: the same with a poisoned memmap"),
+    _s("check", "what had to be proved (docs/gate.md)"),
+    _s("result", "pass, fail or skip; what a boot did not report has failed"),
+    _s("detail", "what was seen; control characters replaced"),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "runs": RUNS,
     "phases": PHASES,
     "probes": PROBES,
     "summary": SUMMARY,
+    "gate": GATE,
 }
 """File stem to columns, in the order of the data package."""
+
+OPTIONAL = frozenset({"gate"})
+"""Tables that have no file where they have no row."""
 
 TITLES = {
     "runs": "One row per boot, failed boots included",
     "phases": "One row per phase of a boot and node",
     "probes": "One row per observation of a program in the guest",
     "summary": "Medians and spread per variant, machine, clock and metric",
+    "gate": "One row per check of the correctness gate, variant and build",
 }

@@ -18,12 +18,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from harness.columns import DTYPES, TABLES, TITLES, Column
+from harness import gate
+from harness.columns import DTYPES, OPTIONAL, TABLES, TITLES, Column
 from harness.errors import HarnessError, ResultsError
 from harness.lock import Lock
 from harness.record import Outcome, Run
 from harness.results import Damage, Results, StoredRun, write_atomic
-from harness.rows import Row, phase_rows, probe_rows, run_row
+from harness.rows import Row, one_line, phase_rows, probe_rows, run_row
 from harness.summary import summarise
 
 LOCK_FILE = "experiment.lock.yaml"
@@ -42,6 +43,7 @@ class Dataset:
     phases: pd.DataFrame
     probes: pd.DataFrame
     summary: pd.DataFrame
+    gate: pd.DataFrame
     lock: Lock | None = None
     damage: tuple[Damage, ...] = ()
     excerpts: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -75,6 +77,7 @@ def tabulate(
     root: Path = Path(),
 ) -> Dataset:
     """Turns run records into tables. The order of `stored` does not matter."""
+    stored = list(stored)
     runs: list[Row] = []
     phases: list[Row] = []
     probes: list[Row] = []
@@ -91,9 +94,12 @@ def tabulate(
         "probes": frame(probes, TABLES["probes"]),
     }
     summary = summarise(lock=lock, **frames)
+    proved = gate.checks((item.run for item in stored), lock.experiment if lock else None)
+    proofs = [row | {"detail": one_line(row["detail"])} for row in gate.rows(proved)]
     return Dataset(
         **frames,
         summary=frame(summary, TABLES["summary"]),
+        gate=frame(proofs, TABLES["gate"]),
         lock=lock,
         damage=tuple(sorted(damage, key=lambda d: str(d.path))),
         excerpts=excerpts,
@@ -137,6 +143,8 @@ def write(dataset: Dataset, folder: Path) -> list[Path]:
     """Writes the CSVs and their ``datapackage.json`` into `folder`; answers the files."""
     paths, resources = [], []
     for name, table in dataset.tables().items():
+        if name in OPTIONAL and table.empty:
+            continue
         data = to_csv(table)
         write_atomic(folder / f"{name}.csv", data)
         resources.append(_resource(name, data))
@@ -189,6 +197,9 @@ def load(folder: Path | str) -> dict[str, pd.DataFrame]:
     tables = {}
     for name, columns in TABLES.items():
         path = Path(folder) / f"{name}.csv"
+        if name in OPTIONAL and not path.is_file():
+            tables[name] = frame((), columns)
+            continue
         if not path.is_file():
             raise ResultsError(
                 "no such file", where=str(path), remedy="run `harness collate` on the folder first"

@@ -14,7 +14,22 @@ from harness.model import Model
 from harness.quantity import GIB, Size
 from harness.record import Clock
 
-Probe = Literal["meminfo", "zoneinfo", "touch"]
+Probe = Literal[
+    "meminfo",
+    "zoneinfo",
+    "touch",
+    # Those of the correctness gate (harness.gate).
+    "settle",
+    "census",
+    "freelist",
+    "huge",
+    "migrate",
+    "compact",
+    "fill",
+    "block",
+    "oom",
+]
+"""Programs of the guest."""
 
 
 class ClockPlan(Model):
@@ -24,17 +39,6 @@ class ClockPlan(Model):
     """how often each variant boots on each machine, warm-up not counted"""
     warmup: int = Field(default=0, ge=0, le=1)
     """boots before them that are kept but not analysed"""
-
-
-class Group(Model):
-    """A part of the matrix: every variant on every machine, by every clock."""
-
-    variants: tuple[str, ...] = Field(min_length=1)
-    """names in kernel-patches/variants/"""
-    machines: tuple[str, ...] = Field(min_length=1)
-    """names in qemu-configs/"""
-    clocks: dict[Clock, ClockPlan] = Field(min_length=1)
-    """`time`, `work` or both"""
 
 
 class Probes(Model):
@@ -47,10 +51,24 @@ class Probes(Model):
     touch_threads: int = Field(default=4, ge=1, le=4096)
     """threads that share the work of `touch`"""
 
-    @property
-    def touched(self) -> int:
-        """Bytes that the probes take of the guest, and so of the host."""
+    def touched(self, memory: int) -> int:
+        """Bytes that the probes take of a guest's memory, and so of the host."""
+        if {"fill", "oom"} & set(self.run):
+            return memory
         return self.touch_bytes if "touch" in self.run else 0
+
+
+class Group(Model):
+    """A part of the matrix: every variant on every machine, by every clock."""
+
+    variants: tuple[str, ...] = Field(min_length=1)
+    """names in kernel-patches/variants/"""
+    machines: tuple[str, ...] = Field(min_length=1)
+    """names in qemu-configs/"""
+    clocks: dict[Clock, ClockPlan] = Field(min_length=1)
+    """`time`, `work` or both"""
+    probes: Probes | None = None
+    """what runs in the guest here, where it is not what the experiment says"""
 
 
 class Limits(Model):
@@ -102,6 +120,13 @@ class Experiment(Model):
         """Every machine, in the order of the file."""
         return tuple(dict.fromkeys(m for g in self.matrix for m in g.machines))
 
+    def probes_of(self, variant: str, machine: str, clock: Clock) -> Probes:
+        """What runs in the guest in a cell: what the first group that has it says."""
+        for group in self.matrix:
+            if variant in group.variants and machine in group.machines and clock in group.clocks:
+                return group.probes or self.probes
+        return self.probes
+
     def schedule(self) -> tuple[Slot, ...]:
         """Every boot in the order in which it will happen.
 
@@ -139,6 +164,11 @@ class Slot:
     @property
     def warmup(self) -> bool:
         return self.block < 0
+
+    @property
+    def cell(self) -> tuple[str, str, Clock]:
+        """Variant, machine and clock: what its repeats share."""
+        return self.variant, self.machine, self.clock
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ Figures come from the summary alone. Text of the guest is escaped by both templa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from markupsafe import Markup
 from harness import __version__
 from harness.dataset import Dataset
 from harness.figures import Figures
+from harness.proof import gate_sections
 from harness.results import Results
 from harness.rows import clean
-from harness.sections import Rows, headline_table, sections_of
+from harness.sections import Rows, Section, headline_table, sections_of
 
 
 def render(results: Results, dataset: Dataset) -> tuple[str, str]:
@@ -29,7 +31,7 @@ def render(results: Results, dataset: Dataset) -> tuple[str, str]:
         "description": lock.experiment.description if lock else "",
         "hash": lock.hash if lock else "",
         "version": __version__,
-        "sections": [s for s in sections_of(dataset) if s.tables or s.notes or s.figures],
+        "sections": [s for s in _sections(dataset) if s.tables or s.notes or s.figures],
     }
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     options: dict[str, Any] = {"loader": loader, "trim_blocks": True, "lstrip_blocks": True}
@@ -39,6 +41,11 @@ def render(results: Results, dataset: Dataset) -> tuple[str, str]:
     plain.filters["md"] = markdown
     page = html.get_template("report.html.j2").render(context)
     return page, plain.get_template("report.md.j2").render(context)
+
+
+def _sections(dataset: Dataset) -> Iterator[Section]:
+    yield from gate_sections(dataset)
+    yield from sections_of(dataset)
 
 
 def _printable(value: Any) -> Any:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,13 +70,19 @@ class Session:
     """Variants whose input is wrong: a patch that does not apply, an option that was dropped."""
 
 
-def prepare(project: Project, experiment: Experiment, log: Log) -> Session:
+def prepare(
+    project: Project,
+    experiment: Experiment,
+    log: Log,
+    derived: Mapping[str, Variant] | None = None,
+) -> Session:
     """Builds kernels and guest programs and looks at the host.
 
-    A variant that does not apply, configure or compile is kept with its error: its boots become
-    rows with the outcome `build-failed`.
+    `derived` are variants that have no file of their own. A variant that does not apply, configure
+    or compile is kept with its error: its boots become rows with the outcome `build-failed`.
     """
-    variants = {name: project.variant(name) for name in experiment.variants}
+    known = derived or {}
+    variants = {name: known.get(name) or project.variant(name) for name in experiment.variants}
     machines = {name: project.machine(name) for name in experiment.machines}
     host.find_qemu()
     store = Kernels(project, log)
@@ -150,7 +156,7 @@ def run(
 
 def _seconds(session: Session, slot: Slot) -> float:
     variant, machine = session.variants[slot.variant], session.machines[slot.machine]
-    touched = session.experiment.probes.touched
+    touched = session.experiment.probes_of(*slot.cell).touched(machine.memory)
     return qemu.boot_seconds(qemu.footprint(machine, variant.memory_model, touched), slot.clock)
 
 
@@ -173,7 +179,7 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
         "tcg" if slot.clock == "work" else session.environment.accel,
         slot.clock,
         (*variant.boot, *experiment.boot),
-        experiment.probes,
+        experiment.probes_of(*slot.cell),
         experiment.limits,
         variant.memory_model,
         kernel.system_map,

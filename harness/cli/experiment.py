@@ -219,7 +219,8 @@ def _cells(slots: Sequence[Slot]) -> list[Slot]:
 
 def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) -> dict[str, Any]:
     variant, machine = place.variant(slot.variant), place.machine(slot.machine)
-    need = qemu.footprint(machine, variant.memory_model, experiment.probes.touched)
+    touched = experiment.probes_of(*slot.cell).touched(machine.memory)
+    need = qemu.footprint(machine, variant.memory_model, touched)
     line = qemu.CommandLine(
         machine,
         Path("bzImage"),

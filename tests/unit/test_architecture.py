@@ -15,6 +15,7 @@ ORDER = """
 cli
 runner
 report
+proof
 sections
 plots
 figures
@@ -40,7 +41,8 @@ tool
 results
 project
 lock
-watch judge
+watch judge gate
+facts
 phases
 dmesg
 qemu

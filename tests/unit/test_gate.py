@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The judgement of the gate, from recorded output of its probes and from what is wrong in it."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from harness import dataset, evidence, gate, report
+from harness.cli import main
+from harness.experiment import Experiment
+from harness.gate import Check
+from harness.lock import Lock
+from harness.machine import Machine
+from harness.project import Project
+from harness.record import Ending, Environment, Judgement, Kernel, Outcome, Run
+from harness.results import Results, StoredRun
+from harness.variant import Variant
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests/golden/gate"
+ENVIRONMENT = Environment(
+    host="h",
+    host_cpu="c",
+    host_cpus=2,
+    host_memory_bytes=1 << 34,
+    host_kernel="6",
+    qemu_version="7.2.22",
+    accel="tcg",
+    thp=False,
+    harness_version="0",
+)
+
+
+def recorded(name: str) -> list[dict]:
+    """What the probes of a real boot reported."""
+    return list(evidence.read_probes((GOLDEN / f"{name}.jsonl").read_bytes()))
+
+
+def run(probes, variant="grow", *, outcome=Outcome.OK, cause="done", image="a", reason="") -> Run:
+    return Run(
+        run_id=f"id-{variant}",
+        variant=variant,
+        machine=gate.MACHINE,
+        clock="time",
+        block=0,
+        started_utc="t",
+        kernel=Kernel(kernel_id=image, base_version="6", image_sha256=image),
+        environment=ENVIRONMENT,
+        ending=Ending(cause=cause),
+        judgement=Judgement(outcome=outcome, reason=reason),
+        probes=tuple(probes),
+    )
+
+
+def verdicts(mine: Run, eager: Run | None) -> dict[str, Check]:
+    return {check.check: check for check in gate.judge(mine, "grow", "measured", eager)}
+
+
+def fails(mine: Run, eager: Run | None) -> set[str]:
+    return {name for name, check in verdicts(mine, eager).items() if check.result == "fail"}
+
+
+@pytest.fixture
+def eager() -> Run:
+    return run(recorded("eager"), "eager")
+
+
+def change(probes, probe, last=False, **values):
+    """The record with values of the first such probe of it changed, or of the last."""
+    changed = copy.deepcopy(probes)
+    found = [p for p in changed if p["probe"] == probe]
+    found[-1 if last else 0].update(values)
+    return changed
+
+
+def test_a_good_boot_passes_every_check(eager):
+    assert fails(run(recorded("eager"), image="b"), eager) == set()
+    assert list(verdicts(eager, eager)) == list(gate.CHECKS)
+
+
+def bump(probe: str, key: str, by: int, last: bool = False):
+    """A mutation of a record: one number of one probe is off by that much."""
+
+    def mutate(probes):
+        changed = copy.deepcopy(probes)
+        found = [p for p in changed if p["probe"] == probe]
+        found[-1 if last else 0][key] += by
+        return changed
+
+    return mutate
+
+
+@pytest.mark.parametrize(
+    ("mutate", "check"),
+    [
+        (bump("zoneinfo", "spanned_pages", 1), "totals"),
+        (bump("zoneinfo", "present_pages", -1), "totals"),
+        (bump("zoneinfo", "managed_pages", -1024), "totals"),
+        (bump("meminfo", "mem_total_bytes", -(1 << 23)), "totals"),
+        (bump("zoneinfo", "free_pages", -512), "used-memory"),
+        (bump("zoneinfo", "free_pages", -8192), "free-lists"),
+        (bump("census", "lost_blocks", 3), "lost-memory"),
+        (bump("census", "free_mapped_pages", 1), "census"),
+        (bump("census", "hwpoison_pages", 1), "census"),
+        (bump("census", "free_mapped_pages", 1, True), "census-after"),
+        (bump("freelist", "typed_pages", 8192), "free-lists"),
+        (bump("freelist", "buddy_pages", 1 << 17, True), "free-lists-after"),
+        (bump("freelist", "block_pages", -2048), "free-lists"),
+        (bump("zoneinfo", "managed_pages", 1, True), "totals-after"),
+        (bump("fill", "wrong_pages", 1), "pattern"),
+        (bump("fill", "dirty_pages", 1), "pattern"),
+        (bump("fill", "free_full_bytes", 1 << 26), "mem-free"),
+        (bump("fill", "free_full_bytes", -(1 << 25)), "mem-free"),
+        (bump("fill", "free_after_bytes", -(1 << 25)), "mem-free"),
+        (bump("oom", "available_bytes", 1 << 30), "mem-free"),
+        (bump("oom", "free_after_bytes", -(1 << 26)), "oom"),
+        (bump("oom", "signal", 2), "oom"),
+    ],
+)
+def test_each_check_finds_what_it_is_there_for(eager, mutate, check):
+    probes = recorded("eager")
+    for p in probes:
+        if p["probe"] == "census":
+            p.setdefault("first_free_mapped_pfn", 7)
+            p.setdefault("first_lost_pfn", 7)
+    assert check in fails(run(mutate(probes), image="b"), eager)
+
+
+def test_pages_in_the_wrong_place_are_counted_with_where(eager):
+    wrong = {"astray_pages": 0, "mislabelled_pages": 256, "first_bad_pfn": 0x1000}
+    mine = run(change(recorded("eager"), "fill", **wrong))
+    check = verdicts(mine, eager)["places"]
+    assert check.result == "fail"
+    assert "256 say that they do; first pfn 0x1000" in check.detail
+
+
+def test_the_same_image_has_to_have_the_same_pages(eager):
+    probes = bump("zoneinfo", "managed_pages", -1)(recorded("eager"))
+    assert "totals" in fails(run(probes, image="a"), eager)
+    assert "totals" not in fails(run(probes, image="b"), eager)
+
+
+def test_pages_that_are_not_shown_yet_may_be_free_and_on_no_list(eager):
+    probes = recorded("eager")
+    zone = [p for p in probes if p["probe"] == "freelist"][-1]["node"]
+    first = next(p for p in probes if p["probe"] == "freelist" and p["node"] == zone)
+    for key in ("buddy_pages", "typed_pages", "block_pages"):
+        first[key] -= 4096
+    assert "free-lists" in fails(run(probes), eager)
+    next(p for p in probes if p["probe"] == "census" and p["node"] == zone)["nopage_pages"] = 4096
+    assert "free-lists" not in fails(run(probes), eager)
+
+
+def test_what_was_not_reported_has_failed(eager):
+    reason = "BUG: something"
+    dead = run([], outcome=Outcome.OOPS, cause="failure", reason=reason)
+    found = verdicts(dead, eager)
+    assert {check.result for check in found.values()} == {"fail"}
+    assert all(reason in check.detail for check in found.values())
+
+
+@pytest.mark.parametrize("probe", gate.PROBES.run[1:])
+def test_each_probe_is_missed(eager, probe):
+    checks = {"huge": "thp", "migrate": "migration", "compact": "compaction"}
+    names = {probe, checks.get(probe, ""), {"block": "memory-blocks"}.get(probe, "")}
+    left = [p for p in recorded("eager") if p["probe"] not in names and p.get("check") not in names]
+    assert fails(run(left), eager)
+
+
+def test_a_probe_that_was_killed_says_so(eager):
+    left = [p for p in recorded("eager") if p["probe"] != "fill"]
+    killed = {"probe": "fill", "error": "killed", "reason": "signal 9"}
+    found = verdicts(run([*left, killed]), eager)
+    assert found["pattern"].result == "fail"
+    assert found["pattern"].detail == "no result: fill: killed: signal 9"
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"probe": "zoneinfo"}, {"probe": "fill", "node": []}, {"probe": "census", "node": "x"}],
+)
+def test_a_damaged_record_is_a_failure_and_no_crash(eager, nonsense):
+    assert fails(run([*recorded("eager"), nonsense]), eager)
+
+
+def test_without_the_eager_kernel_there_is_no_pass():
+    mine = run(recorded("eager"))
+    assert fails(mine, None) == {"totals", "used-memory", "lost-memory"}
+
+
+def test_a_check_of_the_guest_is_taken_as_it_is(eager):
+    probes = [
+        {**p, "result": "fail", "detail": "why"} if p.get("check") == "thp" else p
+        for p in recorded("eager")
+    ]
+    check = verdicts(run(probes), eager)["thp"]
+    assert (check.result, check.detail) == ("fail", "why")
+
+
+def test_every_variant_boots_twice_and_eager_beside_it():
+    asked = gate.experiment(["grow"])
+    assert asked.variants == ("eager", "eager.debug", "grow", "grow.debug")
+    assert "fill" not in asked.probes_of("eager", gate.MACHINE, "time").run
+    assert "fill" in asked.probes_of("grow.debug", gate.MACHINE, "time").run
+    alone = gate.experiment(["eager"])
+    assert alone.variants == ("eager", "eager.debug")
+    assert "fill" in alone.probes_of("eager", gate.MACHINE, "time").run
+
+
+def test_all_memory_has_to_fit_the_host():
+    machine = Machine.load(ROOT / f"qemu-configs/{gate.MACHINE}.yaml")
+    assert gate.PROBES.touched(machine.memory) == machine.memory
+    assert gate.REFERENCE.touched(machine.memory) == 0
+
+
+def test_the_debug_build_differs_in_fragments_and_poison_only():
+    variant = Project(ROOT, ROOT).variant("grow")
+    other = gate.debug(variant)
+    assert other.fragments == (*variant.fragments, "debug")
+    assert other.boot == (*variant.boot, "vm_debug=P", "page_poison=1")
+    assert other.series == variant.series
+    assert gate.split(other.name) == ("grow", "debug")
+
+
+def test_broken_variants_are_taken_in_only_by_name():
+    project = Project(ROOT, ROOT)
+    assert set(project.variants("broken")) == {
+        "broken-lost-block",
+        "broken-uninit-head",
+        "broken-zone-links",
+    }
+    assert not [name for name in project.variants() if name.startswith("broken")]
+    assert {"eager", "deferred", "grow"} <= set(project.variants())
+
+
+def test_the_dataset_and_the_report_have_the_gate(tmp_path, eager):
+    asked = gate.experiment(["grow"])
+    lock = Lock(
+        experiment=asked,
+        base="6.12",
+        variants={n: Variant(name=n, description="d", prebuilt={"path": "x"}) for n in ("eager",)},
+        machines={gate.MACHINE: Machine.load(ROOT / f"qemu-configs/{gate.MACHINE}.yaml")},
+        kernels={},
+        initramfs_sha256="0",
+        environment=ENVIRONMENT,
+    )
+    evil = change(recorded("eager"), "check", result="fail", detail="<b>|\x1b[31m")
+    runs = [eager, run(evil, "grow", image="b")]
+    found = dataset.tabulate([StoredRun(r, tmp_path / r.variant) for r in runs], lock)
+    assert set(found.gate["variant"]) == {"grow"}
+    assert len(found.gate) == len(gate.CHECKS)
+    dataset.write(found, tmp_path)
+    assert len(dataset.load(tmp_path)["gate"]) == len(gate.CHECKS)
+    page, text = report.render(Results(tmp_path), found)
+    assert "grow: 19 checks, 1 FAILED" in text
+    assert "<b>" not in page and "\x1b" not in page + text
+
+
+def test_a_dataset_without_the_gate_has_no_file_of_it(tmp_path):
+    cell = {"variants": ["eager"], "machines": ["m"], "clocks": {"time": {}}}
+    plain = Experiment(name="x", description="d", baseline="eager", matrix=[cell])
+    assert gate.checks([run([], "eager")], plain) == []
+    found = dataset.tabulate([], None)
+    dataset.write(found, tmp_path)
+    assert not (tmp_path / "gate.csv").exists()
+    assert dataset.load(tmp_path)["gate"].empty
+
+
+def test_a_prebuilt_kernel_cannot_go_through_the_gate(checkout, capsys):
+    assert main(["gate", "one"]) == 2
+    assert "a prebuilt kernel has no debug build" in capsys.readouterr().err
+
+
+def test_the_record_is_what_the_probes_print():
+    probes = recorded("eager")
+    assert {p["probe"] for p in probes} >= {"hello", "fill", "oom", "check", "done"}
+    assert json.loads((GOLDEN / "eager.jsonl").read_text().splitlines()[0])["probe"] == "hello"
