@@ -7,28 +7,37 @@ The same runs give the same bytes, in whatever order they are read.
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
-from harness import gate
+from harness import gate, workers
 from harness.columns import DTYPES, OPTIONAL, TABLES, TITLES, Column
 from harness.errors import HarnessError, ResultsError
 from harness.lock import Lock
 from harness.record import Outcome, Run
-from harness.results import Damage, Results, StoredRun, write_atomic
+from harness.results import Damage, Results, StoredRun, read_runs, write_atomic
 from harness.rows import Row, one_line, phase_rows, probe_rows, run_row
 from harness.summary import summarise
 
 LOCK_FILE = "experiment.lock.yaml"
 PACKAGE_FILE = "datapackage.json"
+OBSERVED = ("runs", "phases", "probes")
+"""The tables that come from one run at a time."""
+
+BATCH = 64
+"""Runs that one process reads at once."""
+
+Order = tuple[str, str, str, int, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -58,16 +67,18 @@ def collate(results: Results, reread: Callable[[StoredRun], Run] | None = None) 
 
     With `reread` each run is derived again from its raw evidence.
     """
-    stored, damage = results.read()
-    if reread:
-        stored = [StoredRun(reread(item), item.folder) for item in stored]
-    path = results.path / LOCK_FILE
+    path, damage = results.path / LOCK_FILE, []
     lock = None
     try:
         lock = Lock.from_yaml(path.read_text(encoding="utf-8"), str(path))
     except (HarnessError, OSError, ValueError, yaml.YAMLError) as error:
         damage.append(Damage(path, error.what if isinstance(error, HarnessError) else str(error)))
-    return tabulate(stored, lock, damage, results.path)
+    files = results.files()
+    batches = [files[n : n + BATCH] for n in range(0, max(1, len(files)), BATCH)]
+    read = functools.partial(_read, reread=reread, lock=lock, root=results.path)
+    found = workers.each(read, batches)
+    damage += [item for _, items in found for item in items]
+    return _join([part for part, _ in found], lock, damage)
 
 
 def tabulate(
@@ -77,24 +88,71 @@ def tabulate(
     root: Path = Path(),
 ) -> Dataset:
     """Turns run records into tables. The order of `stored` does not matter."""
-    stored = list(stored)
-    runs: list[Row] = []
-    phases: list[Row] = []
-    probes: list[Row] = []
-    excerpts = {}
+    return _join([_part(stored, lock, root)], lock, damage)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some runs as tables. `orders` and `sizes` go by run: its place, and its rows per table."""
+
+    orders: list[Order]
+    sizes: dict[str, list[int]]
+    tables: dict[str, pd.DataFrame]
+    excerpts: dict[str, tuple[str, ...]]
+    gated: list[Run]
+
+
+def _read(
+    files: Sequence[Path],
+    reread: Callable[[StoredRun], Run] | None,
+    lock: Lock | None,
+    root: Path,
+) -> tuple[_Part, list[Damage]]:
+    stored, damage = read_runs(files)
+    if reread:
+        stored = [StoredRun(reread(item), item.folder) for item in stored]
+    return _part(stored, lock, root), damage
+
+
+def _part(stored: Iterable[StoredRun], lock: Lock | None, root: Path) -> _Part:
+    rows: dict[str, list[Row]] = {name: [] for name in OBSERVED}
+    sizes: dict[str, list[int]] = {name: [] for name in OBSERVED}
+    orders, excerpts, gated = [], {}, []
+    proves = lock is not None and lock.experiment.gated
     for run, folder in sorted(((s.run, _relative(s.folder, root)) for s in stored), key=_order):
-        runs.append(run_row(run, lock, folder))
-        phases += phase_rows(run)
-        probes += probe_rows(run)
+        orders.append(_order((run, folder)))
+        found = {
+            "runs": [run_row(run, lock, folder)],
+            "phases": phase_rows(run),
+            "probes": probe_rows(run),
+        }
+        for name, own in found.items():
+            rows[name] += own
+            sizes[name].append(len(own))
+        if proves:
+            gated.append(run)
         if run.judgement.outcome is not Outcome.OK:
             excerpts[folder] = run.judgement.excerpt
-    frames = {
-        "runs": frame(runs, TABLES["runs"]),
-        "phases": frame(phases, TABLES["phases"]),
-        "probes": frame(probes, TABLES["probes"]),
-    }
+    tables = {name: frame(rows[name], TABLES[name]) for name in OBSERVED}
+    return _Part(orders, sizes, tables, excerpts, gated)
+
+
+def _join(parts: Sequence[_Part], lock: Lock | None, damage: Iterable[Damage]) -> Dataset:
+    """All runs in order, whatever part they are in."""
+    orders = [order for part in parts for order in part.orders]
+    places = sorted(range(len(orders)), key=orders.__getitem__)
+    frames = {}
+    for name in OBSERVED:
+        table = pd.concat([part.tables[name] for part in parts], ignore_index=True)
+        sizes = np.array([size for part in parts for size in part.sizes[name]], dtype=int)
+        if places != sorted(places):
+            ends = sizes.cumsum()
+            spans = [np.arange(ends[n] - sizes[n], ends[n]) for n in places]
+            table = table.take(np.concatenate(spans)).reset_index(drop=True)
+        frames[name] = table
     summary = summarise(lock=lock, **frames)
-    proved = gate.checks((item.run for item in stored), lock.experiment if lock else None)
+    gated = (run for part in parts for run in part.gated)
+    proved = gate.checks(gated, lock.experiment if lock else None)
     proofs = [row | {"detail": one_line(row["detail"])} for row in gate.rows(proved)]
     return Dataset(
         **frames,
@@ -102,11 +160,11 @@ def tabulate(
         gate=frame(proofs, TABLES["gate"]),
         lock=lock,
         damage=tuple(sorted(damage, key=lambda d: str(d.path))),
-        excerpts=excerpts,
+        excerpts={key: lines for part in parts for key, lines in part.excerpts.items()},
     )
 
 
-def _order(item: tuple[Run, str]) -> tuple[str, str, str, int, int, str, str]:
+def _order(item: tuple[Run, str]) -> Order:
     run, folder = item
     return (run.variant, run.machine, run.clock, run.block, run.attempt, run.run_id, folder)
 

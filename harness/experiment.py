@@ -120,6 +120,11 @@ class Experiment(Model):
         """Every machine, in the order of the file."""
         return tuple(dict.fromkeys(m for g in self.matrix for m in g.machines))
 
+    @property
+    def gated(self) -> bool:
+        """Whether any boot goes through the correctness gate."""
+        return any("fill" in (group.probes or self.probes).run for group in self.matrix)
+
     def probes_of(self, variant: str, machine: str, clock: Clock) -> Probes:
         """What runs in the guest in a cell: what the first group that has it says."""
         for group in self.matrix:

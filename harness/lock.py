@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 import yaml
+from pydantic import Field
 
 from harness.experiment import Experiment
 from harness.machine import Machine
@@ -33,10 +34,16 @@ class Lock(Model):
     kernels: dict[str, Kernel | str]
     initramfs_sha256: str
     environment: Environment
+    on_file: str | None = Field(default=None, exclude=True)
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits over all but the volatile facts of the host."""
+        """Twelve hex digits over all but the volatile facts of the host; the one on file, if any.
+
+        A model that has gained a key since would else give an old dataset another name.
+        """
+        if self.on_file:
+            return self.on_file
         data = self.model_dump(mode="json")
         for key in _VOLATILE:
             data["environment"].pop(key, None)
@@ -58,5 +65,5 @@ class Lock(Model):
         """Reads a lock; raises `UserError` where it is damaged."""
         data = yaml.safe_load(text)
         if isinstance(data, dict):
-            data.pop("hash", None)
+            data["on_file"] = data.pop("hash", None)
         return cls.parse(data, where)

@@ -17,7 +17,7 @@ import fcntl
 import gzip
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,17 +132,14 @@ class Results:
     def _next_attempt(final: Path) -> int:
         return 1 + len(list(final.parent.glob(f"{final.name}{_EARLIER}*")))
 
+    def files(self) -> list[Path]:
+        """The record of every finished run, by variant, machine, clock and block."""
+        found = self.path.glob(f"runs/*/*/*/*/{RUN_FILE}")
+        return sorted((path for path in found if _finished(path.parent.name)), key=_place)
+
     def read(self) -> tuple[list[StoredRun], list[Damage]]:
-        """Every finished run in the order of its path, and what could not be read."""
-        runs, damage = [], []
-        for path in sorted(self.path.glob(f"runs/*/*/*/*/{RUN_FILE}")):
-            if ".part" in path.parent.name or _EARLIER in path.parent.name:
-                continue
-            try:
-                runs.append(StoredRun(read_run(path), path.parent))
-            except ResultsError as error:
-                damage.append(Damage(path, error.what))
-        return runs, damage
+        """Every finished run in the order of `files`, and what could not be read."""
+        return read_runs(self.files())
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -174,19 +171,44 @@ def to_json(record: Model) -> str:
 def read_run(path: Path) -> Run:
     """Reads one ``run.json``; raises `ResultsError` when it is damaged or of another schema."""
     try:
-        data = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        # Three times as fast as json.loads, which takes a little more, and tells what is wrong.
+        with contextlib.suppress(ValueError):
+            return Run.model_validate_json(data)
+        record = json.loads(data)
     except (ValueError, OSError) as error:
         raise ResultsError(f"not a run record: {error}", where=str(path)) from None
-    version = data.get("schema_version") if isinstance(data, dict) else None
+    version = record.get("schema_version") if isinstance(record, dict) else None
     if version != SCHEMA_VERSION:
         raise ResultsError(
             f"schema version {version!r}; this harness reads {SCHEMA_VERSION}", where=str(path)
         )
     try:
-        return Run.model_validate(data)
+        return Run.model_validate(record)
     except ValueError as error:
         first = str(error).splitlines()[:3]
         raise ResultsError(f"not a run record: {' '.join(first)}", where=str(path)) from None
+
+
+def _finished(block: str) -> bool:
+    return ".part" not in block and _EARLIER not in block
+
+
+def _place(path: Path) -> tuple[Path, int, str]:
+    """Blocks in the order of their numbers, the warm-up first: as in the dataset."""
+    block = path.parent.name
+    return path.parents[1], int(block) if block.isdecimal() else -1, block
+
+
+def read_runs(files: Iterable[Path]) -> tuple[list[StoredRun], list[Damage]]:
+    """The runs of these records, and what could not be read."""
+    runs, damage = [], []
+    for path in files:
+        try:
+            runs.append(StoredRun(read_run(path), path.parent))
+        except ResultsError as error:
+            damage.append(Damage(path, error.what))
+    return runs, damage
 
 
 def newest(root: Path, experiment: str, lock: str) -> Results | None:

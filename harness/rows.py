@@ -7,6 +7,7 @@ A row is a dict of column names; what a row lacks is not observed. Names and uni
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -36,6 +37,7 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+@functools.lru_cache(maxsize=4096)
 def one_line(text: str | None) -> str | None:
     """Text for one field of a CSV; None when there is nothing to say."""
     return _BLANK.sub(" ", clean(text)).strip() or None if text else None

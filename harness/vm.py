@@ -109,7 +109,7 @@ class VM:
                     stderr=said,
                     # Ctrl-C goes to us, and we stop QEMU in order.
                     start_new_session=True,
-                    preexec_fn=lambda: _child(parent, self._thp),
+                    preexec_fn=lambda: prepare_child(parent, self._thp),
                 )
             except FileNotFoundError:
                 raise HostError(
@@ -239,7 +239,7 @@ def _socket_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix=f"pageinit-vm-{os.getpid()}-", dir="/tmp"))
 
 
-def _child(parent: int, thp: bool) -> None:
+def prepare_child(parent: int, thp: bool) -> None:
     """Runs in the child before QEMU: it dies with us, and uses huge pages only if told."""
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
+BENCH = PACKAGE.with_name("bench")
 
 # From the top down: a module may import only those that stand below it.
 ORDER = """
@@ -41,7 +42,7 @@ tool
 results
 project
 lock
-watch judge gate
+watch judge gate workers
 facts
 phases
 dmesg
@@ -102,6 +103,7 @@ def test_every_source_file_names_its_licence() -> None:
     files = [
         *PACKAGE.rglob("*.py"),
         *PACKAGE.rglob("*.[ch]"),
+        *BENCH.rglob("*.py"),
         *Path(__file__).parents[1].rglob("*.py"),
     ]
     bare = [f for f in files if "SPDX-License-Identifier: GPL-2.0-only" not in f.read_text()[:200]]

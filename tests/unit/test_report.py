@@ -13,7 +13,7 @@ from harness.figures import Figures
 from harness.lock import Lock
 from harness.machine import Machine
 from harness.record import Ending, Environment, HostSample, Judgement, Phase, Run
-from harness.results import Results, StoredRun
+from harness.results import Results, StoredRun, to_json, write_atomic
 from harness.variant import Variant
 
 EVIL = "</pre><script>alert(1)</script> | `x` \x1b[31m\u202e"
@@ -209,3 +209,27 @@ def test_amounts_have_units(value, metric, text):
     from harness.figures import amount
 
     assert amount(value, metric) == text
+
+
+def test_a_folder_read_in_parts_gives_the_same_tables(tmp_path, monkeypatch):
+    # As folders the warm-up comes last and block 1000 before block 101; as rows they do not.
+    for block in (-1, 2, 101, 1000):
+        item = stored(("eager", "m1", "time"), block, 1 + abs(block), "panic", EVIL)
+        run = item.run.model_copy(update={"warmup": block < 0})
+        folder = tmp_path / "runs/eager/m1/time" / ("warmup" if block < 0 else f"{block:03d}")
+        folder.mkdir(parents=True)
+        write_atomic(folder / "run.json", to_json(run))
+    whole = dataset.collate(Results(tmp_path))
+    assert list(whole.runs["block"]) == [-1, 2, 101, 1000]
+    monkeypatch.setattr(dataset, "BATCH", 1)
+    parts = dataset.collate(Results(tmp_path))
+    for name, table in whole.tables().items():
+        assert dataset.to_csv(parts.tables()[name]) == dataset.to_csv(table)
+    assert parts.excerpts == whole.excerpts
+
+
+def test_a_dataset_keeps_the_hash_that_it_was_recorded_with():
+    text = lock().to_yaml()
+    assert Lock.from_yaml(text, "x").hash == lock().hash
+    older = text.replace(lock().hash, "0123456789ab")
+    assert Lock.from_yaml(older, "x").hash == "0123456789ab"
