@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     top.add_argument("--full", action="store_true", help="build a kernel from nothing, too")
     top.add_argument("--json", metavar="FILE", type=Path, help="write figures and samples here")
     top.add_argument(
-        "--sample", metavar="DIR", type=Path, help="real runs to multiply (results/reference/*/*)"
+        "--sample", metavar="DIR", type=Path, help="real runs to multiply (results/reference/*)"
     )
     found = top.parse_args()
     if unknown := set(found.only.split(",")) - set(PARTS):

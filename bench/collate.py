@@ -52,7 +52,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
 
 def reference(root: Path) -> Path | None:
     """The committed dataset with most runs."""
-    found = list((root / "results" / "reference").glob("*/*/runs"))
+    found = list((root / "results" / "reference").glob("*/runs"))
     return max((p.parent for p in found), key=_count, default=None)
 
 
