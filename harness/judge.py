@@ -23,7 +23,14 @@ MAX_TROUBLES = 200
 
 _STALL = ("soft lockup", "hard LOCKUP", "workqueue lockup")
 _STALLS = ("detected stalls on CPUs", "self-detected stall on CPU", "blocked for more than")
-_OOPS = ("Oops: ", "Oops - ", "general protection fault", "kernel BUG at ", "Unable to handle")
+_OOPS = (
+    "Oops: ",
+    "Oops - ",
+    "general protection fault",
+    "kernel BUG at ",
+    "Kernel BUG at ",
+    "Unable to handle",
+)
 _SEVERITY = (Outcome.PANIC, Outcome.OOPS, Outcome.BAD_PAGE)
 _BY_CAUSE = {
     "build-failed": Outcome.BUILD_FAILED,

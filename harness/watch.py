@@ -11,8 +11,8 @@ from harness.experiment import Limits
 Cause = Literal["no-output", "no-progress", "deadline", "failure"]
 
 FATAL = re.compile(
-    rb"Kernel panic - not syncing|\] Oops: |kernel BUG at |(?:^|\.\d+\] )general protection fault"
-    rb"|BUG: unable to handle|BUG: kernel NULL pointer"
+    rb"Kernel panic - not syncing|\] Oops: |[Kk]ernel BUG at "
+    rb"|(?:^|\.\d+\] )general protection fault|BUG: unable to handle|BUG: kernel NULL pointer"
 )
 """After one of these in a line the boot cannot come to a good end; a bad page or a warning is
 survived, and so is a general protection fault of a program, which "traps: NAME" comes before."""

@@ -171,6 +171,7 @@ def test_marks_cut_short_are_told():
         ("BUG: unable to handle page fault for address: ffffea0000000000", "oops"),
         ("Oops: general protection fault, probably for non-canonical address", "oops"),
         ("kernel BUG at mm/page_alloc.c:1000!", "oops"),
+        ("Kernel BUG at expand+0x1/0x2 [verbose debug info unavailable]", "oops"),
         ("WARNING: CPU: 0 PID: 1 at mm/page_alloc.c:1 f+0x1/0x2", "warning"),
         ("rcu: INFO: rcu_sched detected stalls on CPUs/tasks:", "warning"),
         ("init: not a WARNING: at all", "ok"),

@@ -69,6 +69,7 @@ def test_failure_is_seen_however_the_bytes_are_cut(sizes):
     [
         (b"[    1.0] general protection fault, probably for address 0x1: 0000", "failure"),
         (b"general protection fault: 0000 [#1] SMP", "failure"),
+        (b"[    1.0] Kernel BUG at expand+0x1/0x2 [verbose debug info unavailable]", "failure"),
         (b"[    1.0] traps: prog[77] general protection fault ip:1 sp:2 error:0", None),
     ],
 )
