@@ -23,7 +23,7 @@ from harness.variant import MemoryModel
 from harness.vm import VM, script
 from harness.watch import Watch
 
-DONE = b'{"probe":"done"}'
+DONE = b'{"probe":"done"}\n'
 SAMPLE_S = 0.05
 MAX_SAMPLES = 256
 
