@@ -18,10 +18,13 @@ from harness.dataset import Dataset
 from harness.figures import CLOCKS, Cell, Figures, cells_of
 from harness.quantity import format_size
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""The palette of Okabe and Ito, which colour-blind readers can tell apart."""
+COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#882255", "#777777", "#332288"),
+)
+"""The palette of Okabe and Ito, which colour-blind readers can tell apart, and three of Tol's."""
 
-MARKERS = "osD^vP"
+MARKERS = "osD^vPX*<"
 
 _STYLE: Any = {
     "svg.hashsalt": "pageinit",
