@@ -54,6 +54,12 @@ _CELL = (
     _s("clock", "time: seconds under emulation; work: guest instructions counted by -icount"),
 )
 
+_GATED = _s(
+    "gate",
+    "what the correctness gate said of this kernel: green, failed, or none where it has not been"
+    " through it",
+)
+
 _IDENTITY = (
     _s("run_id", "identity of the boot: hash of the locked experiment and the cell's block"),
     *_CELL,
@@ -103,6 +109,7 @@ RUNS = (
     _s("toolchain", "compiler and linker"),
     _i("build_warnings", "new compiler warnings of the build"),
     _s("evidence", "folder of the boot's raw evidence, relative to this file"),
+    _GATED,
 )
 
 PHASES = (
@@ -177,6 +184,7 @@ SUMMARY = (
     _n("ratio", "median over the baseline's median on the same machine and clock"),
     _n("ratio_low", "lower end of the 95 % bootstrap interval of ratio; needs 3 boots each"),
     _n("ratio_high", "upper end of it"),
+    _GATED,
 )
 
 GATE = (

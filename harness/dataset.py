@@ -27,6 +27,7 @@ from harness.lock import Lock
 from harness.record import Outcome, Run
 from harness.results import Damage, Results, StoredRun, read_runs, write_atomic
 from harness.rows import Row, one_line, phase_rows, probe_rows, run_row
+from harness.standing import Standing, standings, verdict
 from harness.summary import summarise
 
 LOCK_FILE = "experiment.lock.yaml"
@@ -44,8 +45,8 @@ Order = tuple[str, str, str, int, int, str, str]
 class Dataset:
     """The tables of one experiment, in the columns of `harness.columns`.
 
-    `excerpts` holds the console excerpt of each boot that was not ok, by evidence folder; it is
-    guest text: escape it.
+    `standing` is what the correctness gate said of each variant. `excerpts` holds the console
+    excerpt of each boot that was not ok, by evidence folder; it is guest text: escape it.
     """
 
     runs: pd.DataFrame
@@ -54,6 +55,7 @@ class Dataset:
     summary: pd.DataFrame
     gate: pd.DataFrame
     lock: Lock | None = None
+    standing: dict[str, Standing] = field(default_factory=dict)
     damage: tuple[Damage, ...] = ()
     excerpts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -78,7 +80,8 @@ def collate(results: Results, reread: Callable[[StoredRun], Run] | None = None) 
     read = functools.partial(_read, reread=reread, lock=lock, root=results.path)
     found = workers.each(read, batches)
     damage += [item for _, items in found for item in items]
-    return _join([part for part, _ in found], lock, damage)
+    known = standings(results.path, lock)
+    return _join([part for part, _ in found], lock, damage, known)
 
 
 def tabulate(
@@ -137,8 +140,13 @@ def _part(stored: Iterable[StoredRun], lock: Lock | None, root: Path) -> _Part:
     return _Part(orders, sizes, tables, excerpts, gated)
 
 
-def _join(parts: Sequence[_Part], lock: Lock | None, damage: Iterable[Damage]) -> Dataset:
-    """All runs in order, whatever part they are in."""
+def _join(
+    parts: Sequence[_Part],
+    lock: Lock | None,
+    damage: Iterable[Damage],
+    known: dict[str, Standing] | None = None,
+) -> Dataset:
+    """All runs in order, whatever part they are in; `known` is what gates said before."""
     orders = [order for part in parts for order in part.orders]
     places = sorted(range(len(orders)), key=orders.__getitem__)
     frames = {}
@@ -150,15 +158,23 @@ def _join(parts: Sequence[_Part], lock: Lock | None, damage: Iterable[Damage]) -
             spans = [np.arange(ends[n] - sizes[n], ends[n]) for n in places]
             table = table.take(np.concatenate(spans)).reset_index(drop=True)
         frames[name] = table
-    summary = summarise(lock=lock, **frames)
     gated = (run for part in parts for run in part.gated)
     proved = gate.checks(gated, lock.experiment if lock else None)
     proofs = [row | {"detail": one_line(row["detail"])} for row in gate.rows(proved)]
+    standing = (
+        {name: verdict(proofs, gate.split(name)[0]) for name in lock.variants}
+        if (lock and proofs)
+        else known or {}
+    )
+    frames["runs"]["gate"] = frames["runs"]["variant"].map(standing).astype("string")
+    summary = frame(summarise(lock=lock, **frames), TABLES["summary"])
+    summary["gate"] = summary["variant"].map(standing).astype("string")
     return Dataset(
         **frames,
-        summary=frame(summary, TABLES["summary"]),
+        summary=summary,
         gate=frame(proofs, TABLES["gate"]),
         lock=lock,
+        standing=standing,
         damage=tuple(sorted(damage, key=lambda d: str(d.path))),
         excerpts={key: lines for part in parts for key, lines in part.excerpts.items()},
     )

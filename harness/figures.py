@@ -10,6 +10,7 @@ import pandas as pd
 
 from harness.dataset import Dataset
 from harness.quantity import format_size
+from harness.standing import MARKS, MEANING
 
 CLOCKS = {"time": "Time clock", "work": "Work clock"}
 UNITS = {"time": "duration_s", "work": "instructions"}
@@ -26,6 +27,8 @@ class Figures:
     """The summary, by subject: the row of a variant, machine, clock and metric, or none."""
 
     rows: dict[tuple[str, ...], dict[str, Any]] = field(repr=False)
+    marks: dict[str, str] = field(default_factory=dict)
+    """Variant to what stands behind its name, where no green gate stands behind its numbers."""
 
     @classmethod
     def of(cls, summary: pd.DataFrame) -> Figures:
@@ -35,7 +38,16 @@ class Figures:
         for record in records:
             row = {str(key): value for key, value in record.items()}
             found[tuple(str(row[key] or "") for key in keys)] = row
-        return cls(found)
+        marks = {str(row["variant"]): MARKS[row.get("gate") or "none"] for row in found.values()}
+        return cls(found, marks)
+
+    def label(self, variant: str) -> str:
+        """The name of a variant, marked where its numbers do not count yet."""
+        return variant + self.marks.get(variant, "")
+
+    def caveats(self) -> list[str]:
+        """What the marks mean, for those that are in use."""
+        return [MEANING[s] for s in MEANING if MARKS[s] in self.marks.values()]
 
     def phase(self, cell: Cell, name: str, node: str = "") -> dict[str, Any] | None:
         metric = (_BUSY if name in SCATTERED else UNITS)[cell[2]]
@@ -80,14 +92,6 @@ def cells_of(dataset: Dataset) -> list[Cell]:
         return cell[2], memory.get(cell[1], 0), cell[1], place, cell[0]
 
     return [(c[0], c[1], c[2]) for c in sorted(there, key=order)]
-
-
-def ratio(row: dict[str, Any]) -> str:
-    if row.get("ratio") is None:
-        return "-"
-    if row.get("ratio_low") is None:
-        return f"{row['ratio']:.3g}"
-    return f"{row['ratio']:.3g} [{row['ratio_low']:.3g}, {row['ratio_high']:.3g}]"
 
 
 def spread(row: dict[str, Any] | None, metric: str) -> str:

@@ -92,7 +92,7 @@ def memory_plots(
             row = row_of(cell) if cell[2] == clock else None
             if row and row["median"] and row["min"] and cell[1] in memory:
                 entry = (memory[cell[1]], row["median"], row["min"], row["max"])
-                points.setdefault(cell[0], []).append(entry)
+                points.setdefault(figures.label(cell[0]), []).append(entry)
         return [Curve(name, tuple(p)) for name, p in points.items()]
 
     wanted = [

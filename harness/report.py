@@ -59,6 +59,11 @@ def headline(dataset: Dataset) -> Rows:
     return [table.head, *table.rows]
 
 
+def caveats(dataset: Dataset) -> list[str]:
+    """What the marks behind names of the headline mean."""
+    return Figures.of(dataset.summary).caveats()
+
+
 def markdown(text: str) -> str:
     """Text that Markdown shows as it is, in a table too."""
     for old, new in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", " ")):

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.model import Model
 from harness.quantity import Size
+from harness.record import Clock
 
 NAME = r"[a-z0-9][a-z0-9._-]*"
 
@@ -34,7 +35,8 @@ class Claim(Model):
     """What the author of a proposal predicted or measured; the report sets it beside ours."""
 
     metric: str
-    """name of a phase"""
+    """name of a phase, or several joined by `+`; first_touch, touch_recycled, mem_total, mem_free,
+    host_memory or lines"""
     text: str
     """the claim in a sentence"""
     link: str | None = None
@@ -50,7 +52,28 @@ class Claim(Model):
     slowdown: float | None = None
     """the part by which something got slower: 0.026 is 2.6 %"""
     max_lines: int | None = None
-    """lines the change should not exceed"""
+    """lines that the series may add at most"""
+    max_bytes: Size | None = None
+    """bytes that it may take at most"""
+    increases: bool = False
+    """it gets larger than the baseline's"""
+    clock: Clock | None = None
+    """the only clock that can tell"""
+    against: str | None = None
+    """the variant to compare with, where it is not the baseline"""
+    untestable: str | None = None
+    """why it cannot be tested here"""
+    judged: str | None = None
+    """what was found by hand, and where that is shown"""
+    who: str | None = None
+    """who claimed it, where that is not who proposed the variant"""
+
+    @property
+    def gain(self) -> float | None:
+        """Before over after, as claimed."""
+        if self.speedup is None and self.before_s and self.after_s:
+            return self.before_s / self.after_s
+        return self.speedup
 
 
 class MemoryModel(Model):

@@ -114,6 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"results": str(folder), "failed": failed})
         return status(session, failed)
     print_table(f"{experiment.name}: medians", report.headline(found), left=3)
+    for caveat in report.caveats(found):
+        out.print(caveat, markup=False)
     out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)
     if failed:
         out.print(f"{failed} boot(s) went wrong; see the report", markup=False)

@@ -19,9 +19,11 @@ report
 proof
 sections
 plots
+claims
 figures
 compare
 dataset
+standing
 summary
 rows
 columns
@@ -49,7 +51,8 @@ dmesg
 qemu
 kconfig
 experiment
-record variant machine base effort
+variant
+record machine base effort
 quantity
 model
 deadline

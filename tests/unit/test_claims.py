@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Claims beside measurements: each rule, on datasets made here, and the committed claims."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness import claims
+from harness.claims import Evidence
+from harness.experiment import Experiment
+from harness.figures import Figures
+from harness.lock import Lock
+from harness.machine import Machine
+from harness.project import Project
+from harness.quantity import GIB
+from harness.variant import Claim, Variant
+from tests.unit.test_report import ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
+TIB = 1 << 40
+
+
+def evidence(clock="work", **values) -> Evidence:
+    """`values`: variant to {metric: value at 1 GiB}; all grow with memory, over 1, 2 and 4 GiB."""
+    machines = {
+        f"m{n}": Machine(name=f"m{n}", description="d", nodes=[{"cpus": 0, "memory": f"{n}GiB"}])
+        for n in (1, 2, 4)
+    }
+    rows = [
+        {
+            **{"variant": variant, "machine": machine, "clock": clock},
+            **claims_subject(metric, clock),
+            "median": value * int(machine[1:]) ** (metric != "first-touch"),
+            "gate": "green",
+        }
+        for variant, metrics in values.items()
+        for metric, value in metrics.items()
+        for machine in machines
+        if (metric, machine) != ("bent", "m2")
+    ]
+    group = {"variants": ["eager", "mine"], "machines": [*machines], "clocks": {clock: {}}}
+    lock = Lock(
+        experiment=Experiment(name="x", description="d", baseline="eager", matrix=[group]),
+        base="6.12",
+        variants={},
+        machines=machines,
+        kernels={},
+        initramfs_sha256="0",
+        environment=ENVIRONMENT,
+    )
+    columns = ["variant", "machine", "clock", "kind", "name", "node", "source", "metric"]
+    table = pd.DataFrame(rows, columns=[*columns, "median", "gate"])
+    return Evidence(lock, Figures.of(table))
+
+
+def claims_subject(metric, clock) -> dict:
+    unit = "instructions" if clock == "work" else "duration_s"
+    if metric == "first-touch":
+        return {"kind": "probe", "name": metric, "metric": f"{unit}_per_page", "source": None}
+    if metric == "host_memory":
+        return {"kind": "host", "name": "qemu", "metric": claims.RSS, "source": None}
+    return {"kind": "phase", "name": metric, "metric": unit, "source": "mark"}
+
+
+def judge(claim: dict, found: Evidence, lines=None):
+    variant = Variant(
+        name="mine", description="d", prebuilt={"path": "x"}, claims=[{"text": "t", **claim}]
+    )
+    [row] = claims.findings([variant], [found], lines)
+    return row
+
+
+TEN = evidence(
+    eager={"boot": 100, "memmap_init": 50, "bent": 2},
+    mine={"boot": 10, "memmap_init": 50, "bent": 1},
+)
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ({"metric": "boot", "speedup": 10}, "held"),
+        ({"metric": "boot", "speedup": 11}, "held"),  # nine tenths are near enough
+        ({"metric": "boot", "speedup": 11.2}, "did not hold"),
+        ({"metric": "boot", "before_s": 80, "after_s": 8}, "held"),
+        ({"metric": "boot", "speedup": 10, "at": "16TiB"}, "held, by extrapolation"),
+        ({"metric": "boot", "speedup": 30, "at": "16TiB"}, "did not hold, by extrapolation"),
+        ({"metric": "boot", "speedup": 10, "clock": "time"}, "not measured"),
+        ({"metric": "bent", "speedup": 1.5, "at": "16TiB"}, "held"),
+        ({"metric": "bent", "speedup": 3, "at": "16TiB"}, "not measured"),
+        ({"metric": "boot+memmap_init", "speedup": 2.5}, "held"),
+        ({"metric": "boot+memmap_init", "speedup": 3}, "did not hold"),
+        ({"metric": "memmap_init", "slowdown": 0}, "held"),
+        ({"metric": "memmap_init", "increases": True}, "did not hold"),
+        ({"metric": "boot", "slowdown": 0.01, "against": "mine"}, "held"),
+        ({"metric": "no-such-phase", "speedup": 2}, "not measured"),
+        ({"metric": "boot", "speedup": 99, "untestable": "why"}, "cannot be tested here"),
+        ({"metric": "boot", "judged": "by eye"}, "judged by hand"),
+        ({"metric": "boot"}, "not measured"),
+    ],
+)
+def test_rules(claim, verdict):
+    assert judge(claim, TEN).verdict == verdict
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(1.0009, "held"), (1.0011, "did not hold")])
+def test_a_slowdown_below_a_thousandth_is_none(ratio, verdict):
+    found = evidence(eager={"first-touch": 6000}, mine={"first-touch": 6000 * ratio})
+    assert judge({"metric": "first_touch", "slowdown": 0}, found).verdict == verdict
+
+
+def test_lines_and_bytes_have_limits():
+    lines = {"metric": "lines", "max_lines": 100}
+    assert judge(lines, TEN, {"mine": (100, 9)}).verdict == "held"
+    assert judge(lines, TEN, {"mine": (101, 0)}).verdict == "did not hold"
+    assert judge(lines, TEN).verdict == "not measured"
+    memory = evidence(mine={"host_memory": 1 * GIB})
+    limit = {"metric": "host_memory", "max_bytes": "2GiB"}
+    assert judge({**limit, "at": "2GiB"}, memory).verdict == "held"
+    assert judge({**limit, "at": "4GiB"}, memory).verdict == "did not hold"
+    assert judge({**limit, "at": "8GiB"}, memory).verdict == "not measured"
+
+
+def test_a_line_is_drawn_only_through_points_that_lie_on_one():
+    assert claims.line({1: 10, 2: 20}, 8) is None
+    assert claims.line({1: 10, 2: 20, 4: 40}, 8) == pytest.approx(80)
+    assert claims.line({1: 10, 2: 40, 4: 160}, 8) is None
+    bent = evidence(eager={"boot": 100})
+    assert judge({"metric": "boot", "speedup": 2, "at": "1TiB"}, bent).verdict == "not measured"
+
+
+def test_what_was_measured_says_size_and_unit():
+    row = judge({"metric": "boot", "speedup": 10, "at": "16TiB"}, TEN)
+    assert "10 times less at 4GiB (instructions)" in row.measured
+    assert "10 times less at 16TiB by a line through the sizes" in row.measured
+    worse = judge({"metric": "boot", "slowdown": 0}, evidence(eager={"boot": 1}, mine={"boot": 2}))
+    assert worse.measured.startswith("+100.00% against eager") and worse.verdict == "did not hold"
+
+
+def test_authors_have_their_own_links():
+    origin = {"who": "A", "when": "2013-08-14", "message_id": "x@y"}
+    own = Variant(name="v", description="d", prebuilt={"path": "x"}, origin=origin)
+    assert claims.author(own, Claim(metric="boot", text="t")) == (
+        "A, 2013-08-14 (https://lore.kernel.org/linux-mm/x@y/)"
+    )
+    assert claims.author(own, Claim(metric="boot", text="t", who="B")) == "B"
+
+
+def test_every_committed_claim_can_be_decided():
+    project = Project(ROOT, ROOT)
+    found = [(n, claim) for n in project.variants() for claim in project.variant(n).claims]
+    assert len(found) > 15
+    for name, claim in found:
+        figures = (claim.gain, claim.slowdown, claim.max_lines, claim.max_bytes)
+        words = claim.increases or claim.untestable or claim.judged
+        assert words or any(f is not None for f in figures), f"{name}: {claim.text}"
+        assert claim.against is None or claim.against in project.variants()
