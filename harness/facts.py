@@ -34,6 +34,14 @@ class State:
         return int(self._all("meminfo")[0]["mem_total_bytes"])
 
     @cached_property
+    def memmap(self) -> int:
+        """Pages of the memmap that the page allocator gave: of memory that was added late.
+
+        Such pages are managed and in use; where all memory is there at boot they are reserved.
+        """
+        return int(self._all("meminfo")[0].get("memmap_pages", 0))
+
+    @cached_property
     def zones(self) -> dict[Zone, Probe]:
         return {(p["node"], p["zone"]): p for p in self._all("zoneinfo")}
 
@@ -87,7 +95,8 @@ class State:
                 found.append(f"{here}: no free lists")
                 continue
             hidden = self.census[node]["nopage_pages"]
-            free, buddy = zone["free_pages"], lists["buddy_pages"]
+            free = lists.get("free_pages", zone["free_pages"])
+            buddy = lists["buddy_pages"]
             slack = SLACK + zone["percpu_pages"]
             if not buddy - slack <= free <= buddy + hidden + SLACK:
                 found.append(f"{here}: {free} free, {buddy} on the lists, {hidden} not shown")

@@ -22,6 +22,8 @@ from harness.variant import Variant
 
 # What may differ between two starts of the same experiment.
 _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
+# What is only said about an experiment, a variant or a machine.
+_WORDS = ("description", "origin", "claims")
 
 
 class Lock(Model):
@@ -38,7 +40,7 @@ class Lock(Model):
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits over all but the volatile facts of the host; the one on file, if any.
+        """Twelve hex digits over all that can change a boot; the one on file, if any.
 
         A model that has gained a key since would else give an old dataset another name.
         """
@@ -48,7 +50,8 @@ class Lock(Model):
         for key in _VOLATILE:
             data["environment"].pop(key, None)
         for entry in (data["experiment"], *data["variants"].values(), *data["machines"].values()):
-            entry.pop("description", None)
+            for key in _WORDS:
+                entry.pop(key, None)
         text = json.dumps(data, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

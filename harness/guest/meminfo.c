@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /proc/meminfo, and the same per node from sysfs */
+/* /proc/meminfo with what /proc/vmstat has of the memmap, and the same per node from sysfs */
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +41,21 @@ static void print_fields(FILE *file, FILE *out)
 	}
 }
 
+/* Pages that the page allocator gave for the memmap of memory that came late */
+static void print_memmap(const char *root, FILE *out)
+{
+	FILE *file = open_file(root, "/proc/vmstat", 0);
+	unsigned long long pages;
+	char line[256];
+
+	if (!file)
+		return;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "nr_memmap_pages %llu", &pages) == 1)
+			fprintf(out, ",\"memmap_pages\":%llu", pages);
+	fclose(file);
+}
+
 int meminfo_probe(const char *root, FILE *out)
 {
 	FILE *file = open_file(root, "/proc/meminfo", 0);
@@ -50,6 +65,7 @@ int meminfo_probe(const char *root, FILE *out)
 		return json_error(out, "meminfo", "/proc/meminfo");
 	fputs("{\"probe\":\"meminfo\"", out);
 	print_fields(file, out);
+	print_memmap(root, out);
 	fputs("}\n", out);
 	fclose(file);
 

@@ -80,6 +80,29 @@ def test_a_good_boot_passes_every_check(eager):
     assert list(verdicts(eager, eager)) == list(gate.CHECKS)
 
 
+def late(probes, pages):
+    """The record of a kernel that had the memmap of late memory from its page allocator."""
+    changed = copy.deepcopy(probes)
+    for p in changed:
+        if p["probe"] == "meminfo":
+            p |= {"memmap_pages": pages, "mem_total_bytes": p["mem_total_bytes"] + pages * 4096}
+    for p in (p for p in changed if p["probe"] == "zoneinfo" and p["node"] == 3):
+        p["managed_pages"] += pages
+    return changed
+
+
+def test_the_memmap_of_late_memory_is_managed_memory_in_use(eager):
+    probes = recorded("eager")
+    assert fails(run(late(probes, 4096), image="b"), eager) == set()
+    lying = change(late(probes, 4096), "meminfo", memmap_pages=0)
+    assert {"totals", "used-memory"} <= fails(run(lying, image="b"), eager)
+    lost = bump("census", "lost_blocks", 7)(late(probes, 4096))
+    assert "lost-memory" in fails(run(lost, image="b"), eager)
+    assert "lost-memory" not in fails(
+        run(bump("census", "lost_blocks", 4)(late(probes, 4096))), eager
+    )
+
+
 def bump(probe: str, key: str, by: int, last: bool = False):
     """A mutation of a record: one number of one probe is off by that much."""
 
@@ -106,6 +129,7 @@ def bump(probe: str, key: str, by: int, last: bool = False):
         (bump("census", "hwpoison_pages", 1), "census"),
         (bump("census", "free_mapped_pages", 1, True), "census-after"),
         (bump("freelist", "typed_pages", 8192), "free-lists"),
+        (lambda probes: change(probes, "freelist", free_pages=8192), "free-lists"),
         (bump("freelist", "buddy_pages", 1 << 17, True), "free-lists-after"),
         (bump("freelist", "block_pages", -2048), "free-lists"),
         (bump("zoneinfo", "managed_pages", 1, True), "totals-after"),

@@ -127,8 +127,12 @@ def test_freelist_adds_up_orders_and_types(probe, tmp_path):
         "Number of blocks type     Unmovable      Movable \n"
         "Node 3, zone   Normal            0          100 \n"
     )
+    (tmp_path / "proc/zoneinfo").write_text(
+        "Node 0, zone      DMA\n  pages free     9\nNode 3, zone   Normal\n  pages free     15\n"
+    )
     zones, status = probe("freelist")
     assert status == 0
+    assert [z["free_pages"] for z in zones] == [9, 15]
     assert [(z["node"], z["zone"], z["buddy_pages"], z["typed_pages"]) for z in zones] == [
         (0, "DMA", 9, 9),
         (3, "Normal", 14, 14),
