@@ -10,7 +10,7 @@ PYTEST     := $(PYTHON) -m pytest -q
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps experiment plan kernels gate report doctor check test test-boot test-kernel bench clean
+.PHONY: help deps experiment plan kernels gate limit report doctor check test test-boot test-kernel bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,6 +36,9 @@ kernels: deps ## build every variant's kernel
 
 gate: deps ## prove every variant correct, on a debug build and on the measured one
 	$(HARNESS) gate --results $(RESULTS)
+
+limit: deps ## the largest machine that each variant boots on this host, and why no larger one
+	$(HARNESS) limit --results $(RESULTS)
 
 report: deps ## collate and report again the newest dataset of EXPERIMENT
 	$(HARNESS) report $(RESULTS)/$(EXPERIMENT)

@@ -17,6 +17,7 @@ from harness import host, qemu
 from harness.dmesg import Chunk
 from harness.experiment import Limits, Probes
 from harness.machine import Accel, Machine
+from harness.quantity import format_size
 from harness.record import Clock, Ending, HostSample
 from harness.results import write_atomic
 from harness.variant import MemoryModel
@@ -126,6 +127,7 @@ class _Boot:
         self._tail = b""
         self._done = False
         self._samples: list[HostSample] = []
+        self._oom_kills = host.oom_kills()
         self._watch: Watch | None = None
         self._vm = VM(
             argv,
@@ -221,12 +223,19 @@ class _Boot:
         return Ending.model_validate(
             {
                 "cause": cause,
-                "detail": vm.complaint,
+                "detail": vm.complaint or self._shot(),
                 "exit_code": vm.exit_code if (vm.exit_code or 0) >= 0 else None,
                 "signal": vm.killed_by,
                 "wall_s": wall,
             }
         )
+
+    def _shot(self) -> str:
+        """Whether the OOM killer was at work, and how large QEMU had become."""
+        if self._vm.killed_by != "SIGKILL" or host.oom_kills() == self._oom_kills:
+            return ""
+        peak = max((sample.rss_bytes for sample in self._samples), default=0)
+        return f"the host's OOM killer, at {format_size(peak)} of resident memory"
 
     async def _sample(self) -> None:
         pause = SAMPLE_S

@@ -197,16 +197,31 @@ GATE = (
     _s("detail", "what was seen; control characters replaced"),
 )
 
+LIMITS = (
+    _s("variant", "kernel under test"),
+    _i("boots", "boots that the search took", None),
+    _i("max_bootable_bytes", "RAM of the largest machine that came to user space", "B"),
+    _s("run_id", "identity of that boot"),
+    _i("host_rss_peak_bytes", "largest resident size of QEMU during it", "B"),
+    _n("wall_s", "that boot on the host's own clock, from launch to end", "s"),
+    _i("next_bytes", "RAM of the smallest larger machine that did not", "B"),
+    _s("next_run_id", "identity of that boot"),
+    _s("next_outcome", "how that boot ended"),
+    _s("next_reason", "why; control characters replaced"),
+    _GATED,
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "runs": RUNS,
     "phases": PHASES,
     "probes": PROBES,
     "summary": SUMMARY,
     "gate": GATE,
+    "limits": LIMITS,
 }
 """File stem to columns, in the order of the data package."""
 
-OPTIONAL = frozenset({"gate"})
+OPTIONAL = frozenset({"gate", "limits"})
 """Tables that have no file where they have no row."""
 
 TITLES = {
@@ -214,5 +229,6 @@ TITLES = {
     "phases": "One row per phase of a boot and node",
     "probes": "One row per observation of a program in the guest",
     "summary": "Medians and spread per variant, machine, clock and metric",
+    "limits": "One row per variant: the largest machine that it boots on this host",
     "gate": "One row per check of the correctness gate, variant and build",
 }

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from harness import gate, workers
+from harness import gate, limit, workers
 from harness.columns import DTYPES, OPTIONAL, TABLES, TITLES, Column
 from harness.errors import HarnessError, ResultsError
 from harness.lock import Lock
@@ -54,6 +54,7 @@ class Dataset:
     probes: pd.DataFrame
     summary: pd.DataFrame
     gate: pd.DataFrame
+    limits: pd.DataFrame
     lock: Lock | None = None
     standing: dict[str, Standing] = field(default_factory=dict)
     damage: tuple[Damage, ...] = ()
@@ -96,13 +97,16 @@ def tabulate(
 
 @dataclass(frozen=True)
 class _Part:
-    """Some runs as tables. `orders` and `sizes` go by run: its place, and its rows per table."""
+    """Some runs as tables. `orders` and `sizes` go by run: its place, and its rows per table.
+
+    `kept` are the runs themselves, where a table comes from all of them together.
+    """
 
     orders: list[Order]
     sizes: dict[str, list[int]]
     tables: dict[str, pd.DataFrame]
     excerpts: dict[str, tuple[str, ...]]
-    gated: list[Run]
+    kept: list[Run]
 
 
 def _read(
@@ -120,8 +124,8 @@ def _read(
 def _part(stored: Iterable[StoredRun], lock: Lock | None, root: Path) -> _Part:
     rows: dict[str, list[Row]] = {name: [] for name in OBSERVED}
     sizes: dict[str, list[int]] = {name: [] for name in OBSERVED}
-    orders, excerpts, gated = [], {}, []
-    proves = lock is not None and lock.experiment.gated
+    orders, excerpts, kept = [], {}, []
+    together = lock is not None and (lock.experiment.gated or lock.experiment.search)
     for run, folder in sorted(((s.run, _relative(s.folder, root)) for s in stored), key=_order):
         orders.append(_order((run, folder)))
         found = {
@@ -132,12 +136,12 @@ def _part(stored: Iterable[StoredRun], lock: Lock | None, root: Path) -> _Part:
         for name, own in found.items():
             rows[name] += own
             sizes[name].append(len(own))
-        if proves:
-            gated.append(run)
+        if together:
+            kept.append(run)
         if run.judgement.outcome is not Outcome.OK:
             excerpts[folder] = run.judgement.excerpt
     tables = {name: frame(rows[name], TABLES[name]) for name in OBSERVED}
-    return _Part(orders, sizes, tables, excerpts, gated)
+    return _Part(orders, sizes, tables, excerpts, kept)
 
 
 def _join(
@@ -158,21 +162,23 @@ def _join(
             spans = [np.arange(ends[n] - sizes[n], ends[n]) for n in places]
             table = table.take(np.concatenate(spans)).reset_index(drop=True)
         frames[name] = table
-    gated = (run for part in parts for run in part.gated)
-    proved = gate.checks(gated, lock.experiment if lock else None)
+    kept = [run for part in parts for run in part.kept]
+    proved = gate.checks(kept, lock.experiment if lock else None)
+    limits = frame(limit.rows(kept, lock), TABLES["limits"])
     proofs = [row | {"detail": one_line(row["detail"])} for row in gate.rows(proved)]
     standing = (
         {name: verdict(proofs, gate.split(name)[0]) for name in lock.variants}
         if (lock and proofs)
         else known or {}
     )
-    frames["runs"]["gate"] = frames["runs"]["variant"].map(standing).astype("string")
     summary = frame(summarise(lock=lock, **frames), TABLES["summary"])
-    summary["gate"] = summary["variant"].map(standing).astype("string")
+    for table in (frames["runs"], summary, limits):
+        table["gate"] = table["variant"].map(standing).astype("string")
     return Dataset(
         **frames,
         summary=summary,
         gate=frame(proofs, TABLES["gate"]),
+        limits=limits,
         lock=lock,
         standing=standing,
         damage=tuple(sorted(damage, key=lambda d: str(d.path))),

@@ -98,6 +98,8 @@ class Experiment(Model):
     """when a boot is given up"""
     seed: int = 1
     """decides the order of the variants within each block"""
+    search: bool = False
+    """boot only as many machines as it takes to find the largest that works (`harness limit`)"""
     boot: tuple[str, ...] = ()
     """kernel parameters of every boot; they come last, and the kernel takes the last"""
 

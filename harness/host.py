@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -90,6 +91,15 @@ def tsc_khz() -> int | None:
 def available_memory() -> int:
     """Bytes that a boot may take: of the machine, or of the cgroup that we are in."""
     return min(_meminfo("MemAvailable"), *_cgroup_room(), 1 << 62)
+
+
+def oom_kills() -> int:
+    """Processes that the OOM killer of this host has killed since it booted; 0 where untold."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 def refusal(footprint: Footprint, available: int) -> str | None:

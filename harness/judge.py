@@ -143,7 +143,8 @@ def _outcome(
 
 def _unfinished(ending: Ending, troubles: Sequence[Trouble]) -> tuple[Outcome, str]:
     if ending.signal:
-        return Outcome.KILLED, f"QEMU was killed by {ending.signal}"
+        by = f": {ending.detail}" if ending.detail else ""
+        return Outcome.KILLED, _bounded(f"QEMU was killed by {ending.signal}{by}")
     stall = next((t for t in troubles if t.outcome is Outcome.STALLED), None)
     if stall and ending.cause in ("no-progress", "deadline"):
         return Outcome.STALLED, _bounded(stall.line.text)

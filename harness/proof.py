@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The report's section on the correctness gate."""
+"""The report's sections on the correctness gate and on the search for the largest machine."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
+from harness import limit
 from harness.dataset import Dataset
+from harness.figures import Figures
 from harness.sections import Section, Table
 
 _SHOWN = {"measured": "measured build", "debug": "debug build, memmap poisoned"}
@@ -34,6 +36,23 @@ def gate_sections(dataset: Dataset) -> Iterator[Section]:
         " report has failed. A variant with a failed check has no numbers that count."
     )
     yield Section("Correctness gate", (note,), tuple(tables))
+
+
+def limit_sections(dataset: Dataset) -> Iterator[Section]:
+    """The largest machine of each variant, and why the next one failed."""
+    if dataset.limits.empty:
+        return
+    figures = Figures.of(dataset.summary)
+    known = dataset.limits.astype(object).where(dataset.limits.notna(), None)
+    rows = limit.table(known.to_dict("records"))
+    for row in rows:
+        row[0] = figures.label(row[0])
+    head = ["variant", "boots up to", "host memory", "next size", "why not"]
+    note = (
+        "The largest machine of four nodes that came to user space on this host, and how the next"
+        " larger one ended. Sizes are an eighth of a power of two apart."
+    )
+    yield Section("Largest machine", (note,), (Table(head, rows, left=1),))
 
 
 def _caption(variant: str, rows: Sequence[Mapping[Hashable, object]]) -> str:

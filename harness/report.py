@@ -16,7 +16,7 @@ from markupsafe import Markup
 from harness import __version__
 from harness.dataset import Dataset
 from harness.figures import Figures
-from harness.proof import gate_sections
+from harness.proof import gate_sections, limit_sections
 from harness.results import Results
 from harness.rows import clean
 from harness.sections import Rows, Section, headline_table, sections_of
@@ -45,6 +45,7 @@ def render(results: Results, dataset: Dataset) -> tuple[str, str]:
 
 def _sections(dataset: Dataset) -> Iterator[Section]:
     yield from gate_sections(dataset)
+    yield from limit_sections(dataset)
     yield from sections_of(dataset)
 
 

@@ -75,15 +75,18 @@ def prepare(
     experiment: Experiment,
     log: Log,
     derived: Mapping[str, Variant] | None = None,
+    machines: Mapping[str, Machine] | None = None,
 ) -> Session:
     """Builds kernels and guest programs and looks at the host.
 
-    `derived` are variants that have no file of their own. A variant that does not apply, configure
-    or compile is kept with its error: its boots become rows with the outcome `build-failed`.
+    `derived` are variants, and `machines` machines, that have no file of their own. A variant that
+    does not apply, configure or compile is kept with its error: its boots become rows with the
+    outcome `build-failed`.
     """
     known = derived or {}
     variants = {name: known.get(name) or project.variant(name) for name in experiment.variants}
-    machines = {name: project.machine(name) for name in experiment.machines}
+    made = machines or {}
+    machines = {name: made.get(name) or project.machine(name) for name in experiment.machines}
     host.find_qemu()
     store = Kernels(project, log)
     kernels, misfits = _build(store, variants, log)
@@ -138,8 +141,7 @@ def run(
 
     The caller holds the folder's lock. Everything is on disk before the next boot begins.
     """
-    write_atomic(results.path / "experiment.lock.yaml", session.lock.to_yaml())
-    write_atomic(results.path / "env.json", to_json(session.environment))
+    begin(session, results)
     if options.retry:
         for stored in results.read()[0]:
             if stored.run.judgement.outcome not in GOOD:
@@ -152,6 +154,12 @@ def run(
         done = boot_once(session, results, slot, options.force)
         on_event(replace(event, run=done))
     return sum(stored.run.judgement.outcome not in GOOD for stored in results.read()[0])
+
+
+def begin(session: Session, results: Results) -> None:
+    """Writes down what is booted and where, before the first boot."""
+    write_atomic(results.path / "experiment.lock.yaml", session.lock.to_yaml())
+    write_atomic(results.path / "env.json", to_json(session.environment))
 
 
 def _seconds(session: Session, slot: Slot) -> float:

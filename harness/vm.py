@@ -240,10 +240,15 @@ def _socket_folder() -> Path:
 
 
 def prepare_child(parent: int, thp: bool) -> None:
-    """Runs in the child before QEMU: it dies with us, and uses huge pages only if told."""
+    """Runs in the child before QEMU: it dies with us, and uses huge pages only if told.
+
+    Where the host runs out of memory it is the guest that has to go, and nobody else.
+    """
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+        file.write("1000")
     if not thp:
         # One touched struct page would materialise 2 MiB of host memory.
         _libc.prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)

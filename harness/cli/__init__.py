@@ -11,12 +11,12 @@ import sys
 from collections.abc import Sequence
 
 import harness
-from harness.cli import boot, build, clean, collate, doctor, experiment, gate, parse
+from harness.cli import boot, build, clean, collate, doctor, experiment, gate, limit, parse
 from harness.cli.screen import add_examples
 from harness.errors import HarnessError
 
 EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
-COMMANDS = (doctor, build, boot, experiment, gate, collate, parse, clean)
+COMMANDS = (doctor, build, boot, experiment, gate, limit, collate, parse, clean)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ claims
 figures
 compare
 dataset
-standing
+limit standing
 summary
 rows
 columns

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The search for the largest machine, on hosts that are made up, and with a QEMU that plays."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import dataset, limit, report
+from harness.qemu import footprint
+from harness.quantity import GIB, TIB
+from harness.results import Results, StoredRun
+from harness.variant import MemoryModel, Variant
+from tests.unit.test_report import lock, stored
+
+LAST = len(limit.machines()) - 1
+
+
+def test_sizes_are_an_eighth_apart_and_end_below_64_tib():
+    found = list(limit.sizes())
+    assert found == sorted(set(found)) and found[-1] == 60 * TIB
+    assert all(b / a <= 1.125 for a, b in itertools.pairwise(found))
+    assert all(size % (4 * GIB // 2) == 0 for size in found)
+    assert {1 * TIB, 16 * TIB} <= set(found)
+
+
+@given(first=st.integers(0, LAST), largest=st.integers(-1, LAST))
+def test_the_search_ends_at_the_edge_with_few_boots(first, largest):
+    asked = []
+
+    def boots(place):
+        asked.append(place)
+        return place <= largest
+
+    limit.search(first, LAST, boots)
+    assert len(asked) == len(set(asked)) <= 14
+    good = [place for place in asked if place <= largest]
+    assert max(good, default=-1) == largest
+    assert largest == LAST or largest + 1 in asked
+
+
+@given(
+    first=st.integers(0, LAST), known=st.lists(st.booleans(), min_size=LAST + 1, max_size=LAST + 1)
+)
+def test_the_search_ends_on_any_host(first, known):
+    asked = []
+    limit.search(first, LAST, lambda place: asked.append(place) or known[place])
+    assert len(asked) == len(set(asked)) <= LAST + 1
+
+
+def test_a_good_guess_takes_two_boots():
+    asked = []
+    limit.search(20, LAST, lambda place: asked.append(place) or place <= 20)
+    assert asked == [20, 21]
+
+
+def test_the_guess_is_what_is_predicted_to_fit():
+    variant = Variant(name="v", description="d", prebuilt={"path": "x"}, memory_model=MemoryModel())
+    machines = list(limit.machines().values())
+    place = limit.guess(variant, 20 * GIB)
+    needs = [footprint(machines[n], variant.memory_model, 0).total for n in (place, place + 1)]
+    assert needs[0] <= 20 * GIB < needs[1]
+    assert limit.guess(variant, 1) == 0
+
+
+@pytest.fixture
+def searched():
+    plain = lock()
+    asked = plain.experiment.model_copy(update={"search": True})
+    here = plain.model_copy(update={"experiment": asked})
+    runs = [
+        stored(("eager", "m1", "time"), 0, 1),
+        stored(("eager", "m2", "time"), 0, 1, "killed", "QEMU was killed by SIGKILL"),
+        stored(("grow", "m2", "time"), 0, 1),
+    ]
+    return dataset.tabulate([StoredRun(r.run, r.folder) for r in runs], here)
+
+
+def test_limits_say_how_far_and_why_no_further(searched, tmp_path):
+    rows = searched.limits.astype(object).where(searched.limits.notna(), None).to_dict("records")
+    assert [row["max_bootable_bytes"] for row in rows] == [1 * GIB, 2 * GIB]
+    assert [row["next_bytes"] for row in rows] == [2 * GIB, None]
+    assert rows[0]["next_outcome"] == "killed" and "SIGKILL" in rows[0]["next_reason"]
+    assert rows[0]["host_rss_peak_bytes"] == 1 << 28
+    page, text = report.render(Results(tmp_path), searched)
+    assert "Largest machine" in page and "killed: QEMU was killed by SIGKILL" in text
+
+
+def test_other_experiments_have_no_limits(tmp_path):
+    found = dataset.tabulate([stored(("eager", "m1", "time"), 0, 1)], lock())
+    assert found.limits.empty
+    assert "Largest machine" not in report.render(Results(tmp_path), found)[0]
