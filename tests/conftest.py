@@ -23,7 +23,7 @@ matrix:
     machines: [small]
     clocks: {time: {blocks: 2, warmup: 1}}
 probes: {run: [meminfo], touch_bytes: 1MiB}
-limits: {silence_s: 0.2, progress_s: 0.3, grace_s: 0.1}
+limits: {silence_s: 1, progress_s: 1.5, grace_s: 0.1}
 """
 
 

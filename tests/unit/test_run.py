@@ -185,7 +185,7 @@ def test_two_starts_in_one_folder_are_refused(checkout, capsys):
 def test_ctrl_c_is_130_and_leaves_no_qemu(checkout, monkeypatch):
     monkeypatch.setenv("FAKE_QEMU", "hang")
     text = (checkout / "experiments/pair.yaml").read_text()
-    text = text.replace("silence_s: 2, progress_s: 3", "silence_s: 99, progress_s: 99")
+    text = text.replace("silence_s: 1, progress_s: 1.5", "silence_s: 99, progress_s: 99")
     (checkout / "experiments/pair.yaml").write_text(text)
     argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
