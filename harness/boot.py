@@ -97,6 +97,11 @@ def probe_words(probes: Probes) -> tuple[str, ...]:
 
 
 def boot(request: BootRequest, folder: Path, on_output: Output | None = None) -> Evidence:
+    """`launch` for those who do nothing else meanwhile."""
+    return asyncio.run(launch(request, folder, on_output))
+
+
+async def launch(request: BootRequest, folder: Path, on_output: Output | None = None) -> Evidence:
     """Boots once and writes console.log, probes.jsonl, qemu.sh and qemu.stderr into `folder`.
 
     `on_output` gets the console while it comes. A boot that fails is no error: `Evidence.ending`
@@ -111,7 +116,7 @@ def boot(request: BootRequest, folder: Path, on_output: Output | None = None) ->
     if refused:
         ending = Ending(cause="start-refused", detail=refused)
         return Evidence(ending, argv=tuple(argv), command_line=request.command(binary).append)
-    return asyncio.run(_Boot(request, folder, argv, on_output).run())
+    return await _Boot(request, folder, argv, on_output).run()
 
 
 class _Boot:

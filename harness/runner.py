@@ -3,30 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
-from harness import accelerator, evidence, host, initramfs, qemu
-from harness.boot import BootRequest, Evidence, Output, boot
-from harness.errors import BuildError, ConfigError, PatchError, UserError
-from harness.experiment import Experiment, Slot
-from harness.initramfs import Initramfs
-from harness.kbuild import BuiltKernel
-from harness.kernels import Kernels
-from harness.lock import Lock
-from harness.machine import Accel, Machine
-from harness.project import Project
-from harness.record import GOOD, Ending, Environment, Judgement, Outcome, Run
+from harness import evidence, host, qemu
+from harness.boot import BootRequest, Evidence, Output, launch
+from harness.experiment import Slot
+from harness.record import GOOD, Clock, Ending, Judgement, Outcome, Run
 from harness.results import Results, newest, to_json, write_atomic
-from harness.variant import Variant
+from harness.seats import share
+from harness.session import Session
 
 MAX_ATTEMPTS = 4
 """Boots of one slot, where a defect of the emulator ends all before the last."""
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -52,76 +45,8 @@ class Options:
     fresh: bool = False
     retry: bool = False
     force: bool = False
-
-
-@dataclass(frozen=True)
-class Session:
-    """An experiment with all it needs at hand: kernels, initramfs, host, lock."""
-
-    project: Project
-    experiment: Experiment
-    variants: dict[str, Variant]
-    machines: dict[str, Machine]
-    kernels: dict[str, BuiltKernel | str]
-    initramfs: Initramfs
-    environment: Environment
-    lock: Lock = field(repr=False)
-    misfits: tuple[str, ...] = ()
-    """Variants whose input is wrong: a patch that does not apply, an option that was dropped."""
-
-
-def prepare(
-    project: Project,
-    experiment: Experiment,
-    log: Log,
-    derived: Mapping[str, Variant] | None = None,
-    machines: Mapping[str, Machine] | None = None,
-) -> Session:
-    """Builds kernels and guest programs and looks at the host.
-
-    `derived` are variants, and `machines` machines, that have no file of their own. A variant that
-    does not apply, configure or compile is kept with its error: its boots become rows with the
-    outcome `build-failed`.
-    """
-    known = derived or {}
-    variants = {name: known.get(name) or project.variant(name) for name in experiment.variants}
-    made = machines or {}
-    machines = {name: made.get(name) or project.machine(name) for name in experiment.machines}
-    host.find_qemu()
-    store = Kernels(project, log)
-    kernels, misfits = _build(store, variants, log)
-    guest = initramfs.build(project.cache)
-    environment = host.environment(_accel(project, machines, kernels, guest))
-    built = any(not variant.prebuilt for variant in variants.values())
-    lock = Lock(
-        experiment=experiment,
-        base=store.base.version if built else "",
-        variants=variants,
-        machines=machines,
-        kernels={n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()},
-        initramfs_sha256=guest.sha256,
-        environment=environment,
-    )
-    return Session(
-        project, experiment, variants, machines, kernels, guest, environment, lock, misfits
-    )
-
-
-def _build(
-    store: Kernels, variants: dict[str, Variant], log: Log
-) -> tuple[dict[str, BuiltKernel | str], tuple[str, ...]]:
-    """The kernel of each variant, or what is wrong with it; and whose input is wrong."""
-    kernels: dict[str, BuiltKernel | str] = {}
-    misfits = []
-    for name, variant in variants.items():
-        try:
-            kernels[name] = store.get(variant)
-        except (PatchError, ConfigError, BuildError) as error:
-            log(f"{name}: {error}")
-            kernels[name] = str(error)
-            if isinstance(error, UserError):
-                misfits.append(name)
-    return kernels, tuple(misfits)
+    clock: Clock | None = None
+    """boot only the cells of this clock now"""
 
 
 def open_results(session: Session, options: Options) -> Results:
@@ -139,20 +64,20 @@ def run(
 ) -> int:
     """Boots what is not there yet; answers how many boots of the experiment went wrong.
 
-    The caller holds the folder's lock. Everything is on disk before the next boot begins.
+    The caller holds the folder's lock. A boot is on disk as soon as it is over. Those of the work
+    clock, which no load disturbs, share the host; those of the time clock have it one by one.
     """
     begin(session, results)
     if options.retry:
         for stored in results.read()[0]:
             if stored.run.judgement.outcome not in GOOD:
                 results.set_aside(slot_of(stored.run))
-    todo = [slot for slot in session.experiment.schedule() if not results.done(slot)]
-    costs = [_seconds(session, slot) for slot in todo]
-    for number, slot in enumerate(todo, 1):
-        event = Event(slot, number, len(todo), sum(costs[:number]), sum(costs[number:]))
-        on_event(event)
-        done = boot_once(session, results, slot, options.force)
-        on_event(replace(event, run=done))
+    todo = [
+        slot
+        for slot in session.experiment.schedule()
+        if options.clock in (None, slot.clock) and not results.done(slot)
+    ]
+    asyncio.run(_boot_all(session, results, options, todo, on_event))
     return sum(stored.run.judgement.outcome not in GOOD for stored in results.read()[0])
 
 
@@ -162,10 +87,36 @@ def begin(session: Session, results: Results) -> None:
     write_atomic(results.path / "env.json", to_json(session.environment))
 
 
-def _seconds(session: Session, slot: Slot) -> float:
+async def _boot_all(
+    session: Session,
+    results: Results,
+    options: Options,
+    todo: Sequence[Slot],
+    on_event: Callable[[Event], None],
+) -> None:
+    needs = {slot.key: _need(session, slot) for slot in todo}
+    costs = {slot.key: qemu.boot_seconds(needs[slot.key], slot.clock) for slot in todo}
+    numbers = {slot.key: number for number, slot in enumerate(todo, 1)}
+    over = 0.0
+
+    async def work(slot: Slot) -> None:
+        nonlocal over
+        left = sum(costs.values()) - over - costs[slot.key]
+        event = Event(slot, numbers[slot.key], len(todo), over + costs[slot.key], left)
+        on_event(event)
+        record = await _boot_slot(session, results, slot, options.force)
+        over += costs[slot.key]
+        on_event(replace(event, past_s=over, left_s=sum(costs.values()) - over, run=record))
+
+    for clock, seats in (("work", os.cpu_count() or 1), ("time", 1)):
+        jobs = [(slot, needs[slot.key].total) for slot in todo if slot.clock == clock]
+        await share(jobs, seats, host.available_memory(), work)
+
+
+def _need(session: Session, slot: Slot) -> qemu.Footprint:
     variant, machine = session.variants[slot.variant], session.machines[slot.machine]
     touched = session.experiment.probes_of(*slot.cell).touched(machine.memory)
-    return qemu.boot_seconds(qemu.footprint(machine, variant.memory_model, touched), slot.clock)
+    return qemu.footprint(machine, variant.memory_model, touched)
 
 
 def slot_of(run: Run) -> Slot:
@@ -203,19 +154,23 @@ def boot_once(
     force: bool = False,
     on_output: Output | None = None,
 ) -> Run:
-    """One boot with all its evidence, from the empty folder to the finished record.
+    """One boot with all its evidence, from the empty folder to the finished record."""
+    return asyncio.run(_boot_slot(session, results, slot, force, on_output))
 
-    A boot that a defect of the emulator ended is set aside, with its evidence, and tried again.
-    """
+
+async def _boot_slot(
+    session: Session, results: Results, slot: Slot, force: bool, on_output: Output | None = None
+) -> Run:
+    """Boots again, up to a limit, what a defect of the emulator ended; the evidence is kept."""
     while True:
-        record = _attempt(session, results, slot, force, on_output)
+        record = await _attempt(session, results, slot, force, on_output)
         spoilt = record.judgement.emulator_defect and record.environment.accel == "tcg"
         if not spoilt or record.attempt >= MAX_ATTEMPTS:
             return record
         results.set_aside(slot)
 
 
-def _attempt(
+async def _attempt(
     session: Session, results: Results, slot: Slot, force: bool, on_output: Output | None
 ) -> Run:
     folder, attempt = results.open_part(slot)
@@ -224,7 +179,7 @@ def _attempt(
     if isinstance(kernel, str):
         seen = Evidence(ending=Ending(cause="build-failed", detail=kernel))
     else:
-        seen = boot(request(session, slot, force), folder, on_output)
+        seen = await launch(request(session, slot, force), folder, on_output)
     evidence.index(folder, seen.chunks)
     record = evidence.complete(_record(session, slot, seen, attempt, started), folder)
     results.finish(folder, record)
@@ -254,18 +209,3 @@ def _record(session: Session, slot: Slot, seen: Evidence, attempt: int, started:
         judgement=Judgement(outcome=Outcome.INCOMPLETE),
         samples=seen.samples,
     )
-
-
-def _accel(
-    project: Project,
-    machines: dict[str, Machine],
-    kernels: dict[str, BuiltKernel | str],
-    guest: Initramfs,
-) -> Accel:
-    """One accelerator for the whole experiment: two would be two populations in one dataset."""
-    wanted = {machine.accel for machine in machines.values()}
-    images = [kernel.image for kernel in kernels.values() if not isinstance(kernel, str)]
-    if "tcg" in wanted or not images:
-        return "tcg"
-    asked: Accel | Literal["auto"] = "kvm" if "kvm" in wanted else "auto"
-    return accelerator.choose(asked, images[0], guest.path, project.cache)

@@ -18,6 +18,7 @@ from harness.initramfs import FLAGS, Entry, Initramfs, cpio
 from harness.project import Project
 from harness.record import Run
 from harness.runner import Options
+from harness.session import prepare
 from tests.conftest import heed_ctrl_c
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +53,7 @@ def boot_guest(
     """Boots a program of ours as init; answers the first run and the folder of the dataset."""
     image = folder / "guest.cpio"
     image.write_bytes(guest(folder, program))
-    session = runner.prepare(project, experiment, print)
+    session = prepare(project, experiment, print)
     session = replace(session, initramfs=Initramfs(image, initramfs.build(project.cache).sha256))
     options = Options(folder / "results")
     results = runner.open_results(session, options)

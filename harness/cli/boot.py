@@ -16,6 +16,7 @@ from harness.errors import UserError
 from harness.experiment import Experiment, Slot
 from harness.record import GOOD, Run
 from harness.results import Results
+from harness.session import prepare
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -85,7 +86,7 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
         ],
         boot=tuple(arguments.append),
     )
-    session = runner.prepare(place, experiment, Log())
+    session = prepare(place, experiment, Log())
     slot = Slot(variant.name, machine.name, arguments.clock, 0, 0)
     live = None if arguments.json or arguments.quiet else _live
     record = runner.boot_once(session, Results(folder), slot, arguments.force, live)

@@ -18,6 +18,7 @@ from harness.project import Project
 from harness.quantity import format_size
 from harness.results import Results, write_atomic
 from harness.runner import Event, Options
+from harness.session import Session, prepare
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -62,6 +63,11 @@ def _register_run(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument(
         "--force", action="store_true", help="boot even what is predicted not to fit"
     )
+    parser.add_argument(
+        "--clock",
+        choices=("time", "work"),
+        help="boot only the cells of this clock now; no load disturbs those of the work clock",
+    )
     add_examples(
         parser,
         "harness run quick             # experiments/quick.yaml; again: goes on where it was",
@@ -102,8 +108,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     place, log = project(arguments), Log()
     experiment = place.experiment(arguments.experiment)
-    options = Options(arguments.results, arguments.fresh, arguments.retry, arguments.force)
-    session = runner.prepare(place, experiment, log)
+    options = Options(
+        arguments.results, arguments.fresh, arguments.retry, arguments.force, arguments.clock
+    )
+    session = prepare(place, experiment, log)
     results = runner.open_results(session, options)
     with results.locked():
         progress = Progress(log)
@@ -122,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
     return status(session, failed)
 
 
-def status(session: runner.Session, failed: int) -> int:
+def status(session: Session, failed: int) -> int:
     """2 where the input of a variant was wrong, 1 where a boot went wrong, else 0."""
     return 2 if session.misfits else int(failed > 0)
 

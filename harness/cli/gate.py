@@ -14,6 +14,7 @@ from harness.errors import UserError
 from harness.project import Project
 from harness.results import Results
 from harness.runner import Options
+from harness.session import prepare
 from harness.variant import Variant
 
 
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked = gate.experiment([variant.name for variant in variants])
     baseline = place.variant(gate.BASELINE)
     derived = {v.name: v for v in (gate.debug(each) for each in (*variants, baseline))}
-    session = runner.prepare(place, asked, log, derived)
+    session = prepare(place, asked, log, derived)
     options = Options(arguments.results, fresh=arguments.fresh, force=arguments.force)
     results = runner.open_results(session, options)
     with results.locked():

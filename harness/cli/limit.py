@@ -14,7 +14,8 @@ from harness.experiment import Slot
 from harness.quantity import format_size
 from harness.record import GOOD
 from harness.results import Results
-from harness.runner import Options, Session
+from harness.runner import Options
+from harness.session import Session, prepare
 from harness.variant import Variant
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Searches variant after variant, and shows what was found."""
     place, log = project(arguments), Log()
     names = list(dict.fromkeys(arguments.variants or place.variants()))
-    session = runner.prepare(place, limit.experiment(names), log, machines=limit.machines())
+    session = prepare(place, limit.experiment(names), log, machines=limit.machines())
     options = Options(arguments.results, fresh=arguments.fresh, force=True)
     results = runner.open_results(session, options)
     with results.locked():

@@ -16,6 +16,7 @@ from harness.boot import boot as boot_once
 from harness.cli import main
 from harness.project import Project
 from harness.quantity import GIB, MIB
+from harness.session import prepare
 from tests.real import qemus, until
 
 TOUCHED = 512 * MIB
@@ -213,7 +214,7 @@ def test_what_a_guest_prints_is_escaped_in_the_report(hatch):
 def test_the_work_clock_repeats_itself_to_the_byte(place, cache, tmp_path):
     """The second time to a reader that lags: the guest must not notice."""
     project = Project(place, cache)
-    session = runner.prepare(project, project.experiment(Path("work")), print)
+    session = prepare(project, project.experiment(Path("work")), print)
     (slot,) = session.experiment.schedule()
     for name, lag in (("swift", 0.0), ("slow", 0.03)):
         (tmp_path / name).mkdir()

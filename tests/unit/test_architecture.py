@@ -15,6 +15,7 @@ BENCH = PACKAGE.with_name("bench")
 ORDER = """
 cli
 runner
+session
 report
 proof
 sections
@@ -44,7 +45,7 @@ tool
 results
 project
 lock
-watch judge gate workers
+watch judge gate workers seats
 facts
 phases
 dmesg

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An experiment with all it needs at hand: kernels built, guest programs, host, lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness import accelerator, host, initramfs
+from harness.errors import BuildError, ConfigError, PatchError, UserError
+from harness.experiment import Experiment
+from harness.initramfs import Initramfs
+from harness.kbuild import BuiltKernel
+from harness.kernels import Kernels
+from harness.lock import Lock
+from harness.machine import Accel, Machine
+from harness.project import Project
+from harness.record import Environment
+from harness.variant import Variant
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Session:
+    """An experiment with all it needs at hand: kernels, initramfs, host, lock."""
+
+    project: Project
+    experiment: Experiment
+    variants: dict[str, Variant]
+    machines: dict[str, Machine]
+    kernels: dict[str, BuiltKernel | str]
+    initramfs: Initramfs
+    environment: Environment
+    lock: Lock = field(repr=False)
+    misfits: tuple[str, ...] = ()
+    """Variants whose input is wrong: a patch that does not apply, an option that was dropped."""
+
+
+def prepare(
+    project: Project,
+    experiment: Experiment,
+    log: Log,
+    derived: Mapping[str, Variant] | None = None,
+    machines: Mapping[str, Machine] | None = None,
+) -> Session:
+    """Builds kernels and guest programs and looks at the host.
+
+    `derived` are variants, and `machines` machines, that have no file of their own. A variant that
+    does not apply, configure or compile is kept with its error: its boots become rows with the
+    outcome `build-failed`.
+    """
+    known = derived or {}
+    variants = {name: known.get(name) or project.variant(name) for name in experiment.variants}
+    made = machines or {}
+    machines = {name: made.get(name) or project.machine(name) for name in experiment.machines}
+    host.find_qemu()
+    store = Kernels(project, log)
+    kernels, misfits = _build(store, variants, log)
+    guest = initramfs.build(project.cache)
+    environment = host.environment(_accel(project, machines, kernels, guest))
+    built = any(not variant.prebuilt for variant in variants.values())
+    lock = Lock(
+        experiment=experiment,
+        base=store.base.version if built else "",
+        variants=variants,
+        machines=machines,
+        kernels={n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()},
+        initramfs_sha256=guest.sha256,
+        environment=environment,
+    )
+    return Session(
+        project, experiment, variants, machines, kernels, guest, environment, lock, misfits
+    )
+
+
+def _build(
+    store: Kernels, variants: dict[str, Variant], log: Log
+) -> tuple[dict[str, BuiltKernel | str], tuple[str, ...]]:
+    """The kernel of each variant, or what is wrong with it; and whose input is wrong."""
+    kernels: dict[str, BuiltKernel | str] = {}
+    misfits = []
+    for name, variant in variants.items():
+        try:
+            kernels[name] = store.get(variant)
+        except (PatchError, ConfigError, BuildError) as error:
+            log(f"{name}: {error}")
+            kernels[name] = str(error)
+            if isinstance(error, UserError):
+                misfits.append(name)
+    return kernels, tuple(misfits)
+
+
+def _accel(
+    project: Project,
+    machines: dict[str, Machine],
+    kernels: dict[str, BuiltKernel | str],
+    guest: Initramfs,
+) -> Accel:
+    """One accelerator for the whole experiment: two would be two populations in one dataset."""
+    wanted = {machine.accel for machine in machines.values()}
+    images = [kernel.image for kernel in kernels.values() if not isinstance(kernel, str)]
+    if "tcg" in wanted or not images:
+        return "tcg"
+    asked: Accel | Literal["auto"] = "kvm" if "kvm" in wanted else "auto"
+    return accelerator.choose(asked, images[0], guest.path, project.cache)
