@@ -6,10 +6,8 @@ The same runs give the same bytes, in whatever order they are read.
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,14 +19,16 @@ import pandas as pd
 import yaml
 
 from harness import gate, limit, workers
-from harness.columns import DTYPES, OPTIONAL, TABLES, TITLES, Column
+from harness.columns import DTYPES, OPTIONAL, TABLES, TITLES
 from harness.errors import HarnessError, ResultsError
 from harness.lock import Lock
 from harness.record import Outcome, Run
+from harness.repeats import Print, Repeats, fingerprint, look
 from harness.results import Damage, Results, StoredRun, read_runs, write_atomic
 from harness.rows import Row, one_line, phase_rows, probe_rows, run_row
 from harness.standing import Standing, standings, verdict
 from harness.summary import summarise
+from harness.table import frame, to_csv
 
 LOCK_FILE = "experiment.lock.yaml"
 PACKAGE_FILE = "datapackage.json"
@@ -47,6 +47,7 @@ class Dataset:
 
     `standing` is what the correctness gate said of each variant. `excerpts` holds the console
     excerpt of each boot that was not ok, by evidence folder; it is guest text: escape it.
+    `repeats` says whether boots of the work clock that should be the same are.
     """
 
     runs: pd.DataFrame
@@ -58,6 +59,7 @@ class Dataset:
     lock: Lock | None = None
     standing: dict[str, Standing] = field(default_factory=dict)
     damage: tuple[Damage, ...] = ()
+    repeats: Repeats = field(default_factory=Repeats)
     excerpts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -107,6 +109,7 @@ class _Part:
     tables: dict[str, pd.DataFrame]
     excerpts: dict[str, tuple[str, ...]]
     kept: list[Run]
+    prints: list[Print]
 
 
 def _read(
@@ -124,10 +127,13 @@ def _read(
 def _part(stored: Iterable[StoredRun], lock: Lock | None, root: Path) -> _Part:
     rows: dict[str, list[Row]] = {name: [] for name in OBSERVED}
     sizes: dict[str, list[int]] = {name: [] for name in OBSERVED}
-    orders, excerpts, kept = [], {}, []
+    orders, excerpts, kept, prints = [], {}, [], []
     together = lock is not None and (lock.experiment.gated or lock.experiment.search)
-    for run, folder in sorted(((s.run, _relative(s.folder, root)) for s in stored), key=_order):
-        orders.append(_order((run, folder)))
+    for run, place in sorted(((s.run, s.folder) for s in stored), key=_order):
+        folder = _relative(place, root)
+        if found_print := fingerprint(run, place):
+            prints.append(found_print)
+        orders.append(_order((run, place)))
         found = {
             "runs": [run_row(run, lock, folder)],
             "phases": phase_rows(run),
@@ -141,7 +147,7 @@ def _part(stored: Iterable[StoredRun], lock: Lock | None, root: Path) -> _Part:
         if run.judgement.outcome is not Outcome.OK:
             excerpts[folder] = run.judgement.excerpt
     tables = {name: frame(rows[name], TABLES[name]) for name in OBSERVED}
-    return _Part(orders, sizes, tables, excerpts, kept)
+    return _Part(orders, sizes, tables, excerpts, kept, prints)
 
 
 def _join(
@@ -150,27 +156,15 @@ def _join(
     damage: Iterable[Damage],
     known: dict[str, Standing] | None = None,
 ) -> Dataset:
-    """All runs in order, whatever part they are in; `known` is what gates said before."""
-    orders = [order for part in parts for order in part.orders]
-    places = sorted(range(len(orders)), key=orders.__getitem__)
-    frames = {}
-    for name in OBSERVED:
-        table = pd.concat([part.tables[name] for part in parts], ignore_index=True)
-        sizes = np.array([size for part in parts for size in part.sizes[name]], dtype=int)
-        if places != sorted(places):
-            ends = sizes.cumsum()
-            spans = [np.arange(ends[n] - sizes[n], ends[n]) for n in places]
-            table = table.take(np.concatenate(spans)).reset_index(drop=True)
-        frames[name] = table
+    """The dataset of all parts; `known` is what gates said before."""
+    frames = _in_order(parts)
     kept = [run for part in parts for run in part.kept]
     proved = gate.checks(kept, lock.experiment if lock else None)
     limits = frame(limit.rows(kept, lock), TABLES["limits"])
     proofs = [row | {"detail": one_line(row["detail"])} for row in gate.rows(proved)]
-    standing = (
-        {name: verdict(proofs, gate.split(name)[0]) for name in lock.variants}
-        if (lock and proofs)
-        else known or {}
-    )
+    standing = known or {}
+    if lock and proofs:
+        standing = {name: verdict(proofs, gate.split(name)[0]) for name in lock.variants}
     summary = frame(summarise(lock=lock, **frames), TABLES["summary"])
     for table in (frames["runs"], summary, limits):
         table["gate"] = table["variant"].map(standing).astype("string")
@@ -182,41 +176,34 @@ def _join(
         lock=lock,
         standing=standing,
         damage=tuple(sorted(damage, key=lambda d: str(d.path))),
+        repeats=look(item for part in parts for item in part.prints),
         excerpts={key: lines for part in parts for key, lines in part.excerpts.items()},
     )
 
 
-def _order(item: tuple[Run, str]) -> Order:
+def _in_order(parts: Sequence[_Part]) -> dict[str, pd.DataFrame]:
+    """The tables that come from one run at a time, runs in order whatever part they are in."""
+    orders = [order for part in parts for order in part.orders]
+    places = sorted(range(len(orders)), key=orders.__getitem__)
+    frames = {}
+    for name in OBSERVED:
+        table = pd.concat([part.tables[name] for part in parts], ignore_index=True)
+        sizes = np.array([size for part in parts for size in part.sizes[name]], dtype=int)
+        if places != sorted(places):
+            ends = sizes.cumsum()
+            spans = [np.arange(ends[n] - sizes[n], ends[n]) for n in places]
+            table = table.take(np.concatenate(spans)).reset_index(drop=True)
+        frames[name] = table
+    return frames
+
+
+def _order(item: tuple[Run, Path]) -> Order:
     run, folder = item
-    return (run.variant, run.machine, run.clock, run.block, run.attempt, run.run_id, folder)
+    return (run.variant, run.machine, run.clock, run.block, run.attempt, run.run_id, str(folder))
 
 
 def _relative(folder: Path, root: Path) -> str:
     return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.as_posix()
-
-
-def frame(rows: Iterable[Row], columns: tuple[Column, ...]) -> pd.DataFrame:
-    """Rows as a table with exactly these columns and types; what a row lacks is not observed."""
-    rows = list(rows)
-    return pd.DataFrame(
-        {c.name: pd.array([row.get(c.name) for row in rows], dtype=DTYPES[c.type]) for c in columns}
-    )
-
-
-def to_csv(table: pd.DataFrame) -> bytes:
-    """A table as CSV: LF line ends, shortest float that reads back equal, empty = not observed."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(zip(*(_texts(table[name]) for name in table.columns), strict=True))
-    return out.getvalue().encode()
-
-
-def _texts(column: pd.Series[Any]) -> list[object]:
-    if str(column.dtype) == "boolean":
-        return ["" if value is pd.NA else str(value).lower() for value in column.tolist()]
-    values: list[object] = column.astype(object).where(column.notna(), None).tolist()
-    return values
 
 
 def write(dataset: Dataset, folder: Path) -> list[Path]:

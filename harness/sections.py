@@ -244,6 +244,9 @@ def _outcomes(dataset: Dataset) -> Section:
             f"{again} boots took more than one attempt: an earlier one was interrupted, asked for"
             " again, or ended by a defect of the emulator. Each is kept beside its run."
         )
+    if dataset.repeats.cells:
+        notes.append(str(dataset.repeats))
+    notes += [f"NOT THE SAME: {mismatch}" for mismatch in dataset.repeats.mismatches]
     notes += [f"Damaged: {item.path.name}: {clean(item.reason)}" for item in dataset.damage]
     head = ["variant", "machine", "clock", "outcome", "boots"]
     return Section("Outcomes", tuple(notes), (Table(head, rows, left=4),), excerpts=tuple(excerpts))

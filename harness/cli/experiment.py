@@ -119,15 +119,18 @@ def run(arguments: argparse.Namespace) -> int:
         found = publish(results)
     folder = results.path
     if arguments.json:
-        print_json({"results": str(folder), "failed": failed})
-        return status(session, failed)
+        differ = [str(mismatch) for mismatch in found.repeats.mismatches]
+        print_json({"results": str(folder), "failed": failed, "not_the_same": differ})
+        return status(session, failed + len(differ))
     print_table(f"{experiment.name}: medians", report.headline(found), left=3)
     for caveat in report.caveats(found):
         out.print(caveat, markup=False)
     out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)
+    for mismatch in found.repeats.mismatches:
+        out.print(f"NOT THE SAME: {mismatch}", markup=False)
     if failed:
         out.print(f"{failed} boot(s) went wrong; see the report", markup=False)
-    return status(session, failed)
+    return status(session, failed + len(found.repeats.mismatches))
 
 
 def status(session: Session, failed: int) -> int:

@@ -24,8 +24,9 @@ claims
 figures
 compare
 dataset
-limit standing
+limit repeats standing
 summary
+table
 rows
 columns
 evidence

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A table with the columns of `harness.columns`, and the same as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from harness.columns import DTYPES, Column
+from harness.rows import Row
+
+
+def frame(rows: Iterable[Row], columns: tuple[Column, ...]) -> pd.DataFrame:
+    """Rows as a table with exactly these columns and types; what a row lacks is not observed."""
+    rows = list(rows)
+    return pd.DataFrame(
+        {c.name: pd.array([row.get(c.name) for row in rows], dtype=DTYPES[c.type]) for c in columns}
+    )
+
+
+def to_csv(table: pd.DataFrame) -> bytes:
+    """A table as CSV: LF line ends, shortest float that reads back equal, empty = not observed."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(zip(*(_texts(table[name]) for name in table.columns), strict=True))
+    return out.getvalue().encode()
+
+
+def _texts(column: pd.Series[Any]) -> list[object]:
+    if str(column.dtype) == "boolean":
+        return ["" if value is pd.NA else str(value).lower() for value in column.tolist()]
+    values: list[object] = column.astype(object).where(column.notna(), None).tolist()
+    return values

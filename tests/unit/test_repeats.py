@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boots of the work clock that are not the same are found, and the first line that differs."""
+
+import pytest
+
+from harness import dataset, report
+from harness.record import Ending
+from harness.repeats import fingerprint, look
+from harness.results import Results, to_json, write_atomic
+from tests.unit.test_report import EVIL, lock, stored
+
+CONSOLE = b"[    0.000000] Linux\n[    1.000000] boot-marks: begin\n"
+
+
+@pytest.fixture
+def boots(tmp_path):
+    """Three boots of a cell as they lie on disk."""
+    results = Results(tmp_path)
+    write_atomic(tmp_path / "experiment.lock.yaml", lock().to_yaml())
+    for block in range(3):
+        folder = tmp_path / "runs/eager/m1/work" / f"{block:03d}"
+        write_atomic(folder / "console.log", CONSOLE)
+        write_atomic(folder / "probes.jsonl", b'{"probe":"done"}\n')
+        write_atomic(folder / "run.json", to_json(stored(("eager", "m1", "work"), block, 1).run))
+    return results
+
+
+def test_boots_that_are_the_same_say_so(boots, tmp_path):
+    found = dataset.collate(boots)
+    assert found.repeats.cells == 1 and not found.repeats.mismatches
+    assert "1 of 1 cells that booted more than once gave the same bytes" in report.render(
+        boots, found
+    )[1].replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "place"),
+    [
+        ("console.log", CONSOLE.replace(b"begin", b"begun"), 2),
+        ("console.log", CONSOLE + b"more\n", 3),
+        ("console.log", CONSOLE + EVIL.encode(), 3),
+        ("probes.jsonl", b"", 1),
+    ],
+)
+def test_the_first_line_that_differs_is_named(boots, tmp_path, name, line, place):
+    (tmp_path / "runs/eager/m1/work/002" / name).write_bytes(line)
+    found = dataset.collate(boots)
+    [mismatch] = found.repeats.mismatches
+    assert (mismatch.file, mismatch.line) == (name, place)
+    assert [folder.name for folder in mismatch.folders] == ["000", "002"]
+    page, text = report.render(boots, found)
+    assert "NOT THE SAME" in text and "0 of 1 cells" in text.replace("\n", " ")
+    assert "<script" not in page and "\x1b" not in str(mismatch)
+
+
+def test_only_finished_boots_of_the_work_clock_have_to_be_the_same(boots, tmp_path):
+    work = stored(("eager", "m1", "work"), 0, 1)
+    time = stored(("eager", "m1", "time"), 0, 1)
+    folder = tmp_path / "runs/eager/m1/work/000"
+    assert fingerprint(work.run, folder) and not fingerprint(time.run, folder)
+    killed = work.run.model_copy(update={"ending": Ending(cause="deadline")})
+    assert fingerprint(killed, folder) is None
+    assert look([]).cells == 0
