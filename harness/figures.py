@@ -9,14 +9,12 @@ from typing import Any
 import pandas as pd
 
 from harness.dataset import Dataset
+from harness.observations import OWN, own
 from harness.quantity import format_size
 from harness.standing import MARKS, MEANING
 
 CLOCKS = {"time": "Time clock", "work": "Work clock"}
-UNITS = {"time": "duration_s", "work": "instructions"}
-_BUSY = {"time": "busy_s", "work": "busy_instructions"}
-SCATTERED = frozenset({"hash_tables"})
-"""Phases whose calls lie far apart: what they take is the sum of the calls, not the interval."""
+UNITS = OWN
 
 Cell = tuple[str, str, str]
 """Variant, machine and clock."""
@@ -50,7 +48,7 @@ class Figures:
         return [MEANING[s] for s in MEANING if MARKS[s] in self.marks.values()]
 
     def phase(self, cell: Cell, name: str, node: str = "") -> dict[str, Any] | None:
-        metric = (_BUSY if name in SCATTERED else UNITS)[cell[2]]
+        metric = own(name, cell[2])
         for source in ("mark", "printk"):
             if row := self.rows.get((*cell, "phase", name, node, source, metric)):
                 return row
@@ -69,9 +67,9 @@ def amount(value: float | None, metric: str) -> str:
         return ("-" if value < 0 else "") + format_size(abs(int(value)))
     if metric.endswith("_s"):
         for limit, scale, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
-            if value < limit:
+            if abs(value) < limit:
                 return f"{value * scale:.3g} {unit}"
-        return f"{value:.2f} s" if value < 100 else f"{value:.0f} s"
+        return f"{value:.2f} s" if abs(value) < 100 else f"{value:.0f} s"
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= limit:
             scaled = value / (1e3 if unit == "k" else limit)

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from harness import claims
 from harness.dataset import Dataset
-from harness.figures import CLOCKS, SCATTERED, UNITS, Cell, Figures, amount, cells_of, spread
+from harness.figures import CLOCKS, UNITS, Cell, Figures, amount, cells_of, spread
+from harness.observations import SCATTERED
 from harness.plots import memory_plots
 from harness.rows import clean
 

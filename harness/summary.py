@@ -14,25 +14,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.lock import Lock
+from harness.observations import CELL, SUBJECT, observe
 from harness.record import GOOD
 from harness.rows import Row
 
-CELL = ["variant", "machine", "clock"]
-RUN = [*CELL, "block", "run_id"]
-SUBJECT = ["kind", "name", "node", "source", "metric"]
 RESAMPLES = 1000
 SEED = 20130814
-
-GROWN = "host_rss_grown_bytes"
-
-METRICS = {
-    ("phase", "time"): ("duration_s", "busy_s", "ns_per_page", GROWN),
-    ("phase", "work"): ("instructions", "busy_instructions", "instructions_per_page"),
-    ("touch", "time"): ("duration_ns", "ns_per_page"),
-    ("touch", "work"): ("instructions", "instructions_per_page"),
-}
-HOST_METRICS = ("host_rss_peak_bytes", "host_rss_end_bytes", "host_minor_faults")
-MEMINFO = ("mem_total", "mem_free", "mem_available")
 
 Values = npt.NDArray[np.float64]
 Ranks = npt.NDArray[np.int64]
@@ -46,7 +33,7 @@ def summarise(
     if runs.empty:
         return []
     baseline = lock.experiment.baseline if lock else None
-    figures = _figures([*_phases(_good(phases)), *_probes(_good(probes)), *_host(_good(runs))])
+    figures = _figures(observe(runs, phases, probes))
     memory = {name: m.memory for name, m in lock.machines.items()} if lock else {}
     rows: list[Row] = []
     for key, boots in runs[~runs["warmup"]].groupby(CELL, sort=True):
@@ -67,63 +54,14 @@ def summarise(
     return rows
 
 
-def _good(table: pd.DataFrame) -> pd.DataFrame:
-    return table[~table["warmup"] & table["outcome"].isin(GOOD)]
-
-
-def _figures(parts: list[pd.DataFrame]) -> dict[tuple[str, ...], Figures]:
+def _figures(observed: pd.DataFrame) -> dict[tuple[str, ...], Figures]:
     """Cell to subject to its values, sorted, so that the order of the runs cannot matter."""
-    observed = pd.concat(parts, ignore_index=True)
     cells: dict[tuple[str, ...], Figures] = {}
     keys = [*CELL, *SUBJECT]
     for key, group in observed.groupby(keys, sort=True, observed=True)["value"]:
         cell, subject = tuple(map(str, key[:3])), tuple(map(str, key[3:]))
         cells.setdefault(cell, {})[subject] = np.sort(group.to_numpy(dtype=float))
     return cells
-
-
-def _long(
-    table: pd.DataFrame, metric: str, kind: str, name: pd.Series[str] | str, node: str = ""
-) -> pd.DataFrame:
-    """One metric of a table as observations: cell, subject, value; empty ones left out."""
-    about = {"kind": kind, "name": name, "node": node, "metric": metric}
-    long = table[CELL].assign(**about, source=table.get("source", ""), value=table[metric])
-    return long[long["value"].notna()]
-
-
-def _phases(phases: pd.DataFrame) -> list[pd.DataFrame]:
-    parts = []
-    for clock, ends in (("time", "s"), ("work", "instructions")):
-        mine = phases[phases["clock"] == clock]
-        key = [*RUN, "phase", "source"]
-        whole = mine[mine["node"].isna()].drop_duplicates(key)
-        nodes = mine[mine["node"].notna()]
-        for metric in METRICS["phase", clock]:
-            parts.append(_long(whole, metric, "phase", whole["phase"]))
-            slowest = nodes.groupby(key, as_index=False)[[metric]].max()
-            parts.append(_long(slowest, metric, "phase", slowest["phase"], "max"))
-        start, end, metric = f"start_{ends}", f"end_{ends}", METRICS["phase", clock][0]
-        span = nodes.groupby(key, as_index=False).agg({start: "min", end: "max"})
-        span[metric] = span[end] - span[start]
-        parts.append(_long(span, metric, "phase", span["phase"], "span"))
-    return parts
-
-
-def _probes(probes: pd.DataFrame) -> list[pd.DataFrame]:
-    parts = []
-    # A row about one thread says how even the work was, not how long the pass took.
-    touch = probes[(probes["probe"] == "touch_total") & probes["name"].notna()]
-    touch = touch[touch["touched_pages"].notna()].drop_duplicates([*RUN, "name"])
-    for clock in ("time", "work"):
-        mine = touch[touch["clock"] == clock]
-        parts += [_long(mine, metric, "probe", mine["name"]) for metric in METRICS["touch", clock]]
-    meminfo = probes[(probes["probe"] == "meminfo") & probes["name"].isin(MEMINFO)]
-    meminfo = meminfo.drop_duplicates([*RUN, "name"])
-    return [*parts, _long(meminfo, "memory_bytes", "probe", meminfo["name"])]
-
-
-def _host(runs: pd.DataFrame) -> list[pd.DataFrame]:
-    return [_long(runs, metric, "host", "qemu") for metric in HOST_METRICS]
 
 
 def _figure(values: Values) -> Row:
