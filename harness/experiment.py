@@ -32,6 +32,15 @@ Probe = Literal[
 """Programs of the guest."""
 
 
+ARM = "@2"
+"""What the second arm of an A/A comparison has behind the name of its variant."""
+
+
+def is_arm(variant: str) -> bool:
+    """Whether a name is that of a second arm: the same kernel once more."""
+    return variant.endswith(ARM)
+
+
 class ClockPlan(Model):
     """How often each cell boots by one clock. Warm-up boots are kept but not analysed."""
 

@@ -11,12 +11,23 @@ import sys
 from collections.abc import Sequence
 
 import harness
-from harness.cli import boot, build, clean, collate, doctor, experiment, gate, limit, parse
+from harness.cli import (
+    boot,
+    build,
+    clean,
+    collate,
+    compare,
+    doctor,
+    experiment,
+    gate,
+    limit,
+    parse,
+)
 from harness.cli.screen import add_examples
 from harness.errors import HarnessError
 
 EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
-COMMANDS = (doctor, build, boot, experiment, gate, limit, collate, parse, clean)
+COMMANDS = (doctor, build, boot, experiment, gate, limit, collate, parse, clean, compare)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,12 +20,18 @@ report
 proof
 sections
 plots
+letter
+findings
 claims
 figures
 compare
+suspects
+series
+analysis
 dataset
 limit repeats standing
 summary
+observations
 table
 rows
 columns
@@ -55,6 +61,8 @@ kconfig
 experiment
 variant
 record machine base effort
+verdict scaling
+effect
 quantity
 model
 deadline

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness compare``: what a dataset says against its baseline, in verdicts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cli.collate import find
+from harness.cli.screen import add_examples, add_json, out, print_json, print_table
+from harness.errors import UserError
+from harness.quantity import parse_size
+
+if TYPE_CHECKING:
+    from harness.compare import Comparison, Options
+    from harness.dataset import Dataset
+
+FAILURES = ("regressed", "suspect")
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "compare",
+        help="verdicts of a dataset: faster, slower, equivalent, or how many more blocks",
+        description="Compares every variant with the baseline of the dataset, block by block, or"
+        " with another dataset. Noisy figures get an interval and a test, instructions are"
+        " compared exactly. Exit status 1 when repeats of the work clock differ, which is a"
+        " defect, or where --fail-on finds what it names; else 0, whatever was found.",
+    )
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, help="a results folder, or the one above: its newest"
+    )
+    parser.add_argument("--baseline", metavar="NAME", help="default: that of the experiment")
+    parser.add_argument(
+        "--against", metavar="DIR", type=Path, help="compare each variant with itself there"
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", action="append", default=[], help="only these; may be repeated"
+    )
+    _interest(parser)
+    add_json(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="print tables for a cover letter")
+    form.add_argument("--csv", action="store_true", help="print one row for each question")
+    parser.add_argument(
+        "--fail-on", metavar="WHAT", choices=FAILURES, action="append", default=[],
+        help="exit status 1 where something has: regressed (slower, more, fails more, instructions"
+        " by more than --percent), or is suspect",
+    )  # fmt: skip
+    add_examples(
+        parser,
+        "harness compare results/quick                         # all phases, all variants",
+        "harness compare results/quick --metric memmap_init --markdown",
+        "harness compare results/new --against results/old --fail-on regressed",
+    )
+    parser.set_defaults(action=compare)
+
+
+def _interest(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("smallest effect of interest: both have to be exceeded")
+    group.add_argument("--percent", metavar="N", type=float, default=2.0, help="default: 2")
+    group.add_argument("--ms", metavar="N", type=float, default=5.0, help="default: 5")
+    group.add_argument("--bytes", metavar="SIZE", default="16MiB", help="memory; default: 16MiB")
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Reads, compares, prints."""
+    from harness import analysis
+    from harness.compare import compare as compare_datasets
+    from harness.findings import regressions
+
+    if arguments.json and (arguments.markdown or arguments.csv):
+        raise UserError("one of --json, --markdown and --csv", where="harness compare")
+    options = _options(arguments)
+    dataset = analysis.load(find(arguments.folder).path)
+    against = analysis.load(find(arguments.against).path) if arguments.against else None
+    found = compare_datasets(dataset, options, against)
+    _show(arguments, found, dataset)
+    failed = bool(found.defects)
+    failed |= "regressed" in arguments.fail_on and any(True for _ in regressions(found))
+    failed |= "suspect" in arguments.fail_on and bool(found.suspects)
+    return int(failed)
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    from harness.compare import Options
+
+    try:
+        size = parse_size(arguments.bytes)
+    except ValueError as error:
+        raise UserError(str(error), where="--bytes") from None
+    if arguments.percent < 0 or arguments.ms < 0:
+        raise UserError(
+            "the smallest effect of interest cannot be below 0", where="--percent, --ms"
+        )
+    return Options(
+        arguments.baseline,
+        tuple(arguments.metric),
+        arguments.percent / 100,
+        arguments.ms / 1000,
+        size,
+    )
+
+
+def _show(arguments: argparse.Namespace, found: Comparison, dataset: Dataset) -> None:
+    from harness.dataset import frame, to_csv
+    from harness.findings import COLUMNS, document, rows
+    from harness.letter import markdown, sheets
+
+    if arguments.json:
+        print_json(document(found))
+    elif arguments.csv:
+        sys.stdout.write(to_csv(frame(rows(found), COLUMNS)).decode())
+    elif arguments.markdown:
+        sys.stdout.write(markdown(found, dataset))
+    else:
+        memory = dataset.runs["memory_bytes"].dropna()
+        for sheet in sheets(found, int(memory.max()) if len(memory) else None):
+            if sheet.rows:
+                print_table(f"\n{sheet.title}", [sheet.head, *sheet.rows], left=sheet.left)
+            for note in sheet.notes:
+                out.print(note, markup=False)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Datasets with known effects, from numbers to verdicts, and the command line."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.cli import main
+from harness.compare import Comparison, Options, compare
+from harness.findings import COLUMNS, regressions, rows
+from harness.letter import markdown
+from tests.synthetic import Recipe, make, write
+
+ROOT = Path(__file__).parents[2]
+SCALE = ROOT / "results/reference/scale"
+OPTIONS = Options(baseline="base")
+
+
+def words(found: Comparison, kind: str = "time") -> dict[tuple[str, str], str]:
+    return {(r["variant"], r["name"]): r["verdict"] for r in rows(found) if r["kind"] == kind}
+
+
+def test_known_effects_get_their_words() -> None:
+    factors = {"base": 1.0, "half": 0.5, "worse": 1.3, "same": 1.0}
+    made = make(Recipe(factors, blocks=10, noise=0.005, blocks_noise=0.3))
+    found = compare(made, OPTIONS)
+    assert words(found) == {
+        (variant, name): word
+        for variant, word in (("half", "faster"), ("worse", "slower"), ("same", "equivalent"))
+        for name in ("boot", "memmap_init")
+    }
+    (family,) = (f for f in found.families if f.name.startswith("time"))
+    assert family.name == "time clock: 6 tests of 3 variants, 1 machine, 2 metrics"
+    half = next(t for t in family.tests if t.variant == "half")
+    assert half.effect.estimate == pytest.approx(-0.693, abs=0.01)
+    assert {r["variant"] for r in regressions(found)} == {"worse"}
+    assert not found.suspects or {s.rule for s in found.suspects} == {"noise"}
+
+
+def test_blocks_are_pairs_and_a_drift_of_the_host_hits_both() -> None:
+    made = make(Recipe({"base": 1.0, "new": 0.9}, blocks=8, noise=0.01, blocks_noise=0.5))
+    (family, *_) = compare(made, OPTIONS).families
+    assert {t.verdict.word for t in family.tests} == {"faster"}
+    assert family.tests[0].effect.width < 0.05
+    apart = make(Recipe({"base": 1.0, "new": 0.9}, blocks=8, noise=0.01, blocks_noise=0.5, seed=9))
+    (family, *_) = compare(made, Options(baseline="base"), apart).families
+    assert family.tests[0].effect.test == "Mann-Whitney"
+    assert {t.verdict.word for t in family.tests} == {"inconclusive"}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "word"), [(1, "inconclusive"), (5, "inconclusive"), (6, "faster")]
+)
+def test_no_verdict_from_fewer_than_six_blocks(blocks: int, word: str) -> None:
+    found = compare(make(Recipe({"base": 1.0, "new": 0.1}, blocks=blocks)), OPTIONS)
+    (family, *_) = found.families
+    assert {t.verdict.word for t in family.tests} == {word}
+    if word == "inconclusive":
+        assert "at least 6 blocks" in family.tests[0].verdict.why
+        assert family.tests[0].verdict.more_blocks == 6 - blocks
+
+
+def test_a_missing_boot_takes_its_block_out_of_the_pairs() -> None:
+    recipe = Recipe(
+        {"base": 1.0, "new": 0.5}, blocks=9, failed=frozenset({("new", 2), ("base", 5)})
+    )
+    found = compare(make(recipe), OPTIONS)
+    (family, *_) = found.families
+    assert {t.effect.n for t in family.tests} == {7}
+
+
+def test_failures_are_compared_first_and_by_fisher() -> None:
+    failed = frozenset(("new", block) for block in range(6))
+    (success,) = compare(make(Recipe({"base": 1.0, "new": 1.0}, failed=failed)), OPTIONS).success
+    assert (success.good, success.boots, success.base_good) == (2, 8, 8)
+    # Of the C(16, 8) ways to draw, 28 are as extreme on each side.
+    assert success.p == pytest.approx(2 * 28 / 8008)
+    assert success.word == "fails more"
+    few = compare(make(Recipe({"base": 1.0, "new": 1.0}, failed=frozenset({("new", 0)}))), OPTIONS)
+    assert few.success[0].word == "not told apart"
+    none = compare(make(Recipe({"base": 1.0, "new": 1.0})), OPTIONS)
+    assert none.success[0].word == "all booted"
+
+
+def test_a_variant_that_never_boots_is_no_row_of_times_but_one_of_boots() -> None:
+    failed = frozenset(("new", block) for block in range(8))
+    found = compare(make(Recipe({"base": 1.0, "new": 1.0}, failed=failed)), OPTIONS)
+    assert not words(found)
+    assert words(found, "boots") == {("new", "boots"): "fails more"}
+    assert [r["kind"] for r in regressions(found)] == ["boots"]
+
+
+def test_the_work_clock_is_exact() -> None:
+    recipe = Recipe({"base": 1.0, "new": 1.5, "same": 1.0}, clock="work", blocks=2,
+                    phases={"boot": 1000, "memmap_init": 4})  # fmt: skip
+    found = compare(make(recipe), OPTIONS)
+    assert not found.defects
+    assert {(e.variant, e.subject.name): e.difference for e in found.exact} == {
+        ("new", "boot"): 500,
+        ("new", "memmap_init"): 2,
+        ("same", "boot"): 0,
+        ("same", "memmap_init"): 0,
+    }
+    assert words(found, "work")["same", "boot"] == "identical"
+    assert all(r.get("p") is None for r in rows(found) if r["kind"] == "work")
+
+
+def test_repeats_that_differ_are_a_defect_named_with_cell_and_phase(tmp_path, capsys) -> None:
+    made = make(Recipe({"base": 1.0, "new": 2.0}, clock="work", blocks=3, phases={"boot": 1000}))
+    odd = (made.phases["variant"] == "new") & (made.phases["block"] == 1)
+    made.phases.loc[odd, "instructions"] = 2001
+    (defect,) = compare(made, OPTIONS).defects
+    assert (defect.variant, defect.subject.machine, defect.subject.name) == ("new", "small", "boot")
+    assert defect.counts == {0: 2000, 1: 2001, 2: 2000}
+    assert main(["compare", str(write(made, tmp_path / "set")), "--baseline", "base"]) == 1
+    said = capsys.readouterr().out
+    assert "DEFECT" in said and "1: 2001" in said
+
+
+def test_memory_is_less_or_more_in_bytes_too() -> None:
+    recipe = Recipe({"base": 1.0, "new": 1.0, "fat": 1.0}, rss={"new": 0.5, "fat": 2.0})
+    found = compare(make(recipe), OPTIONS)
+    assert words(found, "memory") == {
+        ("new", "host_rss_peak_bytes"): "less",
+        ("fat", "host_rss_peak_bytes"): "more",
+    }
+    (test,) = (
+        t for f in found.families for t in f.tests if t.variant == "new" and "host" in f.name
+    )
+    assert test.difference == -(1 << 29)
+
+
+def test_growth_needs_three_sizes() -> None:
+    recipe = Recipe({"base": 1.0}, machines=("small", "middle", "large"))
+    line = next(g.line for g in compare(make(recipe), OPTIONS).growth if g.name == "boot")
+    assert line is not None and line.slope == pytest.approx(2.0 / (4 << 30))
+    two = Recipe({"base": 1.0}, machines=("small", "middle"))
+    assert all(g.line is None for g in compare(make(two), OPTIONS).growth)
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "block"),
+    [
+        ("changed", {("base", 3): {"qemu_version": "9.0"}}, 3),
+        ("changed", {("new", 2): {"host_cpu": "other"}}, 2),
+        ("load", {("base", 0): {"load_1min": 1.9}}, None),
+        ("THP", {("new", 0): {"host_thp": True}}, None),
+        ("apart", {("base", 2): {"started_utc": "2026-01-05T00:00:00Z"}}, 2),
+    ],
+)
+def test_suspects_by_rule(rule, changes, block) -> None:
+    factors = {"base": 1.0, "new": 1.0}
+    assert not compare(make(Recipe(factors)), OPTIONS).suspects
+    (found,) = compare(make(Recipe(factors, changes=changes)), OPTIONS).suspects
+    assert (found.rule, found.block) == (rule, block)
+
+
+def baseline_boots(values: list[float]) -> list[tuple[str, int | None]]:
+    made = make(Recipe({"base": 1.0}, blocks=len(values), phases={"boot": 1.0}))
+    made.phases["duration_s"] = values
+    return [(s.rule, s.block) for s in compare(made, OPTIONS).suspects]
+
+
+def test_drift_noise_and_outliers_of_the_baseline() -> None:
+    assert baseline_boots([1.00, 1.01, 0.99, 1.00, 1.01, 0.99, 1.0, 1.0]) == []
+    assert baseline_boots([1.00, 1.02, 1.03, 1.05, 1.06, 1.08, 1.09]) == [("drift", None)]
+    assert baseline_boots([1.0, 2.0, 1.2, 1.7, 0.9, 1.4, 1.1, 1.6]) == [("noise", None)]
+    assert baseline_boots([1.00, 1.01, 0.99, 1.50, 1.01, 0.99, 1.0]) == [("outlier", 3)]
+
+
+def test_an_arm_that_differs_from_itself_makes_the_dataset_suspect() -> None:
+    same = compare(make(Recipe({"base": 1.0, "base@2": 1.0, "new": 0.5}, noise=0.002)), OPTIONS)
+    assert not same.suspects
+    assert words(same, "A/A") == {("base@2", n): "equivalent" for n in ("boot", "memmap_init")}
+    assert ("base@2", "boot") not in words(same)
+    biased = compare(make(Recipe({"base": 1.0, "base@2": 1.1}, noise=0.002)), OPTIONS)
+    assert {s.rule for s in biased.suspects} == {"A/A"}
+    assert not list(regressions(biased))
+
+
+def test_the_command_line_has_four_forms(tmp_path, capsys) -> None:
+    folder = write(make(Recipe({"base": 1.0, "new": 1.5}, noise=0.01)), tmp_path / "set")
+    argv = ["compare", str(folder), "--baseline", "base"]
+    assert main(argv) == 0
+    assert "slower" in capsys.readouterr().out
+    assert main([*argv, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {"slower"} == {r["verdict"] for r in document["rows"] if r["kind"] == "time"}
+    assert main([*argv, "--csv", "--metric", "boot"]) == 0
+    table = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert list(table[0]) == [c.name for c in COLUMNS]
+    assert {row["name"] for row in table} == {"boot", "boots"}
+    assert main([*argv, "--markdown"]) == 0
+    text = capsys.readouterr().out
+    assert "| small | boot | new |" in text and "emulation, not of hardware" in text
+
+
+@pytest.mark.parametrize(
+    ("extra", "status"),
+    [
+        (["--fail-on", "regressed"], 1),
+        (["--fail-on", "suspect"], 0),
+        (["--fail-on", "regressed", "--percent", "90"], 0),
+        (["--metric", "nonsense"], 2),
+        (["--baseline", "nobody"], 2),
+        (["--bytes", "3GB"], 2),
+        (["--json", "--csv"], 2),
+    ],
+)
+def test_the_exit_status(tmp_path, capsys, extra, status) -> None:
+    folder = write(make(Recipe({"base": 1.0, "new": 1.5}, noise=0.01)), tmp_path / "set")
+    assert main(["compare", str(folder), "--baseline", "base", *extra]) == status
+    said = capsys.readouterr().err
+    assert ("remedy" in said or "--" in said) == (status == 2)
+
+
+def test_two_datasets_are_compared_variant_by_variant(tmp_path, capsys) -> None:
+    old = write(make(Recipe({"base": 1.0, "new": 1.0}, noise=0.01)), tmp_path / "old")
+    new = write(make(Recipe({"base": 1.0, "new": 1.5}, noise=0.01, seed=2)), tmp_path / "new")
+    argv = ["compare", str(new), "--against", str(old), "--metric", "boot", "--json"]
+    assert main([*argv, "--fail-on", "regressed"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    times = {
+        r["variant"]: (r["verdict"], r["test"]) for r in document["rows"] if r["kind"] == "time"
+    }
+    assert times["new"] == ("slower", "Mann-Whitney") and times["base"][0] != "slower"
+    assert not document["paired"]
+
+
+def test_the_committed_dataset_says_what_it_can() -> None:
+    dataset = harness.load(SCALE)
+    found = compare(dataset, Options())
+    assert {t.verdict.word for f in found.families for t in f.tests} == {"inconclusive"}
+    assert not found.defects
+    eager = next(
+        g for g in found.growth if (g.clock, g.name, g.variant) == ("work", "memmap_init", "eager")
+    )
+    assert eager.line is not None and eager.line.straight
+    assert eager.line.slope * 4096 == pytest.approx(27.137, abs=0.001)
+    text = markdown(found, dataset)
+    assert "6.12.117" in text and "needs at least 6 blocks" in text
