@@ -21,8 +21,8 @@ def load(path: Path | str) -> Dataset:
     return analysis.load(path)
 
 
-def columns(table: str) -> pd.DataFrame:
+def describe(table: str) -> pd.DataFrame:
     """What the columns of a table mean, and their units."""
     from harness import analysis
 
-    return analysis.columns(table)
+    return analysis.describe(table)

@@ -17,7 +17,7 @@ def load(path: Path | str) -> Dataset:
     """Reads the CSVs of a results folder, each column with its type.
 
     The tables are attributes: `runs`, `phases`, `probes`, `summary`, `gate`; `lock` has the
-    experiment with its variants and machines, none where that file is missing. `columns` says what
+    experiment with its variants and machines, none where that file is missing. `describe` says what
     every column means and in which unit it is.
     """
     folder = Path(path)
@@ -29,7 +29,7 @@ def load(path: Path | str) -> Dataset:
     return Dataset(t["runs"], t["phases"], t["probes"], t["summary"], t["gate"], lock)
 
 
-def columns(table: str) -> pd.DataFrame:
+def describe(table: str) -> pd.DataFrame:
     """Name, type, unit and meaning of each column of a table: of `runs`, `phases`, and so on."""
     about = [(c.name, c.type, c.unit or "", c.description) for c in TABLES[table]]
     return pd.DataFrame(about, columns=["column", "type", "unit", "meaning"]).set_index("column")

@@ -121,6 +121,28 @@ def test_repeats_that_differ_are_a_defect_named_with_cell_and_phase(tmp_path, ca
     assert "DEFECT" in said and "1: 2001" in said
 
 
+@pytest.mark.parametrize(("factor", "regressed"), [(1.01, False), (1.05, True), (0.5, False)])
+def test_instructions_regress_by_more_than_is_of_interest(factor: float, regressed: bool) -> None:
+    recipe = Recipe({"base": 1.0, "new": factor}, clock="work", phases={"boot": 1000})
+    found = compare(make(recipe), OPTIONS)
+    assert any(r["kind"] == "work" for r in regressions(found)) == regressed
+    assert words(found, "work") == {("new", "boot"): "changed"}
+
+
+def test_a_phase_is_measured_by_what_it_takes() -> None:
+    made = make(Recipe({"base": 1.0, "new": 1.0}, phases={"boot": 1.0, "hash_tables": 0.5}))
+    metrics = {
+        t.subject.name: t.subject.metric for f in compare(made, OPTIONS).families for t in f.tests
+    }
+    assert metrics["boot"] == "duration_s"
+    assert metrics["hash_tables"] == "busy_s"  # its calls lie far apart
+
+
+def test_a_phase_that_takes_nothing_has_no_ratio() -> None:
+    made = make(Recipe({"base": 1.0, "new": 0.0}, phases={"boot": 1.0}))
+    assert not words(compare(made, OPTIONS))
+
+
 def test_memory_is_less_or_more_in_bytes_too() -> None:
     recipe = Recipe({"base": 1.0, "new": 1.0, "fat": 1.0}, rss={"new": 0.5, "fat": 2.0})
     found = compare(make(recipe), OPTIONS)
@@ -219,7 +241,10 @@ def test_the_exit_status(tmp_path, capsys, extra, status) -> None:
 
 
 def test_two_datasets_are_compared_variant_by_variant(tmp_path, capsys) -> None:
-    old = write(make(Recipe({"base": 1.0, "new": 1.0}, noise=0.01)), tmp_path / "old")
+    other = make(Recipe({"base": 1.0, "new": 1.0}, noise=0.01))
+    for table in (other.runs, other.phases):
+        table["block"] += 100  # blocks of two datasets are no pairs, whatever their numbers
+    old = write(other, tmp_path / "old")
     new = write(make(Recipe({"base": 1.0, "new": 1.5}, noise=0.01, seed=2)), tmp_path / "new")
     argv = ["compare", str(new), "--against", str(old), "--metric", "boot", "--json"]
     assert main([*argv, "--fail-on", "regressed"]) == 1

@@ -97,6 +97,21 @@ def test_the_interval_of_many_is_what_the_rank_test_does_not_reject(n: int) -> N
     assert two.low is not None and two.high is not None and two.low < two.estimate < two.high
 
 
+def test_the_interval_without_pairs_is_what_mann_and_whitney_do_not_reject() -> None:
+    draw = np.random.default_rng(4)
+    a, b = draw.normal(0.05, 0.1, 45), draw.standard_t(3, 60) / 10
+    found = unpaired(np.exp(a), np.exp(b))
+    for end, outward in ((found.low, -1e-3), (found.high, 1e-3)):
+        assert end is not None
+        assert stats.mannwhitneyu(a - end - outward, b).pvalue < 0.05
+        assert stats.mannwhitneyu(a - end + outward, b).pvalue > 0.05
+
+
+def test_the_level_of_few_values_is_hesterbergs() -> None:
+    # Six values: sqrt(6 / 5) * 2.5706, of which the normal distribution leaves 0.00243 outside.
+    assert effect._level(6) == pytest.approx(1 - 2 * 0.00243, abs=1e-5)
+
+
 def test_the_interval_is_seeded_and_an_effect_does_not_depend_on_the_order_of_blocks() -> None:
     draw = np.random.default_rng(5)
     values, base = np.exp(draw.normal(0, 0.1, (2, 9)))
@@ -154,6 +169,9 @@ def test_a_family_takes_more_than_one_test() -> None:
     assert decide([good], [BOUNDS])[0].word == "faster"
     found = decide([good, noise, noise, noise], [BOUNDS] * 4)[0]
     assert (found.word, found.adjusted_p) == ("inconclusive", pytest.approx(0.12))
+    # Alone among 14 it needs p below 0.05 / 14, which 10 blocks can give.
+    found = decide([good, *[noise] * 13], [BOUNDS] * 14)[0]
+    assert (found.word, found.more_blocks) == ("inconclusive", 2)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How long it takes to compare the dataset of many runs: the whole command, on its CSVs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from bench.collate import RUNS
+from bench.figure import Figure
+from bench.setting import Setting
+from harness import dataset
+from harness.dataset import LOCK_FILE, OBSERVED, Dataset
+from harness.results import write_atomic
+
+ROUNDS = 5
+AIM_S = 15.0
+
+
+def measure(setting: Setting) -> Iterator[Figure]:
+    """``harness compare``, from the start of Python to the last line."""
+    if setting.sample is None:
+        yield Figure("compare", "s", below=AIM_S, note="no real runs here; name some with --sample")
+        return
+    setting.log(f"compare: making {RUNS} runs")
+    folder = setting.scratch / "compared"
+    count = multiply(setting.sample, folder, RUNS)
+    times = []
+    for number in range(ROUNDS):
+        setting.log(f"compare: round {number + 1} of {ROUNDS}")
+        times.append(_command(folder))
+    note = f"{count} runs, every phase, variant and machine"
+    yield Figure("compare: harness compare", "s", tuple(times), below=AIM_S, note=note)
+
+
+def multiply(sample: Path, folder: Path, count: int) -> int:
+    """Writes the tables of some `count` runs: those of `sample` again and again, in other blocks.
+
+    Their figures are the same in each repetition, which the tests of a rank have to sort all the
+    same. Answers the number of runs.
+    """
+    tables = dataset.load(sample)
+    runs = tables["runs"][~tables["runs"]["warmup"]]
+    copies, blocks = max(1, count // len(runs)), 1 + int(runs["block"].max())
+    many = {}
+    for name in OBSERVED:
+        one = tables[name][~tables[name]["warmup"]]
+        many[name] = pd.concat(
+            [
+                one.assign(block=one["block"] + n * blocks, run_id=one["run_id"] + f"-{n}")
+                for n in range(copies)
+            ],
+            ignore_index=True,
+        )
+    (folder / "runs").mkdir(parents=True)
+    made = Dataset(many["runs"], many["phases"], many["probes"], tables["summary"], tables["gate"])
+    dataset.write(made, folder)
+    write_atomic(folder / LOCK_FILE, (sample / LOCK_FILE).read_bytes())
+    return len(many["runs"])
+
+
+def _command(folder: Path) -> float:
+    argv = [sys.executable, "-m", "harness", "compare", str(folder)]
+    start = time.perf_counter()
+    subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - start
