@@ -58,8 +58,7 @@ def multiply(sample: Path, folder: Path, count: int) -> int:
             ignore_index=True,
         )
     (folder / "runs").mkdir(parents=True)
-    made = Dataset(many["runs"], many["phases"], many["probes"], tables["summary"], tables["gate"])
-    dataset.write(made, folder)
+    dataset.write(Dataset.of({**tables, **many}), folder)
     write_atomic(folder / LOCK_FILE, (sample / LOCK_FILE).read_bytes())
     return len(many["runs"])
 

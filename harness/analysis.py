@@ -16,17 +16,16 @@ from harness.lock import Lock
 def load(path: Path | str) -> Dataset:
     """Reads the CSVs of a results folder, each column with its type.
 
-    The tables are attributes: `runs`, `phases`, `probes`, `summary`, `gate`; `lock` has the
-    experiment with its variants and machines, none where that file is missing. `describe` says what
-    every column means and in which unit it is.
+    The tables are attributes: `runs`, `phases`, `probes`, `summary`, `gate` and so on; `lock` has
+    the experiment with its variants and machines, none where that file is missing. `describe` says
+    what every column means and in which unit it is.
     """
     folder = Path(path)
     file = folder / LOCK_FILE
     lock = None
     if file.is_file():
         lock = Lock.from_yaml(file.read_text(encoding="utf-8"), str(file))
-    t = dataset.load(folder)
-    return Dataset(t["runs"], t["phases"], t["probes"], t["summary"], t["gate"], lock)
+    return Dataset.of(dataset.load(folder), lock)
 
 
 def describe(table: str) -> pd.DataFrame:

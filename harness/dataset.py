@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -56,11 +56,17 @@ class Dataset:
     summary: pd.DataFrame
     gate: pd.DataFrame
     limits: pd.DataFrame
+    _: KW_ONLY
     lock: Lock | None = None
     standing: dict[str, Standing] = field(default_factory=dict)
     damage: tuple[Damage, ...] = ()
     repeats: Repeats = field(default_factory=Repeats)
     excerpts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pd.DataFrame], lock: Lock | None = None) -> Self:
+        """The tables that `load` answers, with what is known of their experiment."""
+        return cls(*(tables[name] for name in TABLES), lock=lock)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """File stem to table, in the order of the data package."""

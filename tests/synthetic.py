@@ -10,9 +10,10 @@ import numpy as np
 
 from harness import dataset
 from harness.columns import TABLES
-from harness.dataset import Dataset, frame
+from harness.dataset import Dataset
 from harness.quantity import GIB
 from harness.rows import Row
+from harness.table import frame
 
 MACHINES = {"small": 4 * GIB, "middle": 16 * GIB, "large": 64 * GIB}
 
@@ -54,7 +55,7 @@ def make(recipe: Recipe) -> Dataset:
                     phases += _phases(recipe, run, float(scale))
     tables = {name: frame((), TABLES[name]) for name in TABLES}
     tables |= {"runs": frame(runs, TABLES["runs"]), "phases": frame(phases, TABLES["phases"])}
-    return Dataset(*(tables[n] for n in ("runs", "phases", "probes", "summary", "gate")))
+    return Dataset.of(tables)
 
 
 def write(made: Dataset, folder: Path) -> Path:

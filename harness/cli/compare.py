@@ -106,9 +106,9 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 
 def _show(arguments: argparse.Namespace, found: Comparison, dataset: Dataset) -> None:
-    from harness.dataset import frame, to_csv
     from harness.findings import COLUMNS, document, rows
     from harness.letter import markdown, sheets
+    from harness.table import frame, to_csv
 
     if arguments.json:
         print_json(document(found))
