@@ -7,6 +7,7 @@ import os
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -105,6 +106,13 @@ class Repository:
         workers = ("-c", f"checkout.workers={os.cpu_count() or 1}")
         # --reset also compares what lies in the folder with the index, file by file.
         self.git(*workers, "read-tree", "--reset", "-u", tree, index=index, work_tree=folder)
+
+    def renew(self, files: Sequence[str], folder: Path, index: Path) -> None:
+        """Gives checked-out files a new time: make then compiles all that depends on them."""
+        for path in (folder / name for name in files):
+            if path.is_file() and not path.is_symlink():
+                os.utime(path)
+        self.git("update-index", "-q", "--refresh", index=index, work_tree=folder)
 
     def import_tar(self, archive: tarfile.TarFile) -> str:
         """Stores the files of a tar archive, less its one top folder, and answers their tree id.
