@@ -10,7 +10,7 @@ PYTEST     := $(PYTHON) -m pytest -q
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps experiment plan kernels gate limit report doctor check test test-boot test-kernel bench clean
+.PHONY: help deps experiment plan kernels gate limit report doctor check test test-boot test-kernel bench clean patches
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,9 @@ plan: deps ## what `make experiment` would do and what it costs, without doing i
 
 kernels: deps ## build every variant's kernel
 	$(HARNESS) build
+
+patches: deps ## apply, build and check every prefix of every series
+	$(HARNESS) patches
 
 gate: deps ## prove every variant correct, on a debug build and on the measured one
 	$(HARNESS) gate --results $(RESULTS)

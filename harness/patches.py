@@ -83,12 +83,16 @@ def _named_patch(folder: Path, words: list[str], where: str) -> Path:
 
 
 def apply(source: Source, series: Sequence[Path]) -> PatchedTree:
-    """Applies the series in these folders, one after the other, to the base.
+    """Applies the series in these folders, one after the other, to the base."""
+    return apply_patches(source, [patch for folder in series for patch in read_series(folder)])
+
+
+def apply_patches(source: Source, patches: Sequence[Path]) -> PatchedTree:
+    """Applies patches, one after the other, to the base.
 
     Raises `PatchError` that names patch, file and hunk when one does not apply, and says so when
     it is in the tree already. A combination applied before is answered from the cache.
     """
-    patches = [patch for folder in series for patch in read_series(folder)]
     texts = [patch.read_bytes() for patch in patches]
     key = hashlib.sha256(b"\0".join(hashlib.sha256(t).digest() for t in texts)).hexdigest()[:16]
     memory = source.folder / "applied" / f"{key}.json"

@@ -22,12 +22,15 @@ from harness.cli import (
     gate,
     limit,
     parse,
+    patches,
 )
 from harness.cli.screen import add_examples
 from harness.errors import HarnessError
 
 EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
-COMMANDS = (doctor, build, boot, experiment, gate, limit, collate, parse, clean, compare)
+COMMANDS = (
+    *(doctor, build, patches, boot, experiment, gate, limit, collate, compare, parse, clean),
+)
 
 
 def parser() -> argparse.ArgumentParser:

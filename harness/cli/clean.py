@@ -10,7 +10,10 @@ from harness.cache import locked
 from harness.cli.screen import add_examples, out, project
 from harness.quantity import format_size
 
-PARTS = ("work", "kernels", "ccache", "initramfs", "prebuilt", "accelerator", "sources")
+PARTS = (
+    *("work", "kernels", "ccache", "warnings", "initramfs", "prebuilt", "accelerator"),
+    "sources",
+)
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -41,7 +41,9 @@ boot
 vm
 console
 host
-kernels
+hygiene
+kernels recompile
+checkpatch
 kbuild
 patches prebuilt initramfs
 source

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness patches``: does every prefix of every series apply, build and pass checkpatch?"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness import hygiene
+from harness.cli.screen import Log, add_examples, add_json, print_json, print_table, project
+from harness.errors import UserError
+from harness.hygiene import Findings, Record
+from harness.kernels import Kernels
+from harness.results import write_atomic
+
+HEAD = (
+    *("series", "patches", "files", "lines", "promised", "prefixes that build"),
+    *("new warnings", "checkpatch"),
+)
+_BLOCK = re.compile(r"(<!-- patches: [^>]*-->\n).*?(<!-- /patches -->)", re.S)
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "patches",
+        help="apply, build and check every prefix of every series",
+        description="Applies each prefix of the named series (default: all that variants name)"
+        " behind the series that come before it, without fuzz; compiles all that it touches and"
+        " what includes it; runs the base's checkpatch.pl --strict; counts lines. What is known is"
+        " not built again. Exit status 1 where a prefix does not apply or build, brings a warning,"
+        " or where checkpatch says what the series does not answer.",
+    )
+    parser.add_argument("series", nargs="*", metavar="SERIES", help="folders of kernel-patches/")
+    parser.add_argument(
+        "--jobs", type=int, default=0, metavar="N", help="parallel jobs (default: one a CPU)"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="keep what was found, for kernel-patches/README.md"
+    )
+    add_json(parser)
+    add_examples(
+        parser,
+        "harness patches zero-check   # one series",
+        "harness patches --write      # all, and the table of kernel-patches/README.md",
+    )
+    parser.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Checks and shows."""
+    if arguments.write and arguments.series:
+        raise UserError("--write keeps what was found in all series; name none")
+    place, log = project(arguments), Log()
+    variants = [place.variant(n) for role in ("proposal", "broken") for n in place.variants(role)]
+    asked = hygiene.subjects(variants, arguments.series)
+    record = hygiene.check(Kernels(place, log, arguments.jobs), asked, log)
+    if arguments.write:
+        write_atomic(place.patches / hygiene.RECORD, record.model_dump_json(indent=1) + "\n")
+        fill(place.patches / "README.md", record)
+    if arguments.json:
+        print_json(record.model_dump(mode="json"))
+    else:
+        print_table(f"{record.base}; {record.toolchain}", rows(record), left=1)
+    return int(any(found.problems for found in record.series))
+
+
+def rows(record: Record) -> list[Sequence[str]]:
+    """A head and a row for each series."""
+    return [HEAD, *(_row(found) for found in record.series)]
+
+
+def _row(found: Findings) -> Sequence[str]:
+    built = sum(prefix.built for prefix in found.prefixes)
+    complaints = [complaint for prefix in found.prefixes for complaint in prefix.complaints]
+    unanswered = sum(complaint.answer is None for complaint in complaints)
+    answered = len(complaints) - unanswered
+    words = [f"{unanswered} open"] * bool(unanswered) + [f"{answered} answered"] * bool(answered)
+    return (
+        found.series,
+        str(found.patches),
+        str(found.files),
+        f"+{found.added} -{found.removed}",
+        _promise(found),
+        f"{built} of {found.patches}",
+        str(sum(len(prefix.warnings) for prefix in found.prefixes)),
+        ", ".join(words) or "clean",
+    )
+
+
+def _promise(found: Findings) -> str:
+    if found.promise is None:
+        return ""
+    over = found.added - found.promise
+    return f"{found.promise}: {f'{over} over' if over > 0 else 'kept'}"
+
+
+def fill(readme: Path, record: Record) -> None:
+    """Writes the table into kernel-patches/README.md."""
+    text = readme.read_text(encoding="utf-8")
+    write_atomic(readme, _BLOCK.sub(lambda match: match[1] + markdown(record) + match[2], text))
+
+
+def markdown(record: Record) -> str:
+    """The table for documents, and what it was taken with."""
+    head, *body = rows(record)
+    lines = [head, ["---"] * len(head), *([f"`{name}`", *rest] for name, *rest in body)]
+    table = "".join("| " + " | ".join(words) + " |\n" for words in lines)
+    return f"{table}\nLinux {record.base}; {record.toolchain}.\n"

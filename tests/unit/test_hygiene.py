@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is said of series in kernel-patches/README.md is true of the patches that are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness import checkpatch, hygiene, patches, recompile
+from harness.cli.patches import fill, markdown, rows
+from harness.errors import PatchError, UserError
+from harness.hygiene import Record
+from harness.project import Project
+from harness.repository import Repository
+from harness.variant import Variant
+
+ROOT = Path(__file__).parents[2]
+PATCHES = ROOT / "kernel-patches"
+PROJECT = Project(ROOT, ROOT)
+RECORD = Record.model_validate_json((PATCHES / hygiene.RECORD).read_bytes())
+NAMES = [found.series for found in RECORD.series]
+
+
+def subjects(*names: str) -> list[hygiene.Subject]:
+    every = [PROJECT.variant(n) for role in ("proposal", "broken") for n in PROJECT.variants(role)]
+    return hygiene.subjects(every, names)
+
+
+def lines(patch: Path) -> tuple[int, int]:
+    """Lines that a patch adds and removes, from its hunks."""
+    added = removed = left_old = left_new = 0
+    for line in patch.read_text().splitlines():
+        if head := re.match(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@", line):
+            left_old, left_new = (int(n) if n else 1 for n in head.groups())
+        elif left_old > 0 or left_new > 0:
+            added += line.startswith("+")
+            removed += line.startswith("-")
+            left_old -= not line.startswith("+")
+            left_new -= not line.startswith("-")
+    return added, removed
+
+
+@pytest.fixture(params=RECORD.series, ids=NAMES)
+def found(request) -> hygiene.Findings:
+    return request.param
+
+
+def test_every_series_was_looked_at() -> None:
+    folders = sorted(path.parent.name for path in PATCHES.glob("*/series"))
+    assert sorted(NAMES) == folders
+    asked = [(s.series, s.after, s.fragments) for s in subjects()]
+    assert [(f.series, f.after, f.fragments) for f in RECORD.series] == asked
+
+
+def test_the_record_is_of_these_patches(found) -> None:
+    there = {
+        path.name: hygiene.digest(path) for path in patches.read_series(PATCHES / found.series)
+    }
+    looked = {prefix.patch: prefix.sha256 for prefix in found.prefixes}
+    assert looked == there, "run: harness patches --write"
+
+
+def test_lines_are_those_of_the_patches(found) -> None:
+    folder = PATCHES / found.series
+    counted = [lines(path) for path in patches.read_series(folder)]
+    assert counted == [(prefix.added, prefix.removed) for prefix in found.prefixes]
+    # Lines that one patch adds and another removes are no part of the whole.
+    assert found.added - found.removed == sum(a - r for a, r in counted)
+    letter = (folder / "0000-cover-letter.patch").read_text()
+    stat = re.search(r"^ (\d+) files? changed(.*)$", letter, re.M)
+    assert stat
+    parts = {word: int(n) for n, word in re.findall(r"(\d+) (insertion|deletion)", stat[2])}
+    assert int(stat[1]) == found.files
+    assert (parts["insertion"], parts.get("deletion", 0)) == (found.added, found.removed)
+
+
+def test_nothing_is_left_to_answer(found) -> None:
+    assert not found.problems
+    assert all(prefix.built and not prefix.warnings for prefix in found.prefixes)
+
+
+def test_answers_are_those_of_the_series_and_its_letter(found) -> None:
+    known = checkpatch.answers(PATCHES / found.series)
+    given = {c.type: c.answer for prefix in found.prefixes for c in prefix.complaints}
+    assert given == known
+    letter = (PATCHES / found.series / "0000-cover-letter.patch").read_text()
+    assert not known or "checkpatch" in letter
+
+
+def test_the_table_is_that_of_the_record(tmp_path: Path) -> None:
+    readme = (PATCHES / "README.md").read_text()
+    assert markdown(RECORD) in readme, "run: harness patches --write"
+    copy = tmp_path / "README.md"
+    copy.write_text(re.sub(r"\| `lazy` \|.*\n", "", readme))
+    fill(copy, RECORD)
+    assert copy.read_text() == readme
+
+
+def test_promise_and_count_stand_side_by_side() -> None:
+    head, *body = rows(RECORD)
+    table = {row[0]: dict(zip(head, row, strict=True)) for row in body}
+    promises = {s.series: s.promises for s in subjects() if s.promises}
+    assert promises["zero-check"] == (100,)
+    for name, cells in table.items():
+        over = next(f.added for f in RECORD.series if f.series == name)
+        want = ""
+        if name in promises:
+            limit = min(promises[name])
+            want = f"{limit}: {over - limit} over" if over > limit else f"{limit}: kept"
+        assert cells["promised"] == want
+
+
+def test_a_series_is_looked_at_once_in_each_place() -> None:
+    def variant(name: str, *series: str, boot: str = "quiet") -> Variant:
+        return Variant(name=name, description="", series=series, fragments=("base",), boot=(boot,))
+
+    every = [
+        variant("a", "marks", "one"),
+        variant("b", "marks", "one", boot="x"),
+        variant("c", "one"),
+    ]
+    found = hygiene.subjects(every)
+    assert [(s.series, s.after) for s in found] == [("marks", ()), ("one", ("marks",)), ("one", ())]
+    assert [s.after for s in hygiene.subjects(every, ["one"])] == [("marks",), ()]
+    with pytest.raises(UserError, match="two: no variant names this series") as caught:
+        hygiene.subjects(every, ["two"])
+    assert "marks, one" in str(caught.value)
+
+
+SAID = """\
+/p/0001-x.patch:40: WARNING:FILE_PATH_CHANGES: added file(s), does MAINTAINERS need updating?
+/p/0001-x.patch:265: CHECK:CAMELCASE: Avoid CamelCase: <__ClearPageBuddy>
+a line that is none
+"""
+
+
+def test_what_checkpatch_says_is_answered_by_type(tmp_path: Path) -> None:
+    found = checkpatch.parse(SAID)
+    assert [(c.line, c.level, c.type) for c in found] == [
+        (40, "WARNING", "FILE_PATH_CHANGES"),
+        (265, "CHECK", "CAMELCASE"),
+    ]
+    text = "# about\n# checkpatch: CAMELCASE it is called so\n0001-x.patch\n"
+    (tmp_path / "series").write_text(text)
+    (tmp_path / "0001-x.patch").write_text("")
+    assert [p.name for p in patches.read_series(tmp_path)] == ["0001-x.patch"]
+    answers = [c.answer for c in checkpatch.answered(found, checkpatch.answers(tmp_path))]
+    assert answers == [None, "it is called so"]
+
+
+@pytest.mark.parametrize("line", ["# checkpatch: CAMELCASE", "# checkpatch says nothing"])
+def test_an_answer_needs_a_reason(tmp_path: Path, line: str) -> None:
+    (tmp_path / "series").write_text(f"{line}\n")
+    with pytest.raises(PatchError, match=r"series:1: .*# checkpatch: TYPE reason"):
+        checkpatch.answers(tmp_path)
+
+
+def test_a_warning_is_new_whatever_line_it_has_moved_to() -> None:
+    old = ["../mm/a.c:10:5: warning: unused variable 'x'", "../mm/a.c:90:5: warning: odd"]
+    new = ["../mm/a.c:12:5: warning: unused variable 'x'", "../mm/a.c:50:1: warning: odd"]
+    assert recompile.fresh(new, old) == ()
+    again = "../mm/a.c:70:5: warning: unused variable 'x'"
+    other = "../mm/b.c:12:5: warning: unused variable 'x'"
+    assert recompile.fresh([*new, again, other], old) == (again, other)
+
+
+def test_a_renewed_file_is_new_to_make_and_known_to_git(tmp_path: Path) -> None:
+    repository, folder, index = Repository.create(tmp_path / "r"), tmp_path / "w", tmp_path / "i"
+    folder.mkdir()
+    for name in ("one.c", "two.c"):
+        (folder / name).write_text(name)
+    repository.git("add", ".", index=index, work_tree=folder)
+    tree = repository.git("write-tree", index=index).stdout.decode().strip()
+    repository.check_out(tree, folder, index)
+    before = {name: (folder / name).stat().st_mtime_ns for name in ("one.c", "two.c")}
+    repository.renew(["one.c", "gone.c"], folder, index)
+    middle = (folder / "one.c").stat().st_mtime_ns
+    assert middle > before["one.c"]
+    # What is switched to the same tree afterwards is not written again.
+    repository.check_out(tree, folder, index)
+    assert (folder / "one.c").stat().st_mtime_ns == middle
+    assert (folder / "two.c").stat().st_mtime_ns == before["two.c"]
