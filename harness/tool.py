@@ -23,6 +23,7 @@ PACKAGES = {
     "git": "git",
     "ld": "binutils",
     "make": "make",
+    "objdump": "binutils",
 }
 """The Debian package that brings a program."""
 

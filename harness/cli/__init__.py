@@ -19,6 +19,7 @@ from harness.cli import (
     compare,
     doctor,
     experiment,
+    fastpath,
     gate,
     limit,
     parse,
@@ -29,7 +30,8 @@ from harness.errors import HarnessError
 
 EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
 COMMANDS = (
-    *(doctor, build, patches, boot, experiment, gate, limit, collate, compare, parse, clean),
+    *(doctor, build, patches, boot, experiment, gate, limit),
+    *(collate, compare, fastpath, parse, clean),
 )
 
 

@@ -41,9 +41,9 @@ boot
 vm
 console
 host
-hygiene
+hygiene fastpath
 kernels recompile
-checkpatch
+checkpatch disassembly
 kbuild
 patches prebuilt initramfs
 source

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness fastpath``: what a variant changes on the way of a page, in code and when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from harness import disassembly, fastpath, kbuild
+from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.errors import UserError
+from harness.fastpath import BASELINE, PASSES, Shapes
+from harness.kernels import Kernels
+from harness.project import Project
+from harness.results import write_atomic
+from harness.variant import Variant
+
+DATASETS = ("fast-path", "fast-path-zeroed")
+DOCUMENT = Path("docs/fast-path.md")
+RECORD = Path("results/reference/fast-path/functions.json")
+
+CODE = ("path", "function", "instructions", "bytes")
+CHANGED = ("variant", "path", "function", "instructions", "added", "removed", "bytes")
+_BLOCK = re.compile(r"(<!-- fastpath: (\w+) [^>]*-->\n).*?(<!-- /fastpath -->)", re.S)
+
+Rows = list[Sequence[str]]
+Touched = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Instructions a page by dataset, variant and pass."""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "fastpath",
+        help="the way of a page through the allocator: code and instructions beside eager's",
+        description="Disassembles the functions of a page fault, of the allocation and of the"
+        " freeing of a page in the kernel of each variant (default: all that are built from"
+        " source), and counts what differs from the eager kernel; beside it what a touched page"
+        " costs by the work clock, in guest instructions, from datasets of"
+        " experiments/fast-path.yaml.",
+    )
+    parser.add_argument("variants", nargs="*", metavar="VARIANT")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="a results folder, more than one if repeated (default: the committed ones)",
+    )
+    parser.add_argument(
+        "--write", action="store_true", help=f"keep the counts, and the tables of {DOCUMENT}"
+    )
+    add_json(parser)
+    add_examples(
+        parser,
+        "harness fastpath zero-check   # one variant beside eager",
+        "harness fastpath --write      # all, and the tables of docs/fast-path.md",
+    )
+    parser.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Counts and shows."""
+    if arguments.write and (arguments.variants or arguments.results):
+        raise UserError("--write keeps all variants and the committed datasets; name none")
+    place, log = project(arguments), Log()
+    reference = place.root / "results" / "reference"
+    known = [path for path in (reference / name for name in DATASETS) if path.is_dir()]
+    ran = touched(arguments.results or known)
+    shapes = look(Kernels(place, log), arguments.variants)
+    if arguments.write:
+        write_atomic(place.root / RECORD, shapes.model_dump_json(indent=1) + "\n")
+        fill(place.root / DOCUMENT, shapes, ran)
+    if arguments.json:
+        print_json({**shapes.model_dump(mode="json"), "instructions_per_page": ran})
+        return 0
+    print_table(f"{BASELINE}: {shapes.base}; {shapes.toolchain}", baseline_rows(shapes))
+    print_table("\nwhat differs from it", changed_rows(shapes), left=3)
+    print_table("\nfunctions that it lacks (+), or has alone (-)", elsewhere_rows(shapes))
+    if ran:
+        print_table("\nguest instructions a touched page (no time)", touch_rows(ran), left=1)
+    else:
+        out.print("\nno dataset of experiments/fast-path.yaml", markup=False)
+    return 0
+
+
+def look(kernels: Kernels, names: Sequence[str]) -> Shapes:
+    """Takes the kernels of some variants apart; the baseline comes first."""
+    variants = [_variant(kernels.project, name) for name in _chosen(kernels.project, names)]
+    with ExitStack() as stack:
+        found, codes = [], {}
+        for variant in variants:
+            built = kernels.get(variant)
+            assert built.system_map
+            opened = disassembly.code(built.image, built.system_map)
+            codes[variant.name] = stack.enter_context(opened)
+            found.append((variant.name, built.kernel.kernel_id))
+        return Shapes(
+            base=kernels.base.version,
+            toolchain=kbuild.toolchain(),
+            variants=tuple(
+                fastpath.shape(name, kernel_id, codes[name], codes[BASELINE])
+                for name, kernel_id in found
+            ),
+        )
+
+
+def _chosen(place: Project, names: Sequence[str]) -> list[str]:
+    if names:
+        return list(dict.fromkeys([BASELINE, *names]))
+    built = [name for name in place.variants() if not place.variant(name).prebuilt]
+    return list(dict.fromkeys([BASELINE, *built]))
+
+
+def _variant(place: Project, name: str) -> Variant:
+    variant = place.variant(name)
+    if variant.prebuilt:
+        raise UserError(f"{name}: a prebuilt kernel has no functions to compare")
+    return variant
+
+
+def touched(folders: Sequence[Path]) -> Touched:
+    """What ran, by the name of the dataset's folder."""
+    from harness import dataset
+
+    return {
+        folder.name: fastpath.touched(dataset.load(folder)["probes"], str(folder))
+        for folder in folders
+    }
+
+
+def baseline_rows(shapes: Shapes) -> Rows:
+    """The functions of the baseline, path by path."""
+    shape = next(shape for shape in shapes.variants if shape.variant == BASELINE)
+    body = [(c.path, c.function, str(c.instructions), str(c.bytes)) for c in shape.changes]
+    return [CODE, *body]
+
+
+def changed_rows(shapes: Shapes) -> Rows:
+    """Every function that a variant changes; variants with none have one row that says so."""
+    eager = next(shape for shape in shapes.variants if shape.variant == BASELINE)
+    before = {change.function: change for change in eager.changes}
+    rows: Rows = [CHANGED]
+    for shape in shapes.variants:
+        mine = [change for change in shape.changes if change.added or change.removed]
+        for c in mine:
+            old = before.get(c.function)
+            counts = (f"+{c.added}", f"-{c.removed}")
+            size = _beside(c.bytes, old.bytes if old else 0)
+            instructions = _beside(c.instructions, old.instructions if old else 0)
+            rows.append((shape.variant, c.path, c.function, instructions, *counts, size))
+        if not mine and shape.variant != BASELINE:
+            rows.append((shape.variant, "", "none", "", "", "", ""))
+    return rows
+
+
+def _beside(new: int, old: int) -> str:
+    return f"{new} ({new - old:+d})"
+
+
+def elsewhere_rows(shapes: Shapes) -> Rows:
+    """Functions that only one of the two kernels has, with their instructions."""
+    rows: Rows = [("variant", "function", "instructions")]
+    for shape in shapes.variants:
+        rows += [(shape.variant, size.function, f"+{size.instructions}") for size in shape.new]
+        rows += [(shape.variant, size.function, f"-{size.instructions}") for size in shape.gone]
+    return rows
+
+
+def touch_rows(ran: Touched) -> Rows:
+    """A row a variant; for each dataset the passes, and what the baseline has less."""
+    head = [f"{name}: {kind}" for name in ran for kind in PASSES]
+    rows: Rows = [("variant", *head)]
+    variants = dict.fromkeys(variant for found in ran.values() for variant in found)
+    for variant in fastpath.in_order(list(variants)):
+        cells = [_cell(found, variant, kind) for found in ran.values() for kind in PASSES]
+        rows.append((variant, *cells))
+    return rows
+
+
+def _cell(found: Mapping[str, Mapping[str, float]], variant: str, kind: str) -> str:
+    value = found.get(variant, {}).get(kind)
+    if value is None:
+        return ""
+    base = found.get(BASELINE, {}).get(kind)
+    return (
+        f"{value:.1f}"
+        if base is None or variant == BASELINE
+        else f"{value:.1f} ({value - base:+.1f})"
+    )
+
+
+def fill(document: Path, shapes: Shapes, ran: Touched) -> None:
+    """Writes the tables into the document."""
+    text = document.read_text(encoding="utf-8")
+    write_atomic(document, rendered(text, shapes, ran))
+
+
+def rendered(text: str, shapes: Shapes, ran: Touched) -> str:
+    """The document with the tables that the counts give."""
+    tables = {
+        "baseline": baseline_rows(shapes),
+        "changes": changed_rows(shapes),
+        "elsewhere": elsewhere_rows(shapes),
+        "touch": touch_rows(ran),
+    }
+    return _BLOCK.sub(lambda match: match[1] + _markdown(tables[match[2]]) + match[3], text)
+
+
+def _markdown(rows: Rows) -> str:
+    code = [name in ("variant", "function") for name in rows[0]]
+    body = [
+        [_code(word) if c else word for c, word in zip(code, row, strict=True)] for row in rows[1:]
+    ]
+    lines = [rows[0], ["---"] * len(rows[0]), *body]
+    return "".join("| " + " | ".join(words) + " |\n" for words in lines)
+
+
+def _code(word: str) -> str:
+    return word if word == "none" else f"`{word}`"

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Code taken apart and counted: on small images made here, and in the committed record."""
+
+import bz2
+import gzip
+import lzma
+import re
+import struct
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import dataset, disassembly, fastpath
+from harness.cli.fastpath import DATASETS, DOCUMENT, RECORD, rendered, touched
+from harness.errors import SourceError, UserError
+from harness.fastpath import Shapes
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "results" / "reference"
+SHAPES = Shapes.model_validate_json((ROOT / RECORD).read_bytes())
+
+LISTING = """
+vmlinux:     file format elf64-x86-64
+
+Disassembly of section .text:
+
+ffffffff81000000 <.text>:
+ffffffff81000000:\tpush   %rbp
+ffffffff81000001:\tlock cmpxchg %edx,(%rdi)
+ffffffff81000005:\trep stos %rax,%es:(%rdi)
+ffffffff81000008:\tnopl   0x0(%rax,%rax,1)
+ffffffff8100000d:\tmov    0x7e1f04(%rip),%eax        # 0xffffffff81925755
+ffffffff81000013:\tret
+ffffffff81000014:\tdata16 cs nopw 0x0(%rax,%rax,1)
+ffffffff8100001f:\txchg   %ax,%ax
+ffffffff81000021:\tint3
+"""
+
+SYSTEM_MAP = """\
+0000000000000000 D per_cpu_start
+ffffffff81000000 T _text
+ffffffff81000000 T first
+ffffffff81000000 T another_name_of_first
+ffffffff81000040 t second.isra.0
+ffffffff81000080 t second.isra.0.cold
+ffffffff810000c0 r a_table
+ffffffff81000100 t third.constprop.12
+ffffffff81000200 T _etext
+ffffffff81000300 D data
+ffffffff81000400 T start_kernel
+"""
+
+PROGRAM = """
+__attribute__((noinline)) int callee(int x) { return x * 3 + 1; }
+int caller(int x) { return callee(x) + MORE; }
+void _start(void) { caller(0); }
+"""
+
+
+def bzimage(payload: bytes) -> bytes:
+    """A bzImage around a payload, with setup code of three sectors and something before it."""
+    head = bytearray(4 * 512)
+    head[0x1F1] = 3
+    head[0x202:0x206] = b"HdrS"
+    struct.pack_into("<II", head, 0x248, 100, len(payload))
+    return bytes(head) + bytes(100) + payload + bytes(50)
+
+
+def kernel(folder: Path, more: str) -> tuple[Path, Path]:
+    """A program as if it were a kernel: bzImage and System.map."""
+    folder.mkdir()
+    (folder / "k.c").write_text(PROGRAM.replace("MORE", more))
+    elf = folder / "k"
+    gcc = ["gcc", "-O2", "-fno-pic", "-no-pie", "-static", "-nostdlib", "-fcf-protection=none"]
+    subprocess.run([*gcc, "-o", elf, folder / "k.c"], check=True)
+    table = subprocess.run(["nm", "-n", elf], capture_output=True, text=True, check=True).stdout
+    starts = [line.split()[0] for line in table.splitlines() if line.split()[1] in "tT"]
+    lines = [
+        f"{min(starts)} T _text",
+        *table.splitlines(),
+        f"{int(max(starts), 16) + 32:x} T _etext",
+    ]
+    (folder / "System.map").write_text("\n".join(lines) + "\n")
+    subprocess.run(["strip", elf], check=True)
+    # The kernel has its relocations behind the ELF file, and its size behind all of it.
+    packed = gzip.compress(elf.read_bytes() + b"relocations") + struct.pack("<I", 4711)
+    (folder / "bzImage").write_bytes(bzimage(packed))
+    return folder / "bzImage", folder / "System.map"
+
+
+def test_a_listing_becomes_mnemonics_without_padding() -> None:
+    want = ("push", "lock cmpxchg", "rep stos", "nopl", "mov", "ret")
+    assert disassembly.mnemonics(LISTING) == want
+
+
+def test_functions_end_where_the_next_symbol_begins() -> None:
+    found = {f.name: (f.base, f.end - f.start) for f in disassembly.functions(SYSTEM_MAP)}
+    assert (
+        found["first"] == ("first", 0x40) == (found["first"][0], found["another_name_of_first"][1])
+    )
+    assert found["second.isra.0"] == ("second", 0x40)
+    assert found["second.isra.0.cold"] == ("second", 0x40)
+    assert found["third.constprop.12"] == ("third", 0x100)
+    # What is thrown away after the boot is not on the way of a page.
+    assert "start_kernel" not in found and "a_table" not in found
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_the_kernel_comes_out_of_its_image(pack) -> None:
+    assert disassembly.vmlinux(bzimage(pack(b"\x7fELF and more")), "x") == b"\x7fELF and more"
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (bytes(1024), "not a bzImage"),
+        (bzimage(b"\x28\xb5\x2f\xfd rest"), "compressed in a way unknown here: 28b52ffd"),
+        (bzimage(gzip.compress(b"MZ no ELF")), "holds no ELF file"),
+        (bzimage(b"\x1f\x8b\x08\x00garbage garbage"), "damaged"),
+    ],
+)
+def test_an_image_that_cannot_be_read_says_why(image: bytes, said: str) -> None:
+    with pytest.raises(SourceError, match=said):
+        disassembly.vmlinux(image, "here")
+
+
+def test_two_kernels_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastpath, "PATHS", {"fault": ("caller", "callee", "nowhere")})
+    old, new = (
+        kernel(tmp_path / name, more) for name, more in (("a", "0"), ("b", "callee(x + 7)"))
+    )
+    with disassembly.code(*old) as before, disassembly.code(*new) as after:
+        same = fastpath.shape("eager", "0" * 16, before, before)
+        found = fastpath.shape("b", "1" * 16, after, before)
+        assert before.stream("callee")[-1] == "ret"
+        assert len(before.stream("callee")) < 6
+    assert all((c.added, c.removed) == (0, 0) for c in same.changes)
+    assert [c.function for c in found.changes] == ["caller", "callee"]
+    caller, callee = found.changes
+    assert caller.added > caller.removed >= 0
+    assert caller.added - caller.removed == caller.instructions - same.changes[0].instructions
+    assert (callee.added, callee.removed) == (0, 0)
+    assert not found.new and not found.gone
+
+
+def longest(old: str, new: str) -> int:
+    """The length of the longest common subsequence, by the textbook's table."""
+    row = [0] * (len(new) + 1)
+    for a in old:
+        above = row[:]
+        for n, b in enumerate(new, 1):
+            row[n] = above[n - 1] + 1 if a == b else max(above[n], row[n - 1])
+    return row[-1]
+
+
+@given(st.text("abc", max_size=30), st.text("abc", max_size=30))
+def test_edits_are_the_fewest(old: str, new: str) -> None:
+    common = longest(old, new)
+    assert fastpath.edits(tuple(old), tuple(new)) == (len(new) - common, len(old) - common)
+
+
+def probes(*rows: tuple[str, str, int, float]) -> pd.DataFrame:
+    columns = ("variant", "name", "thread", "instructions_per_page")
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(probe="touch", clock="work", outcome="ok", warmup=False)
+
+
+def test_only_threads_that_are_alone_are_counted() -> None:
+    one = probes(("eager", "first-touch", 0, 6000.0), ("lazy", "first-touch", 0, 6100.5))
+    want = {"eager": {"first-touch": 6000.0}, "lazy": {"first-touch": 6100.5}}
+    assert fastpath.touched(one, "x") == want
+    several = probes(("eager", "first-touch", 0, 24000.0), ("eager", "first-touch", 1, 24000.0))
+    with pytest.raises(UserError, match="several threads"):
+        fastpath.touched(several, "x")
+    with pytest.raises(UserError, match="no touch by the work clock"):
+        fastpath.touched(one.assign(clock="time"), "x")
+    twice = probes(("eager", "first-touch", 0, 6000.0), ("eager", "first-touch", 0, 6001.0))
+    with pytest.raises(UserError, match="eager: first-touch differs"):
+        fastpath.touched(twice, "x")
+
+
+def test_the_document_says_what_record_and_datasets_say() -> None:
+    text = (ROOT / DOCUMENT).read_text()
+    ran = touched([REFERENCE / name for name in DATASETS])
+    assert rendered(text, SHAPES, ran) == text, "run: harness fastpath --write"
+    emptied = re.sub(r"(?m)^\| `?lazy.*\n", "", text)
+    assert emptied != text and rendered(emptied, SHAPES, ran) == text
+
+
+def test_what_was_taken_apart_is_what_ran() -> None:
+    known = {shape.variant: shape.kernel_id for shape in SHAPES.variants}
+    for name in DATASETS:
+        runs = dataset.load(REFERENCE / name)["runs"]
+        assert set(runs["outcome"]) == {"ok"}
+        for variant, kernel_id in zip(runs["variant"], runs["kernel_id"], strict=True):
+            assert known[variant] == kernel_id, f"{name}: {variant}"
+
+
+def test_the_words_of_the_document_are_those_of_its_tables() -> None:
+    text = " ".join((ROOT / DOCUMENT).read_text().split())
+    ran = touched([REFERENCE / name for name in DATASETS])["fast-path"]
+
+    def more(variant: str, kind: str) -> float:
+        return ran[variant][kind] - ran["eager"][kind]
+
+    def grown(variant: str) -> int:
+        shapes = {shape.variant: shape for shape in SHAPES.variants}
+        return sum(change.added - change.removed for change in shapes[variant].changes)
+
+    same = [v for v in ran if v != "eager" and not grown(v)]
+    assert len(same) == 4 and "The four variants" in text
+    assert all(abs(more(variant, "touch-recycled")) < 3 for variant in (*same, "on-demand"))
+    assert f"{grown('on-demand')} instructions in two functions" in text
+    first, base = more("on-demand", "first-touch"), ran["eager"]["first-touch"]
+    assert f"it is {first:.0f} of {base:.0f} instructions here, {first / base:.1%}" in text.replace(
+        " %", "%"
+    )
+    assert f"for each page: {more('grow', 'touch-recycled'):.0f} instructions" in text
+    assert f"Its {more('lazy', 'touch-recycled'):.0f} instructions are" in text
+    assert max(ran, key=lambda variant: more(variant, "first-touch")) == "zero-check"
