@@ -10,7 +10,7 @@ PYTEST     := $(PYTHON) -m pytest -q
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps experiment plan kernels gate limit report doctor check test test-boot test-kernel bench clean patches fastpath
+.PHONY: help deps experiment plan kernels patches gate fastpath limit report doctor check test test-boot test-kernel bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,7 +40,11 @@ patches: deps ## apply, build and check every prefix of every series
 gate: deps ## prove every variant correct, on a debug build and on the measured one
 	$(HARNESS) gate --results $(RESULTS)
 
-limit: deps ## the largest machine that each variant boots on this host, and why no larger one $(HARNESS) limit --results $(RESULTS) fastpath: what changes in code hands out a page, beside what it runs fastpath
+fastpath: deps ## what each variant changes in the code that hands out a page, beside what it runs
+	$(HARNESS) fastpath
+
+limit: deps ## the largest machine that each variant boots on this host, and why no larger one
+	$(HARNESS) limit --results $(RESULTS)
 
 report: deps ## collate and report again the newest dataset of EXPERIMENT
 	$(HARNESS) report $(RESULTS)/$(EXPERIMENT)

@@ -108,6 +108,20 @@ def test_examples_of_the_help_are_command_lines(name: str) -> None:
             cli.parser().parse_args(words)
 
 
+def test_every_target_of_make_is_in_its_help() -> None:
+    text = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.M)
+    assert phony
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(phony[1].split()) == set(re.findall(r"^  make (\S+)", done.stdout, re.M))
+    # A target without a command does nothing, and says that it is up to date.
+    assert all(
+        re.search(rf"^{name}:.*\n\t", text, re.M)
+        for name in phony[1].split()
+        if name not in {"deps", "test"}
+    )
+
+
 def strings() -> list[str]:
     """Every text constant of the harness; those of an f-string and of joined literals together."""
     found = []
