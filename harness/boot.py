@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from harness import host, qemu
+from harness import host, qemu, stores
 from harness.dmesg import Chunk
 from harness.experiment import Limits, Probes
 from harness.machine import Accel, Machine
@@ -47,6 +47,15 @@ class BootRequest:
     system_map: Path | None = None
     tsc_khz: int | None = None
     force: bool = False
+    plugin: Path | None = None
+    """the plugin that counts stores, where they are counted"""
+
+    @property
+    def symbols(self) -> str:
+        """The text of System.map, as far as there is one."""
+        if not self.system_map or not self.system_map.is_file():
+            return ""
+        return self.system_map.read_text(encoding="ascii", errors="replace")
 
     @property
     def slowdown(self) -> float:
@@ -72,8 +81,15 @@ class BootRequest:
             binary,
             (*self.words, *probe_words(self.probes)),
             self.tsc_khz,
+            self._plugin,
             sockets=sockets,
         )
+
+    @property
+    def _plugin(self) -> str | None:
+        if not self.plugin or stores.obstacle(self.machine, self.symbols):
+            return None
+        return stores.option(self.plugin, self.machine, self.symbols, qemu.STORES)
 
 
 @dataclass(frozen=True)
@@ -110,13 +126,22 @@ async def launch(request: BootRequest, folder: Path, on_output: Output | None = 
     binary = host.find_qemu()
     argv = qemu.render(request.command(binary))
     write_atomic(folder / "qemu.sh", script(qemu.render(request.command(binary, sockets=False))))
-    touched = request.probes.touched(request.machine.memory)
-    need = qemu.footprint(request.machine, request.memory_model, touched)
-    refused = None if request.force else host.refusal(need, host.available_memory())
-    if refused:
+    if refused := _refusal(request, binary):
         ending = Ending(cause="start-refused", detail=refused)
         return Evidence(ending, argv=tuple(argv), command_line=request.command(binary).append)
     return await _Boot(request, folder, argv, on_output).run()
+
+
+def _refusal(request: BootRequest, binary: qemu.Qemu) -> str | None:
+    """Why this boot is not even tried; none where it is."""
+    if request.plugin:
+        if not host.has_plugins(binary):
+            return "this QEMU was built without plugins, so that it cannot count stores"
+        if obstacle := stores.obstacle(request.machine, request.symbols):
+            return obstacle
+    touched = request.probes.touched(request.machine.memory)
+    need = qemu.footprint(request.machine, request.memory_model, touched)
+    return None if request.force else host.refusal(need, host.available_memory())
 
 
 class _Boot:
@@ -205,7 +230,7 @@ class _Boot:
         registers, where = "", ""
         if cause not in ("done", "failure"):
             registers = await self._vm.registers()
-            where = resolve(registers, self._request.system_map)
+            where = resolve(registers, self._request.symbols)
         return Ending.model_validate(
             {
                 "cause": cause,
@@ -257,14 +282,13 @@ class _Boot:
             self._samples.append(sample)
 
 
-def resolve(registers: str, system_map: Path | None) -> str:
+def resolve(registers: str, system_map: str) -> str:
     """Where each vCPU is: RIP as symbol+offset where `system_map` tells, else as an address."""
     symbols: list[tuple[int, str]] = []
-    if system_map and system_map.is_file():
-        for line in system_map.read_text(encoding="ascii", errors="replace").splitlines():
-            address, kind, name = (*line.split(" ", 2), "", "")[:3]
-            if kind in ("t", "T", "w", "W") and re.fullmatch(r"[0-9a-f]{16}", address):
-                symbols.append((int(address, 16), name))
+    for line in system_map.splitlines():
+        address, kind, name = (*line.split(" ", 2), "", "")[:3]
+        if kind in ("t", "T", "w", "W") and re.fullmatch(r"[0-9a-f]{16}", address):
+            symbols.append((int(address, 16), name))
     symbols.sort()
     found = []
     for number, rip in enumerate(re.findall(r"\b[RE]IP=([0-9a-f]{8,16})\b", registers)):

@@ -211,6 +211,17 @@ LIMITS = (
     _GATED,
 )
 
+STORES = (
+    *_IDENTITY,
+    _s("phase", "phase of the boot, without those inside of it; user_space: all after the boot"),
+    _i("node", "NUMA node of the phase; empty for a phase of the whole machine"),
+    _i("cpu_node", "NUMA node of the CPU that stored"),
+    _i("memory_node", "NUMA node of the memory that was stored to, where the struct page lies"),
+    _i("page_node", "NUMA node of the page that the struct page describes"),
+    _i("stores", "stores into the memmap, counted by a plugin of QEMU (docs/locality.md)"),
+    _i("bytes", "bytes stored by them", "B"),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "runs": RUNS,
     "phases": PHASES,
@@ -218,10 +229,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "summary": SUMMARY,
     "gate": GATE,
     "limits": LIMITS,
+    "stores": STORES,
 }
 """File stem to columns, in the order of the data package."""
 
-OPTIONAL = frozenset({"gate", "limits"})
+OPTIONAL = frozenset({"gate", "limits", "stores"})
 """Tables that have no file where they have no row."""
 
 TITLES = {
@@ -231,4 +243,5 @@ TITLES = {
     "summary": "Medians and spread per variant, machine, clock and metric",
     "limits": "One row per variant: the largest machine that it boots on this host",
     "gate": "One row per check of the correctness gate, variant and build",
+    "stores": "Stores into the memmap per phase and nodes of CPU, memory and page",
 }

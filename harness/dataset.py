@@ -25,15 +25,18 @@ from harness.lock import Lock
 from harness.record import Outcome, Run
 from harness.repeats import Print, Repeats, fingerprint, look
 from harness.results import Damage, Results, StoredRun, read_runs, write_atomic
-from harness.rows import Row, one_line, phase_rows, probe_rows, run_row
+from harness.rows import Row, one_line, phase_rows, probe_rows, run_row, store_rows
 from harness.standing import Standing, standings, verdict
 from harness.summary import summarise
 from harness.table import frame, to_csv
 
 LOCK_FILE = "experiment.lock.yaml"
 PACKAGE_FILE = "datapackage.json"
-OBSERVED = ("runs", "phases", "probes")
+OBSERVED = ("runs", "phases", "probes", "stores")
 """The tables that come from one run at a time."""
+
+SUMMARISED = ("runs", "phases", "probes")
+"""Those of them that the summary is made of."""
 
 BATCH = 64
 """Runs that one process reads at once."""
@@ -56,6 +59,7 @@ class Dataset:
     summary: pd.DataFrame
     gate: pd.DataFrame
     limits: pd.DataFrame
+    stores: pd.DataFrame
     _: KW_ONLY
     lock: Lock | None = None
     standing: dict[str, Standing] = field(default_factory=dict)
@@ -144,6 +148,7 @@ def _part(stored: Iterable[StoredRun], lock: Lock | None, root: Path) -> _Part:
             "runs": [run_row(run, lock, folder)],
             "phases": phase_rows(run),
             "probes": probe_rows(run),
+            "stores": store_rows(run),
         }
         for name, own in found.items():
             rows[name] += own
@@ -171,7 +176,7 @@ def _join(
     standing = known or {}
     if lock and proofs:
         standing = {name: verdict(proofs, gate.split(name)[0]) for name in lock.variants}
-    summary = frame(summarise(lock=lock, **frames), TABLES["summary"])
+    summary = frame(summarise(lock, *(frames[name] for name in SUMMARISED)), TABLES["summary"])
     for table in (frames["runs"], summary, limits):
         table["gate"] = table["variant"].map(standing).astype("string")
     return Dataset(

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import dmesg, judge, phases
+from harness import stores as counts
 from harness.dmesg import Chunk
-from harness.record import Clock, Ending, Judgement, Outcome, Phase, Run
+from harness.qemu import STORES
+from harness.record import GOOD, Clock, Ending, Judgement, Outcome, Phase, Run, StoreCount
 from harness.results import StoredRun, read_bytes, read_text, write_atomic
 
 CONSOLE = "console.log"
@@ -75,9 +77,28 @@ def complete(run: Run, folder: Path) -> Run:
         judgement = Judgement(outcome=outcome, reason=run.ending.detail[:2000])
         return run.model_copy(update={"judgement": judgement})
     found = derive(folder, run.ending, run.clock, run.work_shift)
+    judgement, stores = found.judgement, _stores(run, folder, found)
+    if isinstance(stores, str):
+        if judgement.outcome in GOOD:
+            incomplete = {"outcome": Outcome.INCOMPLETE, "reason": f"{STORES}: {stores}"}
+            judgement = judgement.model_copy(update=incomplete)
+        stores = ()
     return run.model_copy(
-        update={"phases": found.phases, "judgement": found.judgement, "probes": found.probes}
+        update={
+            "phases": found.phases,
+            "judgement": judgement,
+            "probes": found.probes,
+            "stores": stores,
+        }
     )
+
+
+def _stores(run: Run, folder: Path, found: Findings) -> tuple[StoreCount, ...] | str:
+    """What the plugin counted, or why nobody knows; nothing where it did not run."""
+    if "-plugin" not in run.argv:
+        return ()
+    counted, fault = counts.read(read_bytes(folder / STORES), found.phases)
+    return fault or counted
 
 
 def reread(stored: StoredRun) -> Run:

@@ -78,6 +78,14 @@ class Group(Model):
     """`time`, `work` or both"""
     probes: Probes | None = None
     """what runs in the guest here, where it is not what the experiment says"""
+    count_stores: bool = False
+    """whether a plugin of QEMU counts the stores into the memmap; on the work clock only"""
+
+    @model_validator(mode="after")
+    def _counts_alone(self) -> Self:
+        if self.count_stores and set(self.clocks) != {"work"}:
+            raise ValueError("count_stores: the guest's CPUs take turns on the work clock only")
+        return self
 
 
 class Limits(Model):
@@ -136,12 +144,26 @@ class Experiment(Model):
         """Whether any boot goes through the correctness gate."""
         return any("fill" in (group.probes or self.probes).run for group in self.matrix)
 
+    @property
+    def counted(self) -> bool:
+        """Whether the stores of any boot are counted."""
+        return any(group.count_stores for group in self.matrix)
+
     def probes_of(self, variant: str, machine: str, clock: Clock) -> Probes:
         """What runs in the guest in a cell: what the first group that has it says."""
+        group = self._group_of(variant, machine, clock)
+        return (group and group.probes) or self.probes
+
+    def counts_stores(self, variant: str, machine: str, clock: Clock) -> bool:
+        """Whether the stores of a cell are counted: what the first group that has it says."""
+        group = self._group_of(variant, machine, clock)
+        return group is not None and group.count_stores
+
+    def _group_of(self, variant: str, machine: str, clock: Clock) -> Group | None:
         for group in self.matrix:
             if variant in group.variants and machine in group.machines and clock in group.clocks:
-                return group.probes or self.probes
-        return self.probes
+                return group
+        return None
 
     def schedule(self) -> tuple[Slot, ...]:
         """Every boot in the order in which it will happen.

@@ -53,6 +53,11 @@ def find_qemu() -> Qemu:
     return Qemu(QEMU_BINARY, (int(match[1]), int(match[2]), int(match[3])))
 
 
+def has_plugins(qemu: Qemu) -> bool:
+    """Whether this QEMU was built with plugins of TCG."""
+    return b"\n-plugin " in tool.run([qemu.binary, "-help"], check=False).stdout
+
+
 def environment(accel: Accel) -> Environment:
     """The facts about this host that go with every run."""
     return Environment(

@@ -35,6 +35,7 @@ class Lock(Model):
     machines: dict[str, Machine]
     kernels: dict[str, Kernel | str]
     initramfs_sha256: str
+    plugin_sha256: str | None = None
     environment: Environment
     on_file: str | None = Field(default=None, exclude=True)
 

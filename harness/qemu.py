@@ -32,6 +32,9 @@ SMBIOS_2 = 16 * TIB
 WORK_TSC_KHZ = 1_000_000
 """With ``-icount`` the guest's TSC counts nanoseconds of virtual time."""
 
+STORES = "stores.txt"
+"""What the plugin that counts stores writes, in QEMU's working directory."""
+
 CONSOLE, PROBES, MONITOR = "console.fifo", "probes.fifo", "monitor.sock"
 """In QEMU's working directory: relative, so that argv is the same for every run and no path can
 pass the 108 bytes of `sun_path`. The harness opens all three before QEMU starts, which opens them
@@ -54,7 +57,8 @@ class Qemu:
 class CommandLine:
     """What one boot needs from QEMU.
 
-    `words` are the kernel parameters of variant and experiment; `tsc_khz` is the host's TSC rate.
+    `words` are the kernel parameters of variant and experiment; `tsc_khz` is the host's TSC rate;
+    `plugin` is a plugin of TCG with its options.
     With `sockets` off the console goes to stdout and the probes to a file: that is the line for
     people to run by hand.
     """
@@ -67,6 +71,7 @@ class CommandLine:
     qemu: Qemu
     words: tuple[str, ...] = ()
     tsc_khz: int | None = None
+    plugin: str | None = None
     sockets: bool = field(default=True, kw_only=True)
 
     @property
@@ -95,6 +100,7 @@ def render(line: CommandLine) -> list[str]:
         # panic=-1 resets at once, and this turns the reset into the end of the process.
         "-no-reboot",
         *_ports(line.sockets),
+        *(("-plugin", line.plugin) if line.plugin else ()),
         *("-kernel", str(line.kernel), "-initrd", str(line.initrd), "-append", line.append),
         *machine.extra_args,
     ]

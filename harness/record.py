@@ -80,6 +80,29 @@ class Phase(Model):
         return self.end - self.start
 
 
+class StoreCount(Model):
+    """Stores into the memmap during a phase, of one node's CPUs, memory and pages.
+
+    `memory_node` is where the struct page lies, `page_node` where the page it describes lies;
+    none is memory outside every node.
+    """
+
+    phase: str
+    """the phase, without those inside of it; `user_space` is all after the boot"""
+    node: int | None = None
+    """node of the phase; absent for a phase of the whole machine"""
+    cpu_node: int
+    """node of the CPU that stored"""
+    memory_node: int | None = None
+    """node of the memory stored to"""
+    page_node: int | None = None
+    """node of the pages that the struct pages describe"""
+    stores: int
+    """how many"""
+    bytes: int
+    """bytes stored"""
+
+
 class Ending(Model):
     """What the host saw of the end of a boot, before anyone reads the console."""
 
@@ -231,5 +254,7 @@ class Run(Model):
     """intervals of the boot"""
     probes: tuple[dict[str, Any], ...] = ()
     """JSON objects that the guest sent on its second serial port"""
+    stores: tuple[StoreCount, ...] = ()
+    """stores into the memmap, where they were counted"""
     samples: tuple[HostSample, ...] = Field(default=())
     """the QEMU process over the boot, at most 256"""

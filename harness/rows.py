@@ -148,6 +148,12 @@ def phase_rows(run: Run) -> list[Row]:
     ]
 
 
+def store_rows(run: Run) -> list[Row]:
+    """One row per phase, node of the CPU, of the memory and of the page."""
+    about = identity(run)
+    return [{**about, **count.model_dump(), "phase": one_line(count.phase)} for count in run.stores]
+
+
 def _seconds(phase: Phase) -> Row:
     duration = _number(phase.duration)
     spent = duration if phase.busy is None else _number(phase.busy)

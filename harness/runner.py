@@ -144,6 +144,7 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
         kernel.system_map,
         session.environment.tsc_khz,
         force,
+        session.plugin.path if session.plugin and experiment.counts_stores(*slot.cell) else None,
     )
 
 

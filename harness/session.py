@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness import accelerator, host, initramfs
+from harness import accelerator, counter, host, initramfs
+from harness.counter import Plugin
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.experiment import Experiment
 from harness.initramfs import Initramfs
@@ -36,6 +37,8 @@ class Session:
     lock: Lock = field(repr=False)
     misfits: tuple[str, ...] = ()
     """Variants whose input is wrong: a patch that does not apply, an option that was dropped."""
+    plugin: Plugin | None = None
+    """What counts stores, where the experiment has any counted."""
 
 
 def prepare(
@@ -59,6 +62,7 @@ def prepare(
     store = Kernels(project, log)
     kernels, misfits = _build(store, variants, log)
     guest = initramfs.build(project.cache)
+    plugin = counter.build(project.cache) if experiment.counted else None
     environment = host.environment(_accel(project, machines, kernels, guest))
     built = any(not variant.prebuilt for variant in variants.values())
     lock = Lock(
@@ -68,10 +72,11 @@ def prepare(
         machines=machines,
         kernels={n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()},
         initramfs_sha256=guest.sha256,
+        plugin_sha256=plugin.sha256 if plugin else None,
         environment=environment,
     )
     return Session(
-        project, experiment, variants, machines, kernels, guest, environment, lock, misfits
+        project, experiment, variants, machines, kernels, guest, environment, lock, misfits, plugin
     )
 
 

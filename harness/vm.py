@@ -22,9 +22,9 @@ from qemu.qmp import EventListener, QMPClient, QMPError
 
 from harness.console import Arrival, Port
 from harness.errors import HostError
-from harness.qemu import CONSOLE, MONITOR, PROBES
+from harness.qemu import CONSOLE, MONITOR, PROBES, STORES
 from harness.record import HostSample
-from harness.results import disk_errors
+from harness.results import disk_errors, write_atomic
 
 _PR_SET_PDEATHSIG, _PR_SET_THP_DISABLE = 1, 41
 """include/uapi/linux/prctl.h"""
@@ -217,6 +217,8 @@ class VM:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._sockets:
+            if (counted := self._sockets / STORES).is_file():
+                write_atomic(self._folder / STORES, counted.read_bytes())
             shutil.rmtree(self._sockets, ignore_errors=True)
         for port in self._ports.values():
             port.close()

@@ -45,7 +45,7 @@ hygiene fastpath
 kernels recompile
 checkpatch disassembly
 kbuild
-patches prebuilt initramfs
+patches prebuilt initramfs counter
 source
 debian
 repository
@@ -56,7 +56,7 @@ project
 lock
 watch judge gate workers seats
 facts
-phases
+phases stores
 dmesg
 qemu
 kconfig

@@ -176,10 +176,10 @@ def until(condition, seconds: float = 20) -> None:
 
 
 def test_addresses_without_a_map_stay_addresses():
-    assert resolve("RIP=ffffffff81000010\nRIP=0000000000000010", None) == (
+    assert resolve("RIP=ffffffff81000010\nRIP=0000000000000010", "") == (
         "cpu0: 0xffffffff81000010, cpu1: 0x10"
     )
-    assert resolve("", None) == ""
+    assert resolve("", "") == ""
 
 
 def test_the_guest_is_told_what_to_probe():
