@@ -16,6 +16,7 @@ from markupsafe import Markup
 from harness import __version__
 from harness.dataset import Dataset
 from harness.figures import Figures
+from harness.locality import locality_sections
 from harness.proof import gate_sections, limit_sections
 from harness.results import Results
 from harness.rows import clean
@@ -47,6 +48,7 @@ def _sections(dataset: Dataset) -> Iterator[Section]:
     yield from gate_sections(dataset)
     yield from limit_sections(dataset)
     yield from sections_of(dataset)
+    yield from locality_sections(dataset)
 
 
 def _printable(value: Any) -> Any:

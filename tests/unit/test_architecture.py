@@ -17,7 +17,7 @@ cli
 runner
 session
 report
-proof
+proof locality
 sections
 plots
 letter
@@ -56,7 +56,7 @@ project
 lock
 watch judge gate workers seats
 facts
-phases stores
+phases stores distance
 dmesg
 qemu
 kconfig
