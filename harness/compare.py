@@ -16,7 +16,7 @@ from scipy import stats
 from harness.dataset import Dataset
 from harness.effect import ALPHA, Effect, adjusted, centre, paired, shift, unpaired
 from harness.errors import UserError
-from harness.experiment import is_arm
+from harness.experiment import definition, is_arm
 from harness.observations import CELL
 from harness.quantity import MIB
 from harness.record import GOOD
@@ -81,7 +81,7 @@ class Exact:
 
 @dataclass(frozen=True)
 class Defect:
-    """Repeats of one cell of the work clock that differ: a fault of the harness or the machine."""
+    """Repeats of a work-clock cell that differ, or its second arm: a fault of the harness."""
 
     subject: Subject
     variant: str
@@ -249,7 +249,8 @@ def _defects(table: Table) -> Iterator[Defect]:
         if subject.clock != "work" or subject.metric == RSS:
             continue
         for variant, series in variants.items():
-            if not series.exact:
+            first = variants.get(definition(variant), series).values[0]
+            if not series.exact or series.values[0] != first:
                 counts = dict(zip(series.blocks.tolist(), map(int, series.values), strict=True))
                 yield Defect(subject, variant, counts)
 

@@ -41,6 +41,11 @@ def is_arm(variant: str) -> bool:
     return variant.endswith(ARM)
 
 
+def definition(variant: str) -> str:
+    """The variant that a name in the schedule stands for."""
+    return variant.removesuffix(ARM)
+
+
 class ClockPlan(Model):
     """How often each cell boots by one clock. Warm-up boots are kept but not analysed."""
 
@@ -48,6 +53,8 @@ class ClockPlan(Model):
     """how often each variant boots on each machine, warm-up not counted"""
     warmup: int = Field(default=0, ge=0, le=1)
     """boots before them that are kept but not analysed"""
+    aa: bool = False
+    """boot the baseline once more in each block, as NAME@2: what the two differ by is noise"""
 
 
 class Probes(Model):
@@ -86,6 +93,10 @@ class Group(Model):
         if self.count_stores and set(self.clocks) != {"work"}:
             raise ValueError("count_stores: the guest's CPUs take turns on the work clock only")
         return self
+
+    @property
+    def has_arm(self) -> bool:
+        return any(plan.aa for plan in self.clocks.values())
 
 
 class Limits(Model):
@@ -129,10 +140,18 @@ class Experiment(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _arms_have_a_baseline(self) -> Self:
+        for index, group in enumerate(self.matrix):
+            if group.has_arm and self.baseline not in group.variants:
+                raise ValueError(f"matrix[{index}]: aa needs the baseline {self.baseline!r} there")
+        return self
+
     @property
     def variants(self) -> tuple[str, ...]:
-        """Every variant, in the order of the file."""
-        return tuple(dict.fromkeys(v for g in self.matrix for v in g.variants))
+        """Every variant, in the order of the file; the second arm of the baseline comes last."""
+        arm = [self.baseline + ARM] * any(group.has_arm for group in self.matrix)
+        return tuple(dict.fromkeys([*(v for g in self.matrix for v in g.variants), *arm]))
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -161,7 +180,11 @@ class Experiment(Model):
 
     def _group_of(self, variant: str, machine: str, clock: Clock) -> Group | None:
         for group in self.matrix:
-            if variant in group.variants and machine in group.machines and clock in group.clocks:
+            if (
+                definition(variant) in group.variants
+                and machine in group.machines
+                and clock in group.clocks
+            ):
                 return group
         return None
 
@@ -184,7 +207,8 @@ class Experiment(Model):
         return tuple(slots.values())
 
     def _shuffled(self, group: Group, machine: str, clock: Clock, block: int) -> list[str]:
-        order = list(dict.fromkeys(group.variants))
+        arm = [self.baseline + ARM] * group.clocks[clock].aa
+        order = list(dict.fromkeys([*group.variants, *arm]))
         random.Random(f"{self.seed}/{machine}/{clock}/{block}").shuffle(order)
         return order
 

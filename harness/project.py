@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.experiment import Experiment
+from harness.experiment import Experiment, definition
 from harness.machine import Machine
 from harness.model import load_named
 from harness.variant import Role, Variant
@@ -41,8 +41,11 @@ class Project:
         return self.patches / "base.yaml"
 
     def variant(self, name: str) -> Variant:
-        """Loads kernel-patches/variants/NAME.yaml and checks that what it names is there."""
-        variant = load_named(Variant, self.patches / "variants", name)
+        """Loads kernel-patches/variants/NAME.yaml and checks that what it names is there.
+
+        The second arm of an A/A comparison is the same variant under another name.
+        """
+        variant = load_named(Variant, self.patches / "variants", definition(name))
         for index, series in enumerate(variant.series):
             self._need(name, f"series[{index}]", self.patches / series / "series")
         for index, fragment in enumerate(variant.fragments):

@@ -10,7 +10,7 @@ from typing import Literal
 from harness import accelerator, counter, host, initramfs
 from harness.counter import Plugin
 from harness.errors import BuildError, ConfigError, PatchError, UserError
-from harness.experiment import Experiment
+from harness.experiment import Experiment, definition
 from harness.initramfs import Initramfs
 from harness.kbuild import BuiltKernel
 from harness.kernels import Kernels
@@ -87,6 +87,9 @@ def _build(
     kernels: dict[str, BuiltKernel | str] = {}
     misfits = []
     for name, variant in variants.items():
+        if definition(name) in kernels:
+            kernels[name] = kernels[definition(name)]
+            continue
         try:
             kernels[name] = store.get(variant)
         except (PatchError, ConfigError, BuildError) as error:

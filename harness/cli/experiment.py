@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness import evidence, host, qemu, runner
 from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import HarnessError
-from harness.experiment import Experiment, Slot
+from harness.experiment import Experiment, Slot, definition
 from harness.kernels import Kernels
 from harness.project import Project
 from harness.quantity import format_size
@@ -245,7 +245,7 @@ def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) ->
         sockets=False,
     )
     return {
-        "variant": variant.name,
+        "variant": slot.variant,
         "machine": machine.name,
         "clock": slot.clock,
         "memory_bytes": machine.memory,
@@ -260,7 +260,7 @@ def _unbuilt(place: Project, experiment: Experiment) -> list[str]:
     """Variants whose kernel is not in the store; all of them where that cannot be told."""
     store = Kernels(place, lambda text: None)
     missing = []
-    for name in experiment.variants:
+    for name in dict.fromkeys(map(definition, experiment.variants)):
         try:
             known = store.known(place.variant(name))
         except HarnessError:

@@ -143,6 +143,12 @@ def test_a_phase_that_takes_nothing_has_no_ratio() -> None:
     assert not words(compare(made, OPTIONS))
 
 
+def test_a_second_arm_that_counts_otherwise_is_a_defect() -> None:
+    recipe = Recipe({"base": 1.0, "base@2": 1.001}, clock="work", phases={"boot": 1000})
+    (defect,) = compare(make(recipe), OPTIONS).defects
+    assert defect.variant == "base@2" and set(defect.counts.values()) == {1001}
+
+
 def test_memory_is_less_or_more_in_bytes_too() -> None:
     recipe = Recipe({"base": 1.0, "new": 1.0, "fat": 1.0}, rss={"new": 0.5, "fat": 2.0})
     found = compare(make(recipe), OPTIONS)

@@ -133,6 +133,30 @@ def test_blocks_are_complete_and_drawn_from_the_seed(tmp_path: Path) -> None:
     assert len(orders) > 1
 
 
+AA = """
+description: with a second arm
+baseline: a
+matrix:
+  - variants: [a, b]
+    machines: [m]
+    clocks: {time: {blocks: 40, warmup: 1, aa: true}, work: {blocks: 1}}
+"""
+
+
+def test_a_second_arm_boots_in_every_block_at_random_places(tmp_path: Path) -> None:
+    found = experiment(tmp_path, AA)
+    assert found.variants == ("a", "b", "a@2")
+    assert found.probes_of("a@2", "m", "time") == found.probes
+    timed = [s for s in found.schedule() if s.clock == "time"]
+    orders = [[s.variant for s in timed if s.block == block] for block in range(-1, 40)]
+    assert all(sorted(order) == ["a", "a@2", "b"] for order in orders)
+    assert len({tuple(order) for order in orders}) == 6
+    plain = experiment(tmp_path, AA.replace(", aa: true", ""))
+    work = [s for s in found.schedule() if s.clock == "work"]
+    assert work == [s for s in plain.schedule() if s.clock == "work"]
+    assert {s.variant for s in work} == {"a", "b"}
+
+
 def test_a_slot_names_its_folder_and_run(tmp_path: Path) -> None:
     slots = {s.key: s for s in experiment(tmp_path).schedule()}
     warm = slots["eager/a/time/warmup"]
@@ -146,6 +170,11 @@ def test_a_slot_names_its_folder_and_run(tmp_path: Path) -> None:
         (EXPERIMENT.replace("baseline: eager", "baseline: egaer"), "'egaer' is in no group"),
         (EXPERIMENT.replace("time:", "tiem:"), r"matrix\[0\].clocks"),
         (EXPERIMENT + "probes: {run: [memory]}\n", r"probes.run\[0\]"),
+        (
+            AA.replace("[a, b]", "[b]")
+            + "  - {variants: [a], machines: [m], clocks: {work: {}}}\n",
+            r"matrix\[0\]: aa needs the baseline 'a'",
+        ),
         (EXPERIMENT + "seeds: 3\n", "seeds: unknown key; did you mean 'seed'"),
     ],
 )

@@ -47,6 +47,26 @@ def test_run_leaves_a_dataset_and_a_second_run_does_nothing(checkout, capfd):
     assert "[1/" not in capfd.readouterr().err
 
 
+def test_a_second_arm_is_the_baseline_once_more(checkout, capfd):
+    text = (checkout / "experiments/pair.yaml").read_text()
+    text = text.replace("blocks: 2, warmup: 1", "blocks: 6, aa: true")
+    (checkout / "experiments/pair.yaml").write_text(text)
+    assert main(["plan", "experiments/pair.yaml", "--json"]) == 0
+    plan = json.loads(capfd.readouterr().out)
+    assert sorted(cell["variant"] for cell in plan["cells"]) == ["one", "one@2", "two"]
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    folder = results(checkout)
+    boots = rows(folder, "runs")
+    assert len(boots) == 18
+    images = {r["variant"]: r["image_sha256"] for r in boots}
+    assert images["one@2"] == images["one"] != images["two"]
+    capfd.readouterr()
+    assert main(["compare", str(folder), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert {r["variant"] for r in found["rows"] if r["kind"] == "A/A"} == {"one@2"}
+    assert {r["variant"] for r in found["rows"] if r["kind"] == "time"} == {"two"}
+
+
 def test_collate_gives_the_same_bytes(checkout):
     assert main(["run", "experiments/pair.yaml"]) == 0
     folder = results(checkout)
