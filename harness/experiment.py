@@ -188,8 +188,8 @@ class Experiment(Model):
                 return group
         return None
 
-    def schedule(self) -> tuple[Slot, ...]:
-        """Every boot in the order in which it will happen.
+    def schedule(self, time_blocks: int = 0) -> tuple[Slot, ...]:
+        """Every boot in the order in which it will happen; at least so many timed blocks.
 
         Randomised complete blocks: within a block each variant of the group boots once on the
         machine, in an order drawn from the seed, the group's machines one after the other.
@@ -198,7 +198,8 @@ class Experiment(Model):
         for group in self.matrix:
             for machine in group.machines:
                 for clock, plan in group.clocks.items():
-                    for block in range(-plan.warmup, plan.blocks):
+                    blocks = max(plan.blocks, time_blocks if clock == "time" else 0)
+                    for block in range(-plan.warmup, blocks):
                         for order, variant in enumerate(
                             self._shuffled(group, machine, clock, block)
                         ):

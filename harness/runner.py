@@ -47,6 +47,8 @@ class Options:
     force: bool = False
     clock: Clock | None = None
     """boot only the cells of this clock now"""
+    time_blocks: int = 0
+    """blocks of the time clock, where they are more than the experiment has"""
 
 
 def open_results(session: Session, options: Options) -> Results:
@@ -74,7 +76,7 @@ def run(
                 results.set_aside(slot_of(stored.run))
     todo = [
         slot
-        for slot in session.experiment.schedule()
+        for slot in session.experiment.schedule(options.time_blocks)
         if options.clock in (None, slot.clock) and not results.done(slot)
     ]
     asyncio.run(_boot_all(session, results, options, todo, on_event))

@@ -26,7 +26,8 @@ METRICS: Metrics = {
     ("meminfo", ""): (),
 }
 TOUCHES = ("first-touch", "touch-recycled", "retouch-mapped")
-_ORDER = (*REQUIRED, "deferred_init", *TOUCHES, RSS)
+NAMES = (*REQUIRED, "deferred_init", *TOUCHES, RSS)
+"""What can be compared, in the order of a boot; other kernels than ours have fewer."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _own(seen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _place(name: str) -> tuple[int, str]:
-    return _ORDER.index(name) if name in _ORDER else len(_ORDER), name
+    return NAMES.index(name) if name in NAMES else len(NAMES), name
 
 
 def _rank(key: tuple[object, ...], memory: dict[str, int]) -> tuple[object, ...]:

@@ -6,11 +6,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import evidence, host, qemu, runner
 from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.until import add_until, check, go_on
 from harness.errors import HarnessError
 from harness.experiment import Experiment, Slot, definition
 from harness.kernels import Kernels
@@ -68,11 +70,12 @@ def _register_run(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         choices=("time", "work"),
         help="boot only the cells of this clock now; no load disturbs those of the work clock",
     )
+    add_until(parser)
     add_examples(
         parser,
         "harness run quick             # experiments/quick.yaml; again: goes on where it was",
-        "harness run quick --retry     # boots again what went wrong",
-        "harness run mine.yaml --results /data --fresh",
+        "harness run mine.yaml --results /data --retry",
+        "harness run quick --until 2% --metric memmap_init",
     )
     parser.set_defaults(action=run)
 
@@ -104,33 +107,55 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The whole loop."""
-    from harness import report
-
     place, log = project(arguments), Log()
     experiment = place.experiment(arguments.experiment)
+    if arguments.until:
+        check(arguments, experiment)
     options = Options(
         arguments.results, arguments.fresh, arguments.retry, arguments.force, arguments.clock
     )
     session = prepare(place, experiment, log)
     results = runner.open_results(session, options)
+    looks: list[str] = []
+
+    def boot(time_blocks: int = 0, first: bool = True) -> int:
+        more = replace(options, time_blocks=time_blocks, retry=options.retry and first)
+        return runner.run(session, results, more, Progress(log))
+
     with results.locked():
-        progress = Progress(log)
-        failed = runner.run(session, results, options, progress)
+        if arguments.until:
+            failed, looks = go_on(arguments, experiment, results, boot, log)
+        else:
+            failed = boot()
         found = publish(results)
-    folder = results.path
+    differ = [str(mismatch) for mismatch in found.repeats.mismatches]
     if arguments.json:
-        differ = [str(mismatch) for mismatch in found.repeats.mismatches]
-        print_json({"results": str(folder), "failed": failed, "not_the_same": differ})
-        return status(session, failed + len(differ))
+        said = {"looks": looks} if looks else {}
+        folder = str(results.path)
+        print_json({"results": folder, "failed": failed, "not_the_same": differ, **said})
+    else:
+        _tell(experiment, results, found, failed, differ)
+    return status(session, failed + len(differ))
+
+
+def _tell(
+    experiment: Experiment,
+    results: Results,
+    found: Dataset,
+    failed: int,
+    differ: Sequence[str],
+) -> None:
+    from harness import report
+
     print_table(f"{experiment.name}: medians", report.headline(found), left=3)
     for caveat in report.caveats(found):
         out.print(caveat, markup=False)
+    folder = results.path
     out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)
-    for mismatch in found.repeats.mismatches:
+    for mismatch in differ:
         out.print(f"NOT THE SAME: {mismatch}", markup=False)
     if failed:
         out.print(f"{failed} boot(s) went wrong; see the report", markup=False)
-    return status(session, failed + len(found.repeats.mismatches))
 
 
 def status(session: Session, failed: int) -> int:

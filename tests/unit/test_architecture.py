@@ -25,7 +25,7 @@ findings
 claims
 figures
 compare
-suspects
+suspects looks
 series
 analysis
 dataset

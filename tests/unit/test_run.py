@@ -67,6 +67,33 @@ def test_a_second_arm_is_the_baseline_once_more(checkout, capfd):
     assert {r["variant"] for r in found["rows"] if r["kind"] == "time"} == {"two"}
 
 
+def test_until_adds_blocks_at_fixed_looks_and_goes_on_where_it_was(checkout, capfd, monkeypatch):
+    monkeypatch.setattr("harness.looks.BLOCKS", (3, 4, 5))
+    argv = ["run", "experiments/pair.yaml", "--json", "--metric", "host_rss_peak_bytes"]
+    assert main([*argv, "--until", "99%"]) == 0
+    (look,) = json.loads(capfd.readouterr().out)["looks"]
+    assert look.startswith("look at 3 blocks, host_rss_peak_bytes: widest is ±")
+    assert len(rows(results(checkout), "runs")) == 2 * (1 + 3)
+    before = {p: p.read_bytes() for p in results(checkout).glob("runs/*/*/*/*/run.json")}
+    assert main([*argv, "--until", "0.0001%"]) == 0
+    looks = json.loads(capfd.readouterr().out)["looks"]
+    assert [words.split()[2] for words in looks] == ["3", "4", "5"]
+    assert len(rows(results(checkout), "runs")) == 2 * (1 + 5)
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--until", "2"], "write 2%"),
+        (["--until", "2%", "--metric", "boat"], "no metric called 'boat'"),
+    ],
+)
+def test_until_refuses_before_the_first_boot(checkout, capfd, words, said):
+    assert main(["run", "experiments/pair.yaml", *words]) == 2
+    assert said in capfd.readouterr().err and not (checkout / "results").exists()
+
+
 def test_collate_gives_the_same_bytes(checkout):
     assert main(["run", "experiments/pair.yaml"]) == 0
     folder = results(checkout)
