@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """eager, deferred and grow, built from source and booted: all there, and all the same memory."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,15 +16,17 @@ from tests.real import ROOT, boot_guest
 
 VARIANTS = ("eager", "deferred", "grow")
 MACHINES = ("cpuless-8g", "uneven-24g")
-EXPERIMENT = f"""
-description: every variant where memory is not spread evenly
+WORK = """
+description: every variant where memory is not spread evenly, two of them twice by the work clock
 baseline: eager
+probes: {run: [meminfo, zoneinfo, touch], touch_bytes: 32MiB, touch_threads: 2}
 matrix:
+  - {variants: [eager, grow], machines: [tiny-2g], clocks: {work: {blocks: 2}}}
+"""
+EXPERIMENT = f"""{WORK}
   - variants: [{", ".join(VARIANTS)}]
     machines: [{", ".join(MACHINES)}]
     clocks: {{time: {{blocks: 1}}}}
-  - {{variants: [eager, grow], machines: [tiny-2g], clocks: {{work: {{blocks: 2}}}}}}
-probes: {{run: [meminfo, zoneinfo, touch], touch_bytes: 32MiB, touch_threads: 2}}
 """
 
 
@@ -141,3 +145,26 @@ def test_a_hung_guest_is_told_by_name(project, tmp_path):
     assert [cpu.split(":")[0] for cpu in cpus] == ["cpu0", "cpu1"]
     assert all("idle+0x" in cpu or "halt+0x" in cpu for cpu in cpus), run.ending.where
     assert run.ending.registers.count("RIP=") == 2
+
+
+def test_the_work_clock_counts_the_same_on_a_busy_host(dataset, project, tmp_path):
+    quiet = {(r.run.variant, r.run.block): r.folder for r in work_runs(Results(dataset))}
+    (tmp_path / "busy.yaml").write_text(WORK)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        words = ["--root", str(ROOT), "--cache", str(project.cache), "run"]
+        assert main([*words, str(tmp_path / "busy.yaml"), "--results", str(tmp_path)]) == 0
+    finally:
+        for process in busy:
+            process.kill()
+    (found,) = (tmp_path / "busy").iterdir()
+    runs = work_runs(Results(found))
+    assert len(runs) == 4
+    for stored in runs:
+        other = quiet[stored.run.variant, stored.run.block]
+        for name in ("console.log", "probes.jsonl"):
+            assert (stored.folder / name).read_bytes() == (other / name).read_bytes()
+
+
+def work_runs(results):
+    return [stored for stored in results.read()[0] if stored.run.clock == "work"]
