@@ -11,6 +11,7 @@ from harness import kbuild, patches, prebuilt, source
 from harness.base import Base
 from harness.kbuild import BuiltKernel
 from harness.project import Project
+from harness.turns import beside
 from harness.variant import Prebuilt, Variant
 
 Log = Callable[[str], None]
@@ -40,14 +41,12 @@ class Kernels:
         """
         if variant.prebuilt:
             return self._prebuilt(variant.prebuilt)
-        return kbuild.build(
-            self.base,
-            self.tree(variant).tree,
-            self.project.fragments(variant),
-            self.project.cache,
-            jobs=self.jobs,
-            log=self.log,
-        )
+        cache, tree = self.project.cache, self.tree(variant).tree
+        fragments = self.project.fragments(variant)
+        if found := kbuild.known(self.base, tree, fragments, cache):
+            return found
+        with beside(cache, self.log):
+            return kbuild.build(self.base, tree, fragments, cache, jobs=self.jobs, log=self.log)
 
     def known(self, variant: Variant) -> BuiltKernel | None:
         """The kernel if neither network nor compiler is needed for it; raises as `get` does."""

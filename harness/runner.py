@@ -17,6 +17,7 @@ from harness.record import GOOD, Clock, Ending, Judgement, Outcome, Run
 from harness.results import Results, newest, to_json, write_atomic
 from harness.seats import share
 from harness.session import Session
+from harness.turns import turn
 
 MAX_ATTEMPTS = 4
 """Boots of one slot, where a defect of the emulator ends all before the last."""
@@ -35,6 +36,8 @@ class Event:
     past_s: float
     left_s: float
     run: Run | None = None
+    waits: str = ""
+    """for whom, where the boot has to wait for its turn on the host"""
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,10 @@ async def _boot_all(
         nonlocal over
         left = sum(costs.values()) - over - costs[slot.key]
         event = Event(slot, numbers[slot.key], len(todo), over + costs[slot.key], left)
-        on_event(event)
-        record = await _boot_slot(session, results, slot, options.force)
+        waits = lambda text: on_event(replace(event, waits=text))  # noqa: E731
+        async with turn(session.project.cache, slot.clock == "time", waits):
+            on_event(event)
+            record = await _boot_slot(session, results, slot, options.force)
         over += costs[slot.key]
         on_event(replace(event, past_s=over, left_s=sum(costs.values()) - over, run=record))
 

@@ -187,6 +187,9 @@ class Progress:
         slot, record = event.slot, event.run
         name = f"[{event.number}/{event.total}] {slot.variant} {slot.machine} {slot.clock}"
         name += " warm-up" if slot.warmup else f" block {slot.block}"
+        if event.waits:
+            self._log(f"{name} {event.waits}")
+            return
         if record is None:
             self._log(f"{name} ...")
             return

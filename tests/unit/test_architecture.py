@@ -51,6 +51,7 @@ debian
 repository
 cache
 tool
+turns
 results
 project
 lock
