@@ -21,6 +21,7 @@ from harness.proof import gate_sections, limit_sections
 from harness.results import Results
 from harness.rows import clean
 from harness.sections import Rows, Section, headline_table, sections_of
+from harness.tested import verdict_sections
 
 
 def render(results: Results, dataset: Dataset) -> tuple[str, str]:
@@ -47,6 +48,7 @@ def render(results: Results, dataset: Dataset) -> tuple[str, str]:
 def _sections(dataset: Dataset) -> Iterator[Section]:
     yield from gate_sections(dataset)
     yield from limit_sections(dataset)
+    yield from verdict_sections(dataset)
     yield from sections_of(dataset)
     yield from locality_sections(dataset)
 

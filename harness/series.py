@@ -70,10 +70,14 @@ def pair(series: Series, base: Series) -> tuple[Values, Values]:
 Table = dict[Subject, dict[str, Series]]
 
 
+def names_of(dataset: Dataset) -> set[str]:
+    """What the dataset has figures of."""
+    return set(_seen(dataset)["name"].astype(str))
+
+
 def series_of(dataset: Dataset, names: Sequence[str] = ()) -> Table:
     """Every subject with its variants; all subjects, or only those called `names`."""
-    seen = _own(observe(dataset.runs, dataset.phases, dataset.probes, METRICS))
-    seen["name"] = seen["name"].where(seen["kind"] != "host", seen["metric"])
+    seen = _seen(dataset)
     known = set(seen["name"])
     if unknown := [name for name in names if name not in known]:
         raise UserError(
@@ -94,6 +98,12 @@ def series_of(dataset: Dataset, names: Sequence[str] = ()) -> Table:
             blocks[order], values[order]
         )
     return table
+
+
+def _seen(dataset: Dataset) -> pd.DataFrame:
+    seen = _own(observe(dataset.runs, dataset.phases, dataset.probes, METRICS))
+    seen["name"] = seen["name"].where(seen["kind"] != "host", seen["metric"])
+    return seen
 
 
 def _own(seen: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ cli
 runner
 session
 report
-proof locality
+proof tested locality
 sections
 plots
 letter
