@@ -63,9 +63,25 @@ class State:
         )
 
     @property
-    def percpu(self) -> int:
-        """Pages on the per-CPU lists of the zone that has the most there."""
-        return max(int(zone["percpu_pages"]) for zone in self.zones.values())
+    def first_lost(self) -> list[str]:
+        """The first block without any flag of each node that has one."""
+        return [f"pfn {n['first_lost_pfn']:#x}" for n in self.census.values() if n["lost_blocks"]]
+
+    def lost_beside(self, other: State, block: int) -> tuple[int, tuple[int, int]]:
+        """Blocks of `block` pages without any flag that neither the other nor lists explain.
+
+        Pages on per-CPU lists have no flag either, and a zone that has just grown fills those of
+        its node with pages that lie side by side. Beside it: the blocks of both.
+        """
+        listed = dict.fromkeys(self.census, 0)
+        for (node, _), zone in self.zones.items():
+            listed[node] = listed.get(node, 0) + int(zone["percpu_pages"])
+        mine, theirs = (
+            {node: int(c["lost_blocks"]) for node, c in state.census.items()}
+            for state in (self, other)
+        )
+        more = (n - theirs.get(node, 0) - listed[node] // block for node, n in mine.items())
+        return sum(max(0, m) for m in more), (sum(mine.values()), sum(theirs.values()))
 
     def census_problems(self) -> list[str]:
         found = []

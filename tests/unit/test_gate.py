@@ -103,6 +103,20 @@ def test_the_memmap_of_late_memory_is_managed_memory_in_use(eager):
     )
 
 
+def test_a_grown_zone_may_have_whole_blocks_on_per_cpu_lists(eager):
+    def lost(blocks, listed):
+        probes = recorded("eager")
+        for p in (p for p in probes if p.get("node") == 2):
+            if p["probe"] == "census":
+                p |= {"lost_blocks": blocks, "first_lost_pfn": 1}
+            if p["probe"] == "zoneinfo":
+                p["percpu_pages"] = listed
+        return "lost-memory" in fails(run(probes), eager)
+
+    assert not lost(2, 2048) and not lost(2, 3000)
+    assert lost(2, 2047) and lost(3, 2048)
+
+
 def bump(probe: str, key: str, by: int, last: bool = False):
     """A mutation of a record: one number of one probe is off by that much."""
 
