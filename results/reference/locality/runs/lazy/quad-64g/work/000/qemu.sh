@@ -54,9 +54,9 @@ exec qemu-system-x86_64 \
   -serial \
   file:probes.jsonl \
   -plugin \
-  /root/.cache/pageinit/plugin/c0446b3f99cdaf02/stores.so,out=stores.txt,ram=0-c0000000-0,ram=100000000-440000000-0,ram=440000000-840000000-1,ram=840000000-c40000000-2,ram=c40000000-1040000000-3,cpu=0,cpu=1,cpu=2,cpu=3,marks=ffffffff81a100a0-c-81,code=ffffffff81000b30-ffffffff81000cd0,ignore=7,enter=ffffffff810fceb0 \
+  /root/.cache/pageinit/plugin/c0446b3f99cdaf02/stores.so,out=stores.txt,ram=0-c0000000-0,ram=100000000-440000000-0,ram=440000000-840000000-1,ram=840000000-c40000000-2,ram=c40000000-1040000000-3,cpu=0,cpu=1,cpu=2,cpu=3,marks=ffffffff81a100a0-c-81,code=ffffffff81000b30-ffffffff81000cd0,ignore=7,enter=ffffffff810fcd60 \
   -kernel \
-  /root/.cache/pageinit/kernels/4820b28d27802c4c/bzImage \
+  /root/.cache/pageinit/kernels/8309608ba970c075/bzImage \
   -initrd \
   /root/.cache/pageinit/initramfs/4efc6e1c2536a1e4/initramfs.cpio \
   -append \
