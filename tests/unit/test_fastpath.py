@@ -213,12 +213,14 @@ def test_the_words_of_the_document_are_those_of_its_tables() -> None:
 
     same = [v for v in ran if v != "eager" and not grown(v)]
     assert len(same) == 4 and "The four variants" in text
-    assert all(abs(more(variant, "touch-recycled")) < 3 for variant in (*same, "on-demand"))
+    within = [*same, "on-demand", "lazy"]
+    assert all(abs(more(variant, "touch-recycled")) < 4 for variant in within)
+    assert more("lazy", "touch-recycled") < 0
     assert f"{grown('on-demand')} instructions in two functions" in text
     first, base = more("on-demand", "first-touch"), ran["eager"]["first-touch"]
     assert f"it is {first:.0f} of {base:.0f} instructions here, {first / base:.1%}" in text.replace(
         " %", "%"
     )
     assert f"for each page: {more('grow', 'touch-recycled'):.0f} instructions" in text
-    assert f"Its {more('lazy', 'touch-recycled'):.0f} instructions are" in text
+    assert f"refilled, {grown('lazy')} instructions in one function" in text
     assert max(ran, key=lambda variant: more(variant, "first-touch")) == "zero-check"
