@@ -124,6 +124,8 @@ def _pair(name: str, claim: Claim, evidence: Sequence[Evidence]) -> _Pair | None
     for clock in clocks:
         found = []
         for each in evidence:
+            if claim.experiment not in (None, each.lock.experiment.name):
+                continue
             base = claim.against or each.lock.experiment.baseline
             ours, theirs = (_points(each, v, claim.metric, clock) for v in (name, base))
             found.append(_Pair(clock, theirs, ours, base))

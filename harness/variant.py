@@ -59,6 +59,8 @@ class Claim(Model):
     """it gets larger than the baseline's"""
     clock: Clock | None = None
     """the only clock that can tell"""
+    experiment: str | None = None
+    """the only experiment that can tell"""
     against: str | None = None
     """the variant to compare with, where it is not the baseline"""
     untestable: str | None = None

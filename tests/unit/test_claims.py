@@ -87,6 +87,8 @@ TEN = evidence(
         ({"metric": "boot", "speedup": 10, "at": "16TiB"}, "held, by extrapolation"),
         ({"metric": "boot", "speedup": 30, "at": "16TiB"}, "did not hold, by extrapolation"),
         ({"metric": "boot", "speedup": 10, "clock": "time"}, "not measured"),
+        ({"metric": "boot", "speedup": 10, "experiment": "x"}, "held"),
+        ({"metric": "boot", "speedup": 10, "experiment": "y"}, "not measured"),
         ({"metric": "bent", "speedup": 1.5, "at": "16TiB"}, "held"),
         ({"metric": "bent", "speedup": 3, "at": "16TiB"}, "not measured"),
         ({"metric": "boot+memmap_init", "speedup": 2.5}, "held"),
