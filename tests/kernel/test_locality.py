@@ -17,7 +17,7 @@ EXPERIMENT = """
 description: who stores where
 baseline: eager
 matrix:
-  - variants: [eager, deferred]
+  - variants: [eager, deferred, on-demand]
     machines: [quad-8g]
     clocks: {work: {blocks: BLOCKS}}
     count_stores: COUNT
@@ -65,6 +65,16 @@ def test_init_threads_store_to_their_own_node(counts):
     for node in range(4):
         mine = found[found["node"] == node]["bytes"].sum()
         assert mine > 0.5 * PAGES * 16
+
+
+def test_a_scattered_call_has_its_own_stores_and_no_others(counts, folders):
+    found = rows(counts, "on-demand", "deferred_init").groupby("node")["stores"].sum()
+    phases = load(folders["counted"])["phases"]
+    marks = phases[(phases["phase"] == "deferred_init") & (phases["block"] == 0)]
+    calls = marks[marks["variant"] == "on-demand"].set_index("node")["calls"]
+    assert calls.sum() > 4
+    # One call initialises 1023 pages, the same way each time.
+    assert len(set(found / calls)) == 1 and 9 * 1023 < found.iloc[0] / calls.iloc[0] < 12 * 1023
 
 
 def test_every_struct_page_lies_on_the_node_of_its_page(counts):
