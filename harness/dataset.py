@@ -6,8 +6,10 @@ The same runs give the same bytes, in whatever order they are read.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -18,8 +20,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from harness import gate, limit, workers
-from harness.columns import DTYPES, OPTIONAL, TABLES, TITLES
+from harness import gate, limit, package, workers
+from harness.columns import DTYPES, OPTIONAL, TABLES
 from harness.errors import HarnessError, ResultsError
 from harness.lock import Lock
 from harness.record import Outcome, Run
@@ -31,7 +33,6 @@ from harness.summary import summarise
 from harness.table import frame, to_csv
 
 LOCK_FILE = "experiment.lock.yaml"
-PACKAGE_FILE = "datapackage.json"
 OBSERVED = ("runs", "phases", "probes", "stores")
 """The tables that come from one run at a time."""
 
@@ -80,7 +81,8 @@ class Dataset:
 def collate(results: Results, reread: Callable[[StoredRun], Run] | None = None) -> Dataset:
     """Reads a results folder; what cannot be read is in `damage`, by name.
 
-    With `reread` each run is derived again from its raw evidence.
+    With `reread` each run is derived again from its raw evidence; where that is damaged the figures
+    are those that were written when it was whole.
     """
     path, damage = results.path / LOCK_FILE, []
     lock = None
@@ -129,8 +131,13 @@ def _read(
     root: Path,
 ) -> tuple[_Part, list[Damage]]:
     stored, damage = read_runs(files)
-    if reread:
-        stored = [StoredRun(reread(item), item.folder) for item in stored]
+    for place, item in enumerate(stored if reread else ()):
+        assert reread
+        try:
+            stored[place] = StoredRun(reread(item), item.folder)
+        except ResultsError as error:
+            path = Path(error.where or item.folder)
+            damage.append(Damage(path, f"{error.what}; the figures are those of run.json"))
     return _part(stored, lock, root), damage
 
 
@@ -141,8 +148,9 @@ def _part(stored: Iterable[StoredRun], lock: Lock | None, root: Path) -> _Part:
     together = lock is not None and (lock.experiment.gated or lock.experiment.search)
     for run, place in sorted(((s.run, s.folder) for s in stored), key=_order):
         folder = _relative(place, root)
-        if found_print := fingerprint(run, place):
-            prints.append(found_print)
+        # Evidence that cannot be read is in `damage` already.
+        with contextlib.suppress(ResultsError):
+            prints += filter(None, [fingerprint(run, place)])
         orders.append(_order((run, place)))
         found = {
             "runs": [run_row(run, lock, folder)],
@@ -225,11 +233,11 @@ def write(dataset: Dataset, folder: Path) -> list[Path]:
             continue
         data = to_csv(table)
         write_atomic(folder / f"{name}.csv", data)
-        resources.append(_resource(name, data))
+        resources.append(package.resource(name, data))
         paths.append(folder / f"{name}.csv")
-    package = _package(dataset, resources, folder)
-    write_atomic(folder / PACKAGE_FILE, json.dumps(package, indent=1) + "\n")
-    return [*paths, folder / PACKAGE_FILE]
+    about = json.dumps(_package(dataset, resources, folder), indent=1)
+    write_atomic(folder / package.FILE, about + "\n")
+    return [*paths, folder / package.FILE]
 
 
 def _package(dataset: Dataset, resources: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
@@ -249,30 +257,14 @@ def _package(dataset: Dataset, resources: list[dict[str, Any]], folder: Path) ->
     }
 
 
-def _resource(name: str, data: bytes) -> dict[str, Any]:
-    """One CSV in the words of Frictionless Data."""
-    fields = []
-    for column in TABLES[name]:
-        entry = {"name": column.name, "type": column.type, "description": column.description}
-        fields.append(entry | ({"unit": column.unit} if column.unit else {}))
-    return {
-        "name": name,
-        "title": TITLES[name],
-        "path": f"{name}.csv",
-        "profile": "tabular-data-resource",
-        "format": "csv",
-        "mediatype": "text/csv",
-        "encoding": "utf-8",
-        "dialect": {"lineTerminator": "\n", "delimiter": ",", "quoteChar": '"'},
-        "bytes": len(data),
-        "hash": f"sha256:{hashlib.sha256(data).hexdigest()}",
-        "schema": {"fields": fields, "missingValues": [""]},
-    }
-
-
 def load(folder: Path | str) -> dict[str, pd.DataFrame]:
-    """Reads the CSVs of a results folder, each column with its type; see `harness.columns`."""
+    """Reads the CSVs of a results folder, each column with its type; see `harness.columns`.
+
+    Columns that an earlier version did not write are empty. Raises `ResultsError` for a file that
+    is missing, or not the one that ``datapackage.json`` describes.
+    """
     tables = {}
+    known = package.checksums(Path(folder))
     for name, columns in TABLES.items():
         path = Path(folder) / f"{name}.csv"
         if name in OPTIONAL and not path.is_file():
@@ -282,12 +274,23 @@ def load(folder: Path | str) -> dict[str, pd.DataFrame]:
             raise ResultsError(
                 "no such file", where=str(path), remedy="run `harness collate` on the folder first"
             )
+        data = path.read_bytes()
+        if known.get(name) not in (None, (len(data), hashlib.sha256(data).hexdigest())):
+            raise ResultsError(
+                f"half written or altered: {len(data)} bytes, {package.FILE} says {known[name][0]}",
+                where=str(path),
+                remedy="run `harness collate` on the folder: the raw evidence gives it again",
+            )
         tables[name] = pd.read_csv(
-            path,
+            io.BytesIO(data),
             dtype={c.name: DTYPES[c.type] for c in columns},
             keep_default_na=False,
             na_values={c.name: [""] for c in columns},
             true_values=["true"],
             false_values=["false"],
         )
+        for column in columns:
+            if column.name not in tables[name]:
+                empty = pd.array([None] * len(tables[name]), dtype=DTYPES[column.type])
+                tables[name][column.name] = empty
     return tables

@@ -8,7 +8,8 @@
     │   └── ConfigError     fragments disagree, or the kernel dropped an option
     ├── BuildError      the kernel does not compile
     ├── HostError       this host lacks something: a tool, memory, disk
-    └── ResultsError    a results folder is locked, damaged or of another schema
+    └── ResultsError    a results folder is locked or damaged
+        └── SchemaError     a record is of a schema version that this harness does not read
 
 A boot that fails is none of these: it is an `Outcome` and becomes a row of the dataset.
 """
@@ -53,4 +54,8 @@ class HostError(HarnessError):
 
 
 class ResultsError(HarnessError):
-    """A results folder is locked, damaged or written by another schema version."""
+    """A results folder is locked or damaged."""
+
+
+class SchemaError(ResultsError):
+    """A record is whole, but of a schema version that this harness does not read."""

@@ -17,11 +17,12 @@ import fcntl
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import HostError, ResultsError
+from harness.errors import HostError, ResultsError, SchemaError
 from harness.experiment import Slot
 from harness.model import Model
 from harness.record import SCHEMA_VERSION, Run
@@ -67,11 +68,17 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Reads raw evidence, compressed (``NAME.gz``) or not; empty where there is none."""
+    """Reads raw evidence, compressed (``NAME.gz``) or not; empty where there is none.
+
+    Raises `ResultsError` for a compressed file that is cut short or altered.
+    """
     if path.is_file():
         return path.read_bytes()
     packed = path.with_name(path.name + ".gz")
-    return gzip.decompress(packed.read_bytes()) if packed.is_file() else b""
+    try:
+        return gzip.decompress(packed.read_bytes()) if packed.is_file() else b""
+    except (OSError, EOFError, zlib.error) as error:
+        raise ResultsError(f"cannot be read: {error}", where=str(packed)) from None
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ class Damage:
 
     path: Path
     reason: str
+    foreign: bool = False
+    """whole, but of another schema version"""
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,10 @@ class Results:
 
     def set_aside(self, slot: Slot) -> None:
         """Makes room for another attempt at a finished run, which is kept."""
-        final = self.folder(slot)
+        self.shelve(self.folder(slot))
+
+    def shelve(self, final: Path) -> None:
+        """Sets the folder of a boot aside, whatever is in it."""
         final.rename(final.with_name(f"{final.name}{_EARLIER}{self._next_attempt(final)}"))
 
     @staticmethod
@@ -180,7 +192,7 @@ def read_run(path: Path) -> Run:
         raise ResultsError(f"not a run record: {error}", where=str(path)) from None
     version = record.get("schema_version") if isinstance(record, dict) else None
     if version != SCHEMA_VERSION:
-        raise ResultsError(
+        raise SchemaError(
             f"schema version {version!r}; this harness reads {SCHEMA_VERSION}", where=str(path)
         )
     try:
@@ -207,7 +219,7 @@ def read_runs(files: Iterable[Path]) -> tuple[list[StoredRun], list[Damage]]:
         try:
             runs.append(StoredRun(read_run(path), path.parent))
         except ResultsError as error:
-            damage.append(Damage(path, error.what))
+            damage.append(Damage(path, error.what, isinstance(error, SchemaError)))
     return runs, damage
 
 

@@ -86,6 +86,17 @@ def run(
     return sum(stored.run.judgement.outcome not in GOOD for stored in results.read()[0])
 
 
+def mend(results: Results, log: Callable[[str], None]) -> None:
+    """Sets records that cannot be read aside, by name, to be booted again.
+
+    A record of another schema version is whole, and stays.
+    """
+    for item in results.read()[1]:
+        if not item.foreign:
+            results.shelve(item.path.parent)
+            log(f"set aside, and booted again: {item.path}: {item.reason}")
+
+
 def begin(session: Session, results: Results) -> None:
     """Writes down what is booted and where, before the first boot."""
     write_atomic(results.path / "experiment.lock.yaml", session.lock.to_yaml())

@@ -21,7 +21,7 @@ from harness.experiment import is_arm
 from harness.series import Series, Table, pair
 from harness.verdict import Interest
 
-Rule = Literal["A/A", "drift", "noise", "outlier", "load", "THP", "changed", "apart"]
+Rule = Literal["A/A", "drift", "noise", "outlier", "load", "THP", "changed", "apart", "clock"]
 
 NOISE = 0.05
 """Median absolute deviation of the baseline's boot over its median."""
@@ -31,6 +31,8 @@ FEW = 6
 """Blocks below which no trend and no outlier is looked for."""
 BUSY = 0.5
 """Load for each CPU of the host when the experiment started."""
+SLACK = 2.0
+"""Seconds of a boot's start that are rounded away, and some for the host."""
 FIXED = ("host", "host_cpu", "host_cpus", "host_kernel", "qemu_version", "accel", "image_sha256")
 """What may not change within a cell."""
 
@@ -64,6 +66,7 @@ def suspects(
     for machine, boots in timed.groupby("machine", sort=False):
         yield from _changed(str(machine), boots)
         yield from _apart(str(machine), boots)
+        yield from _clock(str(machine), boots)
 
 
 def _arms(table: Table, baseline: str | None, interest: Interests) -> Iterator[Suspect]:
@@ -142,3 +145,14 @@ def _apart(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
             others = ", ".join(map(str, spans.index[between]))
             detail = f"its boots lie around those of block {others}: no pairs in time"
             yield Suspect("apart", machine, detail, int(block))
+
+
+def _clock(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
+    """A boot that began before the one that it came after had ended: the host's clock went back."""
+    first = boots[boots["attempt"] == 1].sort_values(["block", "order"])
+    starts = pd.to_datetime(first["started_utc"], utc=True, errors="coerce")
+    ends = starts + pd.to_timedelta(first["wall_s"].fillna(0.0).astype(float), unit="s")
+    back = (ends.shift() - starts).dt.total_seconds()
+    for block, seconds in zip(first["block"][back > SLACK], back[back > SLACK], strict=True):
+        detail = f"the clock of the host went back by {seconds:.0f} s or more before a boot"
+        yield Suspect("clock", machine, detail, int(block))

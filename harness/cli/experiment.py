@@ -123,6 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         return runner.run(session, results, more, Progress(log))
 
     with results.locked():
+        runner.mend(results, log)
         if arguments.until:
             failed, looks = go_on(arguments, experiment, results, boot, log)
         else:
@@ -130,9 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
         found = publish(results)
     differ = [str(mismatch) for mismatch in found.repeats.mismatches]
     if arguments.json:
-        said = {"looks": looks} if looks else {}
-        folder = str(results.path)
-        print_json({"results": folder, "failed": failed, "not_the_same": differ, **said})
+        said = {"failed": failed, "not_the_same": differ} | ({"looks": looks} if looks else {})
+        print_json({"results": str(results.path), **said})
     else:
         _tell(experiment, results, found, failed, differ)
     return status(session, failed + len(differ))
@@ -154,6 +154,8 @@ def _tell(
     out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)
     for mismatch in differ:
         out.print(f"NOT THE SAME: {mismatch}", markup=False)
+    for item in found.damage:
+        out.print(f"DAMAGED: {item.path}: {item.reason}", markup=False)
     if failed:
         out.print(f"{failed} boot(s) went wrong; see the report", markup=False)
 

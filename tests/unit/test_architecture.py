@@ -33,7 +33,7 @@ limit repeats standing
 summary
 observations
 table
-rows
+rows package
 columns
 evidence
 accelerator

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What disks, clocks and other versions do to results: named, set aside, never dropped."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.cli import main
+from harness.dataset import collate
+from harness.errors import ResultsError
+from harness.evidence import reread
+from harness.quantity import GIB
+from harness.results import Results
+from harness.series import series_of
+from harness.suspects import suspects
+from harness.verdict import Interest
+from tests.conftest import ROOT
+from tests.synthetic import Recipe, make
+from tests.unit.test_run import results, rows
+
+OLD = ROOT / "tests/golden/results-v1"
+
+
+@pytest.fixture
+def ran(checkout):
+    """A finished experiment of two boots."""
+    text = (checkout / "experiments/pair.yaml").read_text()
+    text = text.replace("blocks: 2, warmup: 1", "blocks: 1")
+    (checkout / "experiments/pair.yaml").write_text(text)
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    return results(checkout)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lambda d: d[: len(d) // 2], lambda d: b"", lambda d: b"\0" * 99],
+    ids=["torn", "empty", "zeros"],
+)
+def test_half_a_record_is_set_aside_by_name_and_booted_again(ran, capfd, harm):
+    record = ran / "runs/one/small/time/000/run.json"
+    record.write_bytes(harm(record.read_bytes()))
+    assert main(["status", str(ran)]) == 1
+    assert str(record) in capfd.readouterr().out
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    assert f"set aside, and booted again: {record}" in " ".join(capfd.readouterr().err.split())
+    assert (ran / "runs/one/small/time/000.attempt1/console.log").exists()
+    assert {(r["variant"], r["attempt"]) for r in rows(ran, "runs")} == {("one", "2"), ("two", "1")}
+
+
+def test_a_record_of_a_later_schema_is_named_and_left_alone(ran, capfd):
+    record = ran / "runs/one/small/time/000/run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"schema_version": 2}))
+    assert main(["run", "experiments/pair.yaml"]) == 0
+    assert record.exists()
+    said = capfd.readouterr()
+    assert "DAMAGED" in said.out
+    assert "schema version 2" in said.out
+
+
+@pytest.mark.parametrize("name", ["console.log", "probes.jsonl", "console.jsonl"])
+@pytest.mark.parametrize(
+    "harm", [lambda d: d[: len(d) // 2], lambda d: b"no gzip", lambda d: d[:-9] + b"\xff" * 9],
+    ids=["torn", "foreign", "altered"],
+)  # fmt: skip
+def test_a_damaged_log_is_named_and_the_figures_stay(ran, name, harm):
+    whole = collate(Results(ran), reread)
+    log = ran / "runs/one/small/time/000" / name
+    packed = log.with_name(name + ".gz")
+    packed.write_bytes(harm(gzip.compress(log.read_bytes())))
+    log.unlink()
+    found = collate(Results(ran), reread)
+    (damage,) = found.damage
+    assert damage.path == packed
+    assert "the figures are those of run.json" in damage.reason
+    assert found.phases.equals(whole.phases)
+    assert main(["collate", str(ran)]) == 0
+    package = json.loads((ran / "datapackage.json").read_text())
+    assert package["damaged"][0]["path"] == f"runs/one/small/time/000/{name}.gz"
+
+
+def test_half_a_csv_is_named_and_made_again(ran):
+    path = ran / "phases.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ResultsError, match="half written or altered") as caught:
+        harness.load(ran)
+    assert caught.value.where == str(path)
+    assert main(["compare", str(ran), "--baseline", "one"]) == 2
+    assert main(["collate", str(ran)]) == 0
+    assert path.read_bytes() == whole
+    harness.load(ran)
+
+
+def test_a_clock_that_went_back_is_named():
+    recipe = Recipe({"base": 1.0, "new": 1.0})
+    good = make(recipe)
+    jump = {("new", 3): {"started_utc": "2026-01-01T00:00:30Z"}}
+    bad = make(Recipe(recipe.factors, changes=jump))
+
+    def named(dataset):
+        found = suspects(dataset, series_of(dataset), "base", lambda name: Interest())
+        return [(s.rule, s.block) for s in found if s.rule == "clock"]
+
+    assert named(good) == []
+    assert named(bad) == [("clock", 3)]
+
+
+def test_a_dataset_of_an_earlier_version_is_read():
+    """As commit c000315 wrote it: tables without the column `gate`, and no gate.csv."""
+    assert "gate" not in (OLD / "runs.csv").read_text().splitlines()[0].split(",")
+    found = harness.load(OLD)
+    assert found.runs["gate"].isna().all()
+    assert found.runs["memory_bytes"].tolist() == [16 * GIB]
+    names = {subject.name for subject in series_of(found)}
+    assert {"memmap_init", "boot", "host_rss_peak_bytes"} <= names
+    assert found.lock
+    assert found.lock.hash == "".join(OLD.joinpath("experiment.lock.yaml").read_text()[6:18])
+
+
+def test_records_and_logs_of_an_earlier_version_are_collated(tmp_path):
+    folder = Path(shutil.copytree(OLD, tmp_path / "old"))
+    before = harness.load(folder)
+    assert main(["collate", str(folder)]) == 0
+    after = harness.load(folder)
+    columns = ["phase", "node", "start_instructions", "instructions", "pages"]
+    assert after.phases[columns].equals(before.phases[columns])
+    assert not json.loads((folder / "datapackage.json").read_text())["damaged"]
