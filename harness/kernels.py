@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from harness import kbuild, patches, prebuilt, source
@@ -24,11 +24,17 @@ class Kernels:
     project: Project
     log: Log
     jobs: int = 0
+    given: source.Source | None = None
+    """a base that base.yaml does not name"""
+    trees: Mapping[str, str] = field(default_factory=dict)
+    """trees of variants that are not what their series make"""
 
     @cached_property
     def base(self) -> source.Source:
         """The verified base source; raises `SourceError` or `HostError`."""
-        return source.fetch(Base.load(self.project.base), self.project.cache, self.log)
+        return self.given or source.fetch(
+            Base.load(self.project.base), self.project.cache, self.log
+        )
 
     def tree(self, variant: Variant) -> patches.PatchedTree:
         """The base with the variant's series applied; raises `PatchError`."""
@@ -41,7 +47,7 @@ class Kernels:
         """
         if variant.prebuilt:
             return self._prebuilt(variant.prebuilt)
-        cache, tree = self.project.cache, self.tree(variant).tree
+        cache, tree = self.project.cache, self.trees.get(variant.name) or self.tree(variant).tree
         fragments = self.project.fragments(variant)
         if found := kbuild.known(self.base, tree, fragments, cache):
             return found

@@ -94,7 +94,8 @@ def apply_patches(source: Source, patches: Sequence[Path]) -> PatchedTree:
     it is in the tree already. A combination applied before is answered from the cache.
     """
     texts = [patch.read_bytes() for patch in patches]
-    key = hashlib.sha256(b"\0".join(hashlib.sha256(t).digest() for t in texts)).hexdigest()[:16]
+    parts = [source.tree.encode(), *(hashlib.sha256(text).digest() for text in texts)]
+    key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     memory = source.folder / "applied" / f"{key}.json"
     trees = _remembered(memory, len(patches))
     if trees is None:
@@ -132,7 +133,7 @@ def _apply_all(source: Source, patches: Sequence[Path]) -> list[str]:
 
 def _fill_index(source: Source, index: Path) -> None:
     """Copies the base's index, which is made once: reading 80,000 entries anew is the slow part."""
-    kept = source.folder / "base.index"
+    kept = source.folder / f"{source.tree[:16]}.index"
     if not kept.is_file():
         source.repository.git("read-tree", source.tree, index=index)
         write_atomic(kept, index.read_bytes())

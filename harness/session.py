@@ -47,19 +47,22 @@ def prepare(
     log: Log,
     derived: Mapping[str, Variant] | None = None,
     machines: Mapping[str, Machine] | None = None,
+    *,
+    store: Kernels | None = None,
 ) -> Session:
     """Builds kernels and guest programs and looks at the host.
 
-    `derived` are variants, and `machines` machines, that have no file of their own. A variant that
-    does not apply, configure or compile is kept with its error: its boots become rows with the
-    outcome `build-failed`.
+    `derived` are variants, and `machines` machines, that have no file of their own; `store` is
+    where kernels come from, if not from what the project says. A variant that does not apply,
+    configure or compile is kept with its error: its boots become rows with the outcome
+    `build-failed`.
     """
     known = derived or {}
     variants = {name: known.get(name) or project.variant(name) for name in experiment.variants}
     made = machines or {}
     machines = {name: made.get(name) or project.machine(name) for name in experiment.machines}
     host.find_qemu()
-    store = Kernels(project, log)
+    store = store or Kernels(project, log)
     kernels, misfits = _build(store, variants, log)
     guest = initramfs.build(project.cache)
     plugin = counter.build(project.cache) if experiment.counted else None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import harness
 from harness.cli import (
+    bisect,
     boot,
     build,
     clean,
@@ -31,7 +32,7 @@ from harness.errors import HarnessError
 EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
 COMMANDS = (
     *(doctor, build, patches, boot, experiment, gate, limit),
-    *(collate, compare, fastpath, parse, clean),
+    *(bisect, collate, compare, fastpath, parse, clean),
 )
 
 

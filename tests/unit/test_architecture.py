@@ -14,6 +14,7 @@ BENCH = PACKAGE.with_name("bench")
 # From the top down: a module may import only those that stand below it.
 ORDER = """
 cli
+trial
 runner
 session
 report
@@ -64,6 +65,7 @@ kconfig
 experiment
 variant
 record machine base effort
+bisection
 verdict scaling
 effect
 quantity

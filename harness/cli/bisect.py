@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness bisect``: which patch of a series, or which commit, moved a figure?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.bisection import STATUS, Threshold, Verdict, search
+from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.errors import HarnessError, UserError
+from harness.kernels import Kernels
+
+if TYPE_CHECKING:
+    from harness.trial import Point, Question, Trial
+
+ABORT = 255
+"""`git bisect run` gives up on this; any status from 1 to 127 but 125 it would take for bad."""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "bisect",
+        help="which patch of a series, or which commit of a tree, moved a figure",
+        description="Builds and boots prefixes of a series, or commits of a kernel tree, by the"
+        " work clock: one build and one boot each, kept for the next start. Exit status 0 when"
+        " one patch or commit is to blame, 1 when it cannot be told, or nothing moved, 2 usage or"
+        " infrastructure. `harness bisect step` measures one commit and answers what `git bisect"
+        " run` asks: 0 good, 1 bad, 125 does not build or boot, 255 give up.",
+    )
+    parser.add_argument(
+        "step", nargs="?", choices=["step"], help="only HEAD of --tree, for `git bisect run`"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--series", metavar="NAME", help="a folder of kernel-patches/")
+    what.add_argument("--range", metavar="GOOD..BAD", help="commits of --tree, by first parents")
+    parser.add_argument("--tree", metavar="DIR", type=Path, default=Path(), help="a kernel tree")
+    parser.add_argument("--good", metavar="REV", help="step: the commit that a factor refers to")
+    parser.add_argument(
+        "--variant", metavar="NAME",
+        help="configuration, boot parameters and series (default: --series' namesake, or eager)",
+    )  # fmt: skip
+    parser.add_argument("--machine", metavar="NAME", required=True)
+    parser.add_argument("--metric", metavar="NAME", required=True, help="as of `harness compare`")
+    limit = parser.add_mutually_exclusive_group(required=True)
+    limit.add_argument("--above", metavar="N", help="bad is above: 1.1x, 10%%, or a value")
+    limit.add_argument("--below", metavar="N", help="bad is below: 0.9x, 10%%, or a value")
+    parser.add_argument("--results", metavar="DIR", type=Path, default=Path("results"))
+    add_json(parser)
+    common = "--machine tiny-2g --metric memmap_init"
+    add_examples(
+        parser,
+        f"harness bisect --series lazy {common} --below 0.5x",
+        f"harness bisect --range v6.12..HEAD --tree ~/linux {common} --above 10%",
+        f"git bisect run harness --root CHECKOUT bisect step {common} --above 120000000",
+    )
+    parser.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """A whole bisection, or one step of git's."""
+    if arguments.step:
+        return _step(arguments)
+    if not (arguments.series or arguments.range):
+        raise UserError("name --series or --range", where="harness bisect")
+    from harness.trial import Line, prefixes
+
+    log, question, threshold = Log(), _question(arguments), _threshold(arguments)
+    place, variant = question.project, question.variant
+    if arguments.series:
+        known = prefixes(Kernels(place, log), variant, arguments.series)
+        last, open_point = len(known) - 1, known.__getitem__
+    else:
+        good, _, bad = arguments.range.partition("..")
+        line = Line.open(arguments.tree, place.cache)
+        commits = line.commits(good, bad or "HEAD")
+        last = len(commits) - 1
+
+        def open_point(index: int) -> Point:
+            return line.point(commits[index], place, variant)
+
+    hunt = Hunt(question, threshold, open_point, log)
+    return _report(arguments, hunt, hunt.run(last))
+
+
+class Hunt:
+    """A bisection under way: what was tried, and what it gave."""
+
+    def __init__(
+        self,
+        question: Question,
+        threshold: Threshold,
+        open_point: Callable[[int], Point],
+        log: Log,
+    ) -> None:
+        self._question, self._threshold = question, threshold
+        self._open, self._log = open_point, log
+        self.trials: dict[int, Trial] = {}
+        self.verdicts: dict[int, Verdict] = {}
+
+    def run(self, last: int) -> range:
+        """The suspects; none where the last point is as good as the first.
+
+        Raises `UserError` where the first point is not good.
+        """
+        if self.ask(0) != "good":
+            trial = self.trials[0]
+            seen = trial.reason if trial.value is None else f"{trial.value:,.0f}"
+            raise UserError(f"the good end is not good: {seen}", where=trial.point.name)
+        if self.ask(last) != "bad":
+            return range(0)
+        return search(last, self.ask)
+
+    def ask(self, index: int) -> Verdict:
+        """Measures a point and judges it."""
+        from harness.trial import measure
+
+        point = self._open(index)
+        self._log(f"trying {index}: {point.name}")
+        trial = self.trials[index] = measure(self._question, point, self._log)
+        verdict = self.verdicts[index] = self._threshold.verdict(trial.value, self.trials[0].value)
+        seen = trial.reason if trial.value is None else f"{trial.value:,.0f}"
+        self._log(f"{verdict}: {seen}")
+        return verdict
+
+
+def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range) -> int:
+    names = {n: hunt.trials[n].point.name if n in hunt.trials else str(n) for n in suspects}
+    rows = [["", "point", arguments.metric, "verdict", "why"]]
+    for index, trial in sorted(hunt.trials.items()):
+        value = "" if trial.value is None else f"{trial.value:,.0f}"
+        mark = "first bad" if list(suspects) == [index] else ""
+        rows.append(
+            [str(index), trial.point.name, value, mark or hunt.verdicts[index], trial.reason]
+        )
+    if arguments.json:
+        tried = [dict(zip(("index", *rows[0][1:]), row, strict=True)) for row in rows[1:]]
+        print_json({"suspects": list(names.values()), "tried": tried})
+    else:
+        print_table(f"{arguments.metric} on {arguments.machine}, by the work clock", rows)
+        words = {0: "nothing moved: the last point is not bad", 1: "the first bad one"}
+        said = words.get(len(suspects), "one of these, the others cannot be tried")
+        out.print(f"{said}: {', '.join(names.values())}".rstrip(": "), markup=False)
+    return int(len(suspects) != 1)
+
+
+def _question(arguments: argparse.Namespace) -> Question:
+    from harness.trial import Question
+
+    place = project(arguments)
+    place.machine(arguments.machine)
+    variant = place.variant(arguments.variant or arguments.series or "eager")
+    return Question(place, variant, arguments.machine, arguments.metric, arguments.results)
+
+
+def _threshold(arguments: argparse.Namespace) -> Threshold:
+    above = arguments.above is not None
+    where = "--above" if above else "--below"
+    return Threshold.parse(arguments.above or arguments.below, above, where)
+
+
+def _step(arguments: argparse.Namespace) -> int:
+    """One commit for `git bisect run`, which takes an error of ours for a bad commit."""
+    from harness.trial import Line, measure
+
+    try:
+        log, question, threshold = Log(), _question(arguments), _threshold(arguments)
+        line = Line.open(arguments.tree, question.project.cache)
+        reference = None
+        if threshold.factor is not None:
+            if not arguments.good:
+                raise UserError("a factor needs --good REV", where="--above, --below")
+            point = line.point(arguments.good, question.project, question.variant)
+            reference = measure(question, point, log).value
+        point = line.point("HEAD", question.project, question.variant)
+        trial = measure(question, point, log)
+        verdict = threshold.verdict(trial.value, reference)
+    except HarnessError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return ABORT
+    seen = trial.reason if trial.value is None else f"{trial.value:,.0f}"
+    out.print(f"{verdict}: {point.name}: {arguments.metric} {seen}", markup=False)
+    return STATUS[verdict]
