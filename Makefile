@@ -10,7 +10,7 @@ PYTEST     := $(PYTHON) -m pytest -q
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps experiment plan kernels patches gate fastpath limit report doctor check test test-boot test-kernel bench clean
+.PHONY: help deps experiment plan kernels patches gate fastpath nightly limit report doctor check test test-boot test-kernel bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,6 +45,9 @@ fastpath: deps ## what each variant changes in the code that hands out a page, b
 
 limit: deps ## the largest machine that each variant boots on this host, and why no larger one
 	$(HARNESS) limit --results $(RESULTS)
+
+nightly: deps ## newest base, a fixed experiment, the history: what changed since last night
+	$(HARNESS) nightly --folder $(RESULTS)/nightly
 
 report: deps ## collate and report again the newest dataset of EXPERIMENT
 	$(HARNESS) report $(RESULTS)/$(EXPERIMENT)

@@ -40,7 +40,7 @@ def lookup(name: str, version: str | None = None) -> Package:
     """
     asked = f"{name}={version}" if version else name
     fields = _show(asked)
-    if not fields and _refresh():
+    if not fields and refresh():
         fields = _show(asked)
     if {"Version", "SHA256", "Size"} <= fields.keys():
         return Package(
@@ -65,7 +65,7 @@ def _show(asked: str) -> dict[str, str]:
 
 
 @functools.cache
-def _refresh() -> bool:
+def refresh() -> bool:
     """Renews apt's lists, once a process, where that is allowed: a fresh container has none."""
     if os.geteuid() != 0:
         return False
@@ -110,7 +110,7 @@ def download(package: Package, folder: Path) -> Path:
     """
     argv = ["apt-get", "--quiet=2", "download", f"{package.name}={package.version}"]
     done = tool.run(argv, cwd=folder, check=False)
-    if done.returncode and _refresh():  # an old list names files that are gone
+    if done.returncode and refresh():  # an old list names files that are gone
         done = tool.run(argv, cwd=folder, check=False)
     found = sorted(folder.glob(f"{package.name}_*.deb"))
     if done.returncode or not found:

@@ -26,7 +26,7 @@ COLOURS = (
 
 MARKERS = "osD^vPX*<"
 
-_STYLE: Any = {
+STYLE: Any = {
     "svg.hashsalt": "pageinit",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -46,7 +46,7 @@ class Curve:
 
 def against_memory(title: str, unit: str, curves: Sequence[Curve]) -> str:
     """A log-log figure of some quantity against the guest's memory; whiskers are min and max."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.2), layout="constrained")
         axes = figure.subplots()
         for number, curve in enumerate(curves):
@@ -77,7 +77,7 @@ def against_memory(title: str, unit: str, curves: Sequence[Curve]) -> str:
         axes.set_title(title, loc="left")
         axes.grid(visible=True, which="major", linewidth=0.4, alpha=0.5)
         axes.legend(frameon=False)
-        return _text(figure)
+        return svg_text(figure)
 
 
 def memory_plots(
@@ -112,7 +112,7 @@ def memory_plots(
         yield f"{name} against guest memory, {CLOCKS[clock].lower()}", svg
 
 
-def _text(figure: Figure) -> str:
+def svg_text(figure: Figure) -> str:
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()

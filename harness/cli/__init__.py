@@ -23,6 +23,7 @@ from harness.cli import (
     fastpath,
     gate,
     limit,
+    nightly,
     parse,
     patches,
 )
@@ -32,7 +33,7 @@ from harness.errors import HarnessError
 EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
 COMMANDS = (
     *(doctor, build, patches, boot, experiment, gate, limit),
-    *(bisect, collate, compare, fastpath, parse, clean),
+    *(nightly, bisect, collate, compare, fastpath, parse, clean),
 )
 
 

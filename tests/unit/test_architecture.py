@@ -17,6 +17,8 @@ cli
 trial
 runner
 session
+dashboard
+cases timeline
 report
 proof tested locality
 sections
@@ -25,6 +27,8 @@ letter
 findings
 claims
 figures
+changes history
+night
 compare
 suspects looks
 series
@@ -51,7 +55,7 @@ source
 debian
 repository
 cache
-tool
+tool pruning
 turns
 results
 project
@@ -65,7 +69,7 @@ kconfig
 experiment
 variant
 record machine base effort
-bisection
+steps bisection
 verdict scaling
 effect
 quantity

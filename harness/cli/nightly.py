@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness nightly``: the newest base, a fixed experiment, the history, and what changed."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import debian, pruning, runner
+from harness.base import Base
+from harness.cli.experiment import Progress, publish
+from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.errors import UserError
+from harness.project import Project
+from harness.quantity import format_size, parse_size
+from harness.results import Results, write_atomic
+from harness.runner import Options
+from harness.session import prepare
+
+if TYPE_CHECKING:
+    from harness.changes import Change, Tolerance
+    from harness.dashboard import Board
+    from harness.night import Night
+
+FILES = ("dashboard.html", "summary.md", "junit.xml", "results.ktap", "history.csv")
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "nightly",
+        help="boot a fixed experiment on the newest base and compare with the nights before",
+        description="Gets the newest base that base.yaml allows, boots the experiment, adds the"
+        " night to the history and writes JUnit, KTAP, Markdown, CSV and a dashboard to"
+        " DIR/reports/DATE. A night that is in the history already is only reported again. Exit"
+        " status 1 when something regressed or a boot failed, 2 when the host or the input was at"
+        " fault, else 0. See docs/nightly.md.",
+    )
+    parser.add_argument(
+        "experiment", metavar="EXPERIMENT", type=Path, nargs="?", default=Path("nightly"),
+        help="name in experiments/, or a YAML file (default: nightly)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--folder", metavar="DIR", type=Path, default=Path("results/nightly"),
+        help="history, evidence and reports (default: results/nightly)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--date", metavar="DATE", type=date.fromisoformat, help="name of the night (default: today)"
+    )
+    parser.add_argument(
+        "--no-update", action="store_true", help="do not renew apt's lists before asking for a base"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="boot nothing: report the newest night again"
+    )
+    parser.add_argument("--force", action="store_true", help="boot even what may not fit")
+    add_json(parser)
+    _tolerance(parser)
+    _prune_options(parser)
+    add_examples(
+        parser,
+        "harness nightly                          # tonight",
+        "harness nightly --date 2026-11-24        # under a date of your choice",
+        "harness nightly --report                 # the newest night once more, without a boot",
+        "harness nightly --prune --days 90 --size 20GiB",
+    )
+    parser.set_defaults(action=run)
+
+
+def _tolerance(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is a regression; both parts have to be exceeded")
+    group.add_argument(
+        "--exact-percent",
+        default=0.1,
+        metavar="N",
+        type=float,
+        help="of instructions, and 1000 (default: 0.1)",
+    )
+    group.add_argument(
+        "--percent", default=2.0, metavar="N", type=float, help="of seconds and memory (default: 2)"
+    )
+    group.add_argument("--ms", default=5.0, metavar="N", type=float, help="of seconds (default: 5)")
+
+
+def _prune_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("pruning; the history and the last two nights always stay")
+    group.add_argument(
+        "--prune", action="store_true", help="boot nothing: remove evidence and reports of nights"
+    )
+    group.add_argument("--days", metavar="N", type=int, help="those older than this")
+    group.add_argument("--size", metavar="SIZE", help="the oldest, until the rest takes no more")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """One night, from the base to the exit status."""
+    if arguments.prune:
+        return prune(arguments)
+    from harness.dashboard import Board
+    from harness.history import History, by_day
+
+    log = Log()
+    with Results(arguments.folder).locked():
+        history = History(arguments.folder / "history")
+        nights, damage = history.read()
+        for item in damage:
+            log(f"cannot be read, and was set aside: {item.path}: {item.reason}")
+        day = _day(arguments, nights)
+        if by_day(nights, day) is None:
+            nights.append(history.append(_boot(project(arguments), arguments, day, log)))
+        else:
+            log(f"{day} is in the history already: nothing is booted")
+        found, status = _judge(nights, _limits(arguments))
+        board = Board(nights, found, damage, status)
+        folder = _write(board, arguments.folder)
+    _show(board, folder, arguments.json)
+    return status
+
+
+def _day(arguments: argparse.Namespace, nights: list[Night]) -> date:
+    """The date of the night; raises `UserError` for one that is buried in the history."""
+    if arguments.report:
+        if not nights:
+            raise UserError("no night yet", where=str(arguments.folder))
+        return nights[-1].day
+    day: date = arguments.date or datetime.now(UTC).date()
+    if nights and day != nights[-1].day and any(night.day == day for night in nights):
+        raise UserError(
+            f"{day} is in the history, and {nights[-1].day} came after it",
+            where=str(arguments.folder / "history"),
+            remedy="set the clock of the host, or name the night with --date",
+        )
+    return day
+
+
+def _boot(place: Project, arguments: argparse.Namespace, day: date, log: Log) -> Night:
+    """Boots what this night has not booted yet, and says what is kept of it."""
+    from harness.night import night_of
+
+    experiment = place.experiment(arguments.experiment)
+    provider = Base.load(place.base).provider
+    if provider.debian and not provider.debian.version and not arguments.no_update:
+        log("renewed apt's lists" if debian.refresh() else "apt's lists are as they are")
+    session = prepare(place, experiment, log)
+    options = Options(arguments.folder / pruning.BOOTS / day.isoformat(), force=arguments.force)
+    results = runner.open_results(session, options)
+    with results.locked():
+        runner.mend(results, log)
+        runner.run(session, results, options, Progress(log))
+        found = publish(results)
+    return night_of(found, day, results.path.relative_to(arguments.folder).as_posix())
+
+
+def _limits(arguments: argparse.Namespace) -> Tolerance:
+    from harness.changes import EXACT, Tolerance
+    from harness.compare import Options as Noisy
+    from harness.verdict import Interest
+
+    exact = Interest(arguments.exact_percent / 100, EXACT.amount)
+    return Tolerance(exact, Noisy(part=arguments.percent / 100, seconds=arguments.ms / 1000))
+
+
+def _judge(nights: list[Night], tolerance: Tolerance) -> tuple[list[Change], int]:
+    from harness.changes import changes, status
+
+    found = changes(nights, tolerance)
+    return found, status(found, nights[-1].number)
+
+
+def _write(board: Board, folder: Path) -> Path:
+    """Writes all forms of the report of the newest night; `latest` points to it."""
+    from harness import cases, dashboard, history
+
+    target = folder / pruning.REPORTS / board.night.day.isoformat()
+    page, text = dashboard.render(board)
+    found = cases.cases(board.night, board.changes)
+    forms: tuple[str | bytes, ...] = (
+        *(page, text, cases.junit(board.night, found), cases.ktap(found)),
+        history.to_csv(board.nights),
+    )
+    for name, data in zip(FILES, forms, strict=True):
+        write_atomic(target / name, data)
+    temporary = folder / ".latest.tmp"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target.relative_to(folder))
+    temporary.replace(folder / "latest")
+    return target
+
+
+def _show(board: Board, folder: Path, as_json: bool) -> None:
+    from harness.dashboard import WORDS, notes, row
+
+    if as_json:
+        tonight = [asdict(change) for change in board.tonight]
+        about = {"number": board.night.number, "date": str(board.night.day)}
+        damage = [f"{item.path}: {item.reason}" for item in board.damage]
+        print_json(
+            about
+            | {"status": board.status, "changes": tonight, "report": str(folder)}
+            | {"damaged": damage}
+        )
+        return
+    head = ["verdict", "kind", "variant", "machine", "clock", "figure", "what"]
+    rows = [list(row(change)) for change in board.tonight]
+    if rows:
+        print_table("", [head, *rows], left=len(head))
+    for note in notes(board.nights):
+        out.print(note, markup=False)
+    night = board.night
+    counts = f"{len(night.figures)} figures, {len(board.tonight)} changes"
+    out.print(f"night {night.number}, {night.day}, base {night.base}: {counts}", markup=False)
+    out.print(f"{WORDS[board.status]}; report: {folder / FILES[0]}", markup=False)
+
+
+def prune(arguments: argparse.Namespace) -> int:
+    """Gives back disk; says what went."""
+    if arguments.days is None and arguments.size is None:
+        raise UserError("name --days, --size or both", where="--prune")
+    try:
+        size = parse_size(arguments.size) if arguments.size else None
+    except ValueError as error:
+        raise UserError(str(error), where="--size") from None
+    with Results(arguments.folder).locked():
+        there = pruning.leaves(arguments.folder)
+        chosen = pruning.choose(there, datetime.now(UTC).date(), arguments.days, size)
+        pruning.remove(chosen)
+    gone = sum(leaf.size for leaf in chosen)
+    if arguments.json:
+        print_json({"removed": [str(leaf.path) for leaf in chosen], "bytes": gone})
+    else:
+        for leaf in chosen:
+            out.print(f"removed {leaf.path} ({format_size(leaf.size)})", markup=False)
+        left = format_size(sum(leaf.size for leaf in there) - gone)
+        out.print(f"{len(chosen)} folders, {format_size(gone)} given back; {left} left")
+    return 0

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Steps in a noisy series of nights: where its level changed, and when that was sure. Pure.
+
+A night is held against the median of all nights since the last step, in units of the spread that
+nights have about their own level (the median absolute deviation, so an odd night does not widen
+it). Two nights in a row have to be off to the same side: one that is odd by itself is no step, and
+a step is sure on its second night. Slow creep is found as well, because a level has no window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.effect import Values
+from harness.verdict import Interest
+
+EACH = 3.0
+"""Scales by which either of the two nights is off."""
+BOTH = 4.5
+"""Standard errors by which their mean is off."""
+LEARN = 8
+"""Nights before which nothing is known of the spread, and no step is called."""
+RECALL = 90
+"""Nights from which the spread is taken."""
+FINEST = 0.001
+"""The least scale, as a part: figures that do not vary at all would make anything a step."""
+NORMAL = 1.4826
+"""Standard deviation over median absolute deviation, of a normal distribution."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A new level from the night `start` on, sure on the night `found`; both count from 0."""
+
+    start: int
+    found: int
+    before: float
+    after: float
+
+
+def steps(values: Sequence[float], interest: Interest, fresh: Collection[int] = ()) -> list[Step]:
+    """The steps of positive figures, one a night.
+
+    On the nights `fresh` the instrument changed: a level ends there, and nobody is blamed.
+    """
+    logs = np.log(np.asarray(values, dtype=float))
+    found: list[Step] = []
+    start, settled = 0, np.zeros(0)
+    for night in range(len(logs)):
+        if night in fresh:
+            settled = np.append(settled, _residuals(logs[start:night]))
+            start = night
+            continue
+        level, pair = logs[start : night - 1], logs[night - 1 : night + 1]
+        if night - 1 <= start or not _off(level, pair, settled, interest):
+            continue
+        before, after = float(np.median(level)), float(pair.mean())
+        found.append(Step(night - 1, night, math.exp(before), math.exp(after)))
+        settled = np.append(settled, _residuals(level))
+        start = night - 1
+    return found
+
+
+def _off(level: Values, pair: Values, settled: Values, interest: Interest) -> bool:
+    """Whether two nights are both, and together, off the level of those before them."""
+    known = np.append(settled, _residuals(level))[-RECALL:]
+    if len(known) < LEARN:
+        return False
+    centre = float(np.median(level))
+    away = pair - centre
+    low, high = interest.bounds(math.exp(centre))
+    scale = max(NORMAL * float(np.median(np.abs(known))), FINEST)
+    # The mean of two nights varies, and the median of a few varies as well.
+    error = scale * math.sqrt(1 / 2 + math.pi / 2 / len(level))
+    return bool(
+        (np.sign(away[0]) == np.sign(away[1]))
+        and np.abs(away).min() > EACH * scale
+        and abs(away.mean()) > BOTH * error
+        and not low <= away.mean() <= high
+    )
+
+
+def _residuals(level: Values) -> Values:
+    """How far nights are from their level; one or two define it, and say nothing."""
+    return level - np.median(level) if len(level) > 2 else np.zeros(0)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Nights made from numbers: a year with known steps, known noise, and known changes of input."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+
+from harness.night import Failure, Figure, Night
+
+FIRST = date(2026, 1, 1)
+INPUTS = {
+    "base": "6.12.1-1",
+    "qemu_version": "7.2.22",
+    "host": "h",
+    "machine small": "m1",
+    "variant eager tree": "a" * 40,
+    "variant lazy tree": "b" * 40,
+}
+SHAPES = ("lognormal", "heavy tail", "outliers")
+
+
+@dataclass(frozen=True)
+class Year:
+    """`steps` multiply the figures of a phase from a night on: {phase: {night: factor}}.
+
+    Phases of `counts` are instructions, those of `seconds` are noisy. `inputs` change from a night
+    on, for good.
+    """
+
+    nights: int = 365
+    variants: Sequence[str] = ("eager",)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    steps: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    inputs: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+    noise: float = 0.02
+    shape: str = "lognormal"
+    seed: int = 1
+
+
+def make(year: Year) -> list[Night]:
+    """The nights of a year, numbered from 1."""
+    draw = np.random.default_rng(year.seed)
+    nights, inputs = [], dict(INPUTS)
+    for place in range(year.nights):
+        inputs |= year.inputs.get(place, {})
+        figures = []
+        for variant in year.variants:
+            for clock, phases in (("work", year.counts), ("time", year.seconds)):
+                for name, base in phases.items():
+                    value = base * _factor(year, name, place)
+                    if clock == "time":
+                        value *= float(np.exp(noise(draw, year.shape, year.noise)))
+                    figures.append(_figure(variant, clock, name, value))
+        failed = (year.failures[place],) if place in year.failures else ()
+        nights.append(
+            Night(
+                number=place + 1,
+                day=FIRST + timedelta(days=place),
+                base=inputs["base"],
+                inputs=dict(inputs),
+                figures=tuple(figures),
+                failures=failed,
+            )
+        )
+    return nights
+
+
+def noise(draw: np.random.Generator, shape: str, size: float) -> float:
+    """One draw: lognormal; Student's t of 3 degrees; or one night in twenty a third longer."""
+    if shape == "heavy tail":
+        return float(size * draw.standard_t(3))
+    extra = 0.3 if shape == "outliers" and draw.random() < 0.05 else 0.0
+    return float(draw.normal(0, size) + extra)
+
+
+def _factor(year: Year, name: str, place: int) -> float:
+    factors = [f for night, f in year.steps.get(name, {}).items() if night <= place]
+    return float(np.prod(factors)) if factors else 1.0
+
+
+def _figure(variant: str, clock: str, name: str, value: float) -> Figure:
+    exact = clock == "work"
+    return Figure(
+        variant=variant,
+        machine="small",
+        clock=clock,
+        name=name,
+        metric="instructions" if exact else "duration_s",
+        value=round(value) if exact else value,
+        n=1 if exact else 5,
+        exact=exact,
+    )

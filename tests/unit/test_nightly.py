@@ -1,0 +1,412 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A year of nights with known steps, and a history that survives crashes and readers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from harness import cases, dashboard, history, pruning
+from harness.changes import Tolerance, changes, moved, status
+from harness.cli import main
+from harness.cli.nightly import FILES
+from harness.dashboard import Board
+from harness.history import History
+from harness.night import Failure
+from harness.results import Damage
+from harness.steps import steps
+from harness.verdict import Interest
+from tests.conftest import ROOT
+from tests.nights import SHAPES, Year, make
+
+INTEREST = Interest(0.02, 0.005)
+
+
+@pytest.mark.parametrize(("shape", "false"), zip(SHAPES, (0, 4, 4), strict=True))
+def test_steps_of_a_year_are_found_within_two_nights(shape, false):
+    """Four steps of 20 %, up and down."""
+    known = {60: 1.2, 130: 1.2, 200: 1 / 1.2, 290: 1.2}
+    year = Year(seconds={"boot": 2.0}, steps={"boot": known}, shape=shape, seed=7)
+    found = [c for c in changes(make(year), Tolerance()) if c.kind == "step"]
+    for night, factor in known.items():
+        near = [c for c in found if night + 1 <= c.found <= night + 2]
+        assert near, f"{night}: {[(c.night, c.found) for c in found]}"
+        assert near[0].regression == (factor > 1)
+        assert near[0].ratio == pytest.approx(factor, rel=0.1)
+    assert len(found) <= len(known) + false
+
+
+def test_a_year_without_a_step_raises_no_alarm():
+    year = Year(seconds={"boot": 2.0}, seed=3)
+    assert not changes(make(year), Tolerance())
+
+
+def test_one_odd_night_is_no_step_and_two_are():
+    values = [2 + 0.01 * (n % 3) for n in range(30)]
+    values[20] = 4.0
+    assert steps(values, INTEREST) == []
+    values[21:] = [4.0 + 0.01 * (n % 3) for n in range(9)]
+    (step,) = steps(values, INTEREST)
+    assert (step.start, step.found) == (20, 21)
+
+
+def test_two_odd_nights_to_either_side_are_no_step():
+    values = [2 + 0.01 * (n % 3) for n in range(30)]
+    values[20], values[21] = 4.0, 1.0
+    assert steps(values, INTEREST) == []
+
+
+def test_nothing_is_called_before_the_spread_is_known():
+    values = [2.0, 2.01, 1.99, 4.0, 4.0, 4.0]
+    assert steps(values, INTEREST) == []
+
+
+def test_a_slow_creep_becomes_a_step():
+    draw = np.random.default_rng(2)
+    values = 2 * np.exp(np.linspace(0, 0.2, 300) + draw.normal(0, 0.01, 300))
+    assert steps(list(values), INTEREST)
+
+
+def test_another_qemu_begins_a_level_and_nobody_is_blamed():
+    year = Year(nights=60, seconds={"boot": 2.0}, steps={"boot": {30: 1.5}}, noise=0.01)
+    blamed = replace(year, inputs={30: {"base": "6.12.2-1"}})
+    assert [c.inputs for c in changes(make(blamed), Tolerance())] == [
+        ("base: 6.12.1-1 -> 6.12.2-1",)
+    ]
+    moved_qemu = replace(year, inputs={30: {"qemu_version": "8.0"}})
+    assert changes(make(moved_qemu), Tolerance()) == []
+
+
+def test_every_change_of_a_count_is_named_with_the_inputs_that_changed():
+    year = Year(
+        nights=8,
+        variants=("eager", "lazy"),
+        counts={"memmap_init": 5_000_000},
+        steps={"memmap_init": {3: 1.000002, 5: 1.5}},
+        inputs={
+            3: {"variant eager tree": "c" * 40},
+            5: {"base": "6.12.2-1", "machine small": "m2"},
+        },
+    )
+    found = changes(make(year), Tolerance())
+    assert [(c.variant, c.night, c.before, c.after, c.regression) for c in found] == [
+        ("eager", 4, 5_000_000, 5_000_010, False),
+        ("lazy", 4, 5_000_000, 5_000_010, False),
+        ("eager", 6, 5_000_010, 7_500_015, True),
+        ("lazy", 6, 5_000_010, 7_500_015, True),
+    ]
+    assert found[0].inputs == (f"variant eager tree: {'a' * 12} -> {'c' * 12}",)
+    assert found[1].inputs == ()
+    assert found[2].inputs == ("base: 6.12.1-1 -> 6.12.2-1", "machine small: m1 -> m2")
+    assert [status(found, n) for n in range(1, 9)] == [0, 0, 0, 0, 0, 1, 0, 0]
+
+
+def test_small_growth_of_a_count_adds_up_to_a_regression():
+    factors = dict.fromkeys(range(1, 10), 1.0004)
+    year = Year(nights=10, counts={"boot": 100_000_000}, steps={"boot": factors})
+    found = changes(make(year), Tolerance())
+    assert len(found) == 9
+    assert [c.night for c in found if c.regression] == [4, 7, 10]
+
+
+def test_a_boot_that_fails_is_red_every_night_and_one_that_the_host_shot_is_the_hosts():
+    about = {"variant": "eager", "machine": "small", "clock": "work", "block": 0}
+    panic, shot = (Failure(outcome=name, **about) for name in ("panic", "killed"))
+    year = Year(nights=4, counts={"boot": 10**6}, failures={1: panic, 2: panic, 3: shot})
+    found = changes(make(year), Tolerance())
+    assert [status(found, n) for n in (1, 2, 3, 4)] == [0, 1, 1, 2]
+
+
+def test_a_figure_that_is_gone_is_a_regression():
+    nights = make(Year(nights=2, counts={"boot": 10**6, "memmap_init": 10**6}))
+    nights[1] = nights[1].model_copy(update={"figures": nights[1].figures[:1]})
+    (found,) = changes(nights, Tolerance())
+    assert (found.kind, found.subject.name, found.regression) == ("missing", "memmap_init", True)
+
+
+def test_inputs_of_all_that_moved():
+    old, new = make(Year(nights=2, inputs={1: {"host": "other", "base": "2"}}))
+    assert moved(old, new) == ("base: 6.12.1-1 -> 2", "host: h -> other")
+
+
+# The history on disk.
+
+
+def stored(folder: Path, count: int) -> History:
+    made = History(folder / "history")
+    for night in make(Year(nights=count, counts={"boot": 10**6}, seconds={"boot": 2.0})):
+        made.append(night)
+    return made
+
+
+def test_nights_come_back_as_they_were(tmp_path):
+    made = stored(tmp_path, 3)
+    assert made.read() == (make(Year(nights=3, counts={"boot": 10**6}, seconds={"boot": 2.0})), [])
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda data: data[: len(data) // 2], "not a night"),
+        (lambda data: b"", "not a night"),
+        (lambda data: b"\0" * len(data), "not a night"),
+        (lambda data: b"[1]", "not a night"),
+        (lambda data: data.replace(b"1000000", b"2000000"), "altered"),
+    ],
+    ids=["torn", "empty", "zeros", "foreign", "altered"],
+)
+def test_a_damaged_night_is_named_and_the_others_are_read(tmp_path, harm, words):
+    made = stored(tmp_path, 3)
+    path = made.path / "000002-2026-01-02.json"
+    path.write_bytes(harm(path.read_bytes()))
+    nights, (damage,) = made.read()
+    assert [night.number for night in nights] == [1, 3]
+    assert damage.path == path
+    assert words in damage.reason
+    assert made.append(nights[0]).number == 4, "a number is never used again"
+    assert path.exists()
+
+
+def test_a_night_of_a_later_version_is_named(tmp_path):
+    made = stored(tmp_path, 1)
+    night = make(Year(nights=1))[0].model_copy(update={"version": 9, "number": 2})
+    (made.path / "000002-2026-01-02.json").write_bytes(history.to_bytes(night))
+    assert "version 9" in made.read()[1][0].reason
+
+
+APPEND = """
+import sys
+from pathlib import Path
+from harness.history import History
+from tests.nights import Year, make
+made = History(Path(sys.argv[1]))
+night = make(Year(nights=1, counts={f"phase {n}": n for n in range(300)}))[0]
+print("go", flush=True)
+while True:
+    made.append(night)
+"""
+
+
+def test_kill_9_in_the_middle_of_appends_leaves_whole_nights_only(tmp_path):
+    """Two writers at once, shot again and again, while a reader reads."""
+    made, seen, torn = History(tmp_path), 0, []
+    end = threading.Event()
+
+    def read() -> None:
+        while not end.is_set():
+            nights, damage = made.read()
+            numbers = [night.number for night in nights]
+            if damage or numbers != list(range(1, len(numbers) + 1)):
+                torn.append((numbers, damage))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    argv = [sys.executable, "-c", APPEND, str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    try:
+        for shot in range(3):
+            writers = [
+                subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)
+            ]
+            for writer in writers:
+                assert writer.stdout
+                assert writer.stdout.readline() == "go\n"
+            time.sleep(0.05 + 0.03 * shot)
+            for writer in writers:
+                writer.send_signal(signal.SIGKILL)
+                writer.communicate()
+            nights, damage = made.read()
+            assert not damage
+            assert len(nights) >= seen
+            seen = len(nights)
+    finally:
+        end.set()
+        reader.join()
+    assert seen > 2
+    assert not torn
+    number = made.append(make(Year(nights=1))[0]).number
+    assert number == seen + 1
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+# What is written.
+
+
+def board(nights, damage=()):
+    found = changes(nights, Tolerance())
+    return Board(nights, found, damage, status(found, nights[-1].number))
+
+
+def bad_night():
+    evil = "<script>alert(1)</script> | \x1b[31m # \x00"
+    failure = Failure(
+        **{"variant": "eager", "machine": "small", "clock": "work"},
+        block=0,
+        outcome="panic",
+        reason=evil,
+    )
+    return make(
+        Year(
+            nights=6,
+            counts={"memmap_init": 10**7},
+            steps={"memmap_init": {5: 2.0}},
+            failures={5: failure},
+        )
+    )
+
+
+def test_junit_has_a_case_for_each_figure_and_a_failure_for_each_regression():
+    shown = board(bad_night())
+    top = ElementTree.fromstring(cases.junit(shown.night, cases.cases(shown.night, shown.changes)))
+    assert (top.get("tests"), top.get("failures"), top.get("errors")) == ("2", "2", "0")
+    failures = {e.get("name"): e.find("failure") for e in top.iter("testcase")}
+    assert "10,000,000 instructions -> 20,000,000" in failures["memmap_init"].get("message")
+    assert "<script>" in failures["boots"].get("message")
+
+
+def test_ktap_counts_and_no_text_of_the_guest_begins_a_line():
+    shown = board(bad_night())
+    text = cases.ktap(cases.cases(shown.night, shown.changes))
+    assert text.splitlines()[:3] == ["KTAP version 1", "1..1", "  KTAP version 1"]
+    assert "  not ok 1 boots\n" in text
+    assert text.endswith("not ok 1 eager.small.work\n")
+    assert "\x1b" not in text
+
+
+def test_the_dashboard_escapes_and_has_a_section_for_each_phase():
+    shown = board(bad_night(), [Damage(Path("<b>"), "torn & gone")])
+    page, text = dashboard.render(shown)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "&lt;b&gt;: torn &amp; gone" in page
+    assert "\x1b" not in page + text
+    for name in ("memmap_init", "boots"):
+        assert f"<h2>{name}</h2>" in page
+    assert page.count("<svg") == 1
+    assert "REGRESSED" in text
+    assert "(+100.00%)" in text
+
+
+def test_a_night_whose_date_is_not_later_is_noted():
+    nights = make(Year(nights=3, counts={"boot": 10**6}))
+    nights[2] = nights[2].model_copy(update={"day": date(1970, 1, 1)})
+    assert "clock of the host went back" in dashboard.render(board(nights))[1]
+
+
+def test_csv_has_every_figure_of_every_night():
+    nights = make(Year(nights=3, counts={"boot": 10**6}, seconds={"boot": 2.0}))
+    lines = history.to_csv(nights).decode().splitlines()
+    assert lines[0].split(",") == [column.name for column in history.COLUMNS]
+    assert len(lines) == 7
+    assert lines[1].startswith(
+        "1,2026-01-01,eager,small,work,boot,instructions,1000000.0,1,0.0,true"
+    )
+
+
+# Pruning.
+
+
+def littered(folder: Path, days: int) -> Path:
+    for n in range(days):
+        day = date(2026, 1, 1) + timedelta(days=n)
+        for part in pruning.PARTS:
+            path = folder / part / day.isoformat()
+            path.mkdir(parents=True)
+            (path / "data").write_bytes(b"x" * 1000)
+    (folder / "history").mkdir(exist_ok=True)
+    (folder / "history/000001-2026-01-01.json").write_text("{}")
+    (folder / "boots/mine").mkdir()
+    return folder
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "boots").iterdir())
+
+
+def test_pruning_by_age_and_size_keeps_the_history_and_two_nights(tmp_path):
+    there = pruning.leaves(littered(tmp_path, 5))
+    assert len(there) == 10
+    by_age = pruning.choose(there, date(2026, 1, 5), days=2)
+    assert {leaf.day.day for leaf in by_age} == {1, 2}
+    by_size = pruning.choose(there, date(2026, 1, 5), size=7000)
+    assert [leaf.day.day for leaf in by_size] == [1, 1, 2]
+    assert {leaf.day.day for leaf in pruning.choose(there, date(2030, 1, 1), days=0)} == {1, 2, 3}
+
+
+def test_prune_on_the_command_line(tmp_path, capfd):
+    littered(tmp_path, 4)
+    assert main(["nightly", "--folder", str(tmp_path), "--prune"]) == 2
+    assert main(["nightly", "--folder", str(tmp_path), "--prune", "--days", "30"]) == 0
+    assert left(tmp_path) == ["2026-01-03", "2026-01-04", "mine"]
+    assert (tmp_path / "history/000001-2026-01-01.json").exists()
+    assert "4 folders" in capfd.readouterr().out
+
+
+# From end to end, with a QEMU that plays a part.
+
+
+@pytest.fixture
+def nightly(checkout):
+    text = (checkout / "experiments/pair.yaml").read_text()
+    text = text.replace("time: {blocks: 2, warmup: 1}", "work: {blocks: 1}")
+    (checkout / "experiments/nightly.yaml").write_text(text)
+    return checkout
+
+
+def night(day: str, *words: str) -> int:
+    return main(["nightly", "--no-update", "--date", day, *words])
+
+
+def test_nights_from_end_to_end(nightly, capfd, monkeypatch, tmp_path):
+    console = ROOT / "tests/golden/console/deferred-16g.log"
+    slow = tmp_path / "slow.log"
+    slow.write_bytes(console.read_bytes().replace(b"end=512057754", b"end=532057754"))
+    monkeypatch.setenv("FAKE_CONSOLE", str(console))
+    assert night("2026-11-20") == 0
+    assert night("2026-11-21") == 0
+    monkeypatch.setenv("FAKE_CONSOLE", str(slow))
+    capfd.readouterr()
+    assert night("2026-11-22", "--json") == 1
+    said = json.loads(capfd.readouterr().out)["changes"]
+    assert [(c["kind"], c["variant"], c["subject"]["name"], c["regression"]) for c in said] == [
+        ("exact", "one", "memmap_init", True),
+        ("exact", "two", "memmap_init", True),
+    ]
+    assert said[0]["after"] - said[0]["before"] == 20_000_000
+    assert night("2026-11-22") == 1, "a night in the history is reported again, not booted"
+    assert night("2026-11-23") == 0, "called once"
+    monkeypatch.setenv("FAKE_QEMU", "panic")
+    assert night("2026-11-24") == 1
+    folder = nightly / "results/nightly"
+    assert (folder / "latest").resolve() == folder / "reports/2026-11-24"
+    assert sorted(path.name for path in (folder / "latest").iterdir()) == sorted(FILES)
+    assert len(list((folder / "history").glob("*.json"))) == 5
+    assert night("2026-11-20") == 2
+    assert "set the clock" in capfd.readouterr().err
+    assert main(["nightly", "--report"]) == 1
+
+
+def test_an_interrupted_night_goes_on_and_is_counted_once(nightly, monkeypatch):
+    kept = History.append
+
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(History, "append", ctrl_c)
+    assert night("2026-11-20") == 130
+    boots = sorted(nightly.glob("results/nightly/boots/*/*/*/runs/*/*/*/*/run.json"))
+    monkeypatch.setattr(History, "append", kept)
+    stamps = [path.stat().st_mtime_ns for path in boots]
+    assert night("2026-11-20") == 0
+    assert [path.stat().st_mtime_ns for path in boots] == stamps
+    assert len(list(nightly.glob("results/nightly/history/*.json"))) == 1
