@@ -10,7 +10,7 @@ PYTEST     := $(PYTHON) -m pytest -q
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps experiment plan kernels patches gate fastpath nightly limit report doctor check test test-boot test-kernel bench clean
+.PHONY: help deps experiment plan kernels patches gate fastpath nightly limit report doctor check test test-boot test-kernel bench clean test-deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -55,7 +55,10 @@ report: deps ## collate and report again the newest dataset of EXPERIMENT
 doctor: deps ## what this host can do, and how to mend what it lacks
 	$(HARNESS) doctor
 
-check: deps ## lint, types, unit and property tests: under two minutes
+test-deps: deps ## what the tests need beside: an SSH server, which is never started as a service
+	@tools/packages tests
+
+check: test-deps ## lint, types, unit and property tests: under two minutes
 	@tools/timed lint $(VENV)/bin/ruff check .
 	@tools/timed format $(VENV)/bin/ruff format --check .
 	@tools/timed types $(VENV)/bin/mypy

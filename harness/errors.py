@@ -8,11 +8,16 @@
     │   └── ConfigError     fragments disagree, or the kernel dropped an option
     ├── BuildError      the kernel does not compile
     ├── HostError       this host lacks something: a tool, memory, disk
+    ├── RemoteError     a host of the inventory cannot be reached, trusted or made to answer
     └── ResultsError    a results folder is locked or damaged
         └── SchemaError     a record is of a schema version that this harness does not read
 
 A boot that fails is none of these: it is an `Outcome` and becomes a row of the dataset.
 """
+
+from __future__ import annotations
+
+from enum import StrEnum
 
 
 class HarnessError(Exception):
@@ -51,6 +56,37 @@ class BuildError(HarnessError):
 
 class HostError(HarnessError):
     """This host lacks a tool, memory, disk or a working accelerator."""
+
+
+class Failure(StrEnum):
+    """Why a host could not be used, for scripts and for counting."""
+
+    NO_SUCH_NAME = "no-such-name"
+    UNREACHABLE = "unreachable"
+    SILENT = "silent"
+    CLOSED = "closed"
+    UNKNOWN_KEY = "unknown-host-key"
+    CHANGED_KEY = "changed-host-key"
+    REVOKED_KEY = "revoked-host-key"
+    LOGIN = "login"
+    COMMAND = "command"
+    BAD_ANSWER = "bad-answer"
+    TOO_LARGE = "too-large"
+
+
+class RemoteError(HarnessError):
+    """A host of the inventory cannot be reached, trusted or made to answer."""
+
+    def __init__(
+        self,
+        failure: Failure,
+        what: str,
+        *,
+        where: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.failure = failure
 
 
 class ResultsError(HarnessError):

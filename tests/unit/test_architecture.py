@@ -40,6 +40,8 @@ observations
 table
 rows package
 columns
+ssh
+identity trust command
 evidence
 accelerator
 boot
@@ -63,6 +65,7 @@ lock
 watch judge gate workers seats
 facts
 phases stores distance
+inventory
 dmesg
 qemu
 kconfig

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One connection to a host over SSH (paramiko): commands, and files by SFTP.
+
+Nothing here can wait for ever: every step has a limit on the monotonic clock, at the end of which
+the connection is closed under whoever waits. paramiko's own limits are on the wall clock, and
+where a server accepts a request and never answers it has none. Nobody is asked for a password.
+
+A command that outlives its limit is cut off, not killed: sshd lets it run on. What must not do
+that brings its own deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import shlex
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import paramiko
+from paramiko.ssh_exception import SSHException
+
+from harness.command import CHUNK, Done, fit, talk
+from harness.deadline import Deadline
+from harness.errors import Failure, RemoteError, ResultsError
+from harness.identity import log_in
+from harness.inventory import Host, Inventory
+from harness.quantity import MIB
+from harness.results import disk_errors
+from harness.trust import Trust
+
+# Without a handler of its own paramiko's warnings, with tracebacks, go to standard error.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+logging.getLogger("paramiko").propagate = False
+
+KEEPALIVE_S = 15
+TCP_USER_TIMEOUT_MS = 60_000
+"""After this long without an acknowledgement the kernel gives a connection up."""
+MAX_ANSWER = MIB
+_BROKEN = {Failure.CLOSED, Failure.SILENT, Failure.UNREACHABLE}
+"""What a connection that we closed ourselves looks like."""
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds for each step on the way in, and for a command that has none of its own."""
+
+    connect_s: float = 10
+    banner_s: float = 10
+    login_s: float = 15
+    command_s: float = 30
+
+
+class Connection:
+    """A host that we are logged in to, through its jump hosts; a context manager."""
+
+    def __init__(
+        self, inventory: Inventory, name: str, trust: Trust, limits: Limits | None = None
+    ) -> None:
+        self._inventory = inventory
+        self.name = name
+        self._trust = trust
+        self._limits = limits or Limits()
+        self._links = contextlib.ExitStack()
+        self._transport: paramiko.Transport | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            for name in self._inventory.route(self.name):
+                self._transport = self._hop(name, self._inventory.hosts[name])
+        except BaseException:
+            self._links.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._links.close()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        limit_s: float | None = None,
+        max_bytes: int = MAX_ANSWER,
+    ) -> Done:
+        """Runs a program there to its end.
+
+        SSH knows only command lines, which the shell there reads: each argument is quoted, so that
+        none of them is ever more than an argument. An answer of more than `max_bytes` is an error.
+        """
+        seconds = limit_s or self._limits.command_s
+        with self._within(self.name, seconds, f"{argv[0]}: no end"), self._session() as channel:
+            channel.exec_command(shlex.join(argv))
+            return talk(channel, stdin, max_bytes, argv[0])
+
+    def put(self, local: Path, remote: str, *, limit_s: float) -> str:
+        """Copies a file there, private, and whole before it has its name; answers its sha256."""
+        part, digest = f"{remote}.part", hashlib.sha256()
+        with self._sftp(limit_s) as sftp, local.open("rb") as source:
+            with sftp.open(part, "wb") as target:
+                sftp.chmod(part, 0o600)
+                target.set_pipelined(True)
+                while data := source.read(CHUNK):
+                    digest.update(data)
+                    target.write(data)
+            if sftp.stat(part).st_size != local.stat().st_size:
+                raise RemoteError(Failure.BAD_ANSWER, f"{remote}: cut short on the way there")
+            sftp.posix_rename(part, remote)
+        return digest.hexdigest()
+
+    def get(self, remote: str, local: Path, *, max_bytes: int, limit_s: float) -> str:
+        """Copies a file from there, at most so many bytes of it; answers its sha256.
+
+        `local` must not be there yet, and is private.
+        """
+        part, digest, size = local.with_name(f"{local.name}.part"), hashlib.sha256(), 0
+        if local.exists():
+            raise ResultsError("is there already", where=str(local))
+        try:
+            with self._sftp(limit_s) as sftp, sftp.open(remote, "rb") as source:
+                said = source.stat().st_size or 0
+                fit(said, max_bytes, remote)
+                source.prefetch(said)
+                with disk_errors(local), os.fdopen(os.open(part, _NEW, 0o600), "wb") as target:
+                    while data := source.read(CHUNK):
+                        size += len(data)
+                        fit(size, max_bytes, remote)
+                        digest.update(data)
+                        target.write(data)
+            part.rename(local)
+        finally:
+            part.unlink(missing_ok=True)
+        return digest.hexdigest()
+
+    def _hop(self, name: str, host: Host) -> paramiko.Transport:
+        """Logs in to one host of the way, through the one before it."""
+        limits = self._limits
+        with _named(name):
+            link = self._through(host) if self._transport else self._dial(host)
+            self._links.callback(link.close)
+            with self._within(name, limits.banner_s, "no answer from an SSH server", link):
+                transport = paramiko.Transport(link)
+                self._links.callback(transport.close)
+                # Ours come first: they alone tell a limit from a connection that broke off.
+                transport.banner_timeout = 2 * limits.banner_s
+                transport.auth_timeout = 2 * limits.login_s
+                transport.channel_timeout = 2 * max(limits.connect_s, limits.command_s)
+                _prefer(transport, self._trust.kinds(host.address, host.port))
+                transport.start_client()
+                self._trust.check(host.address, host.port, transport.get_remote_server_key())
+            with self._within(name, limits.login_s, "no answer to the login", transport):
+                log_in(transport, host)
+            transport.set_keepalive(KEEPALIVE_S)
+        return transport
+
+    def _dial(self, host: Host) -> socket.socket:
+        link = socket.create_connection((host.address, host.port), self._limits.connect_s)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+        return link
+
+    def _through(self, host: Host) -> paramiko.Channel:
+        assert self._transport
+        with self._within(self.name, self._limits.connect_s, "no answer through the jump host"):
+            return self._transport.open_channel(
+                "direct-tcpip", (host.address, host.port), ("127.0.0.1", 0)
+            )
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[paramiko.Channel]:
+        assert self._transport
+        channel = self._transport.open_session()
+        with contextlib.closing(channel):
+            yield channel
+
+    @contextlib.contextmanager
+    def _sftp(self, limit_s: float) -> Iterator[paramiko.SFTPClient]:
+        with self._within(self.name, limit_s, "no end of a copy"), self._session() as channel:
+            channel.invoke_subsystem("sftp")
+            try:
+                yield paramiko.SFTPClient(channel)
+            except OSError as error:
+                if channel.closed:
+                    raise EOFError from error
+                said = error.strerror or error
+                raise RemoteError(Failure.COMMAND, f"a copy failed: {said}") from None
+
+    @contextlib.contextmanager
+    def _within(
+        self,
+        name: str,
+        seconds: float,
+        what: str,
+        link: paramiko.Transport | paramiko.Channel | socket.socket | None = None,
+    ) -> Iterator[None]:
+        """A step that takes at most so long: then `link` is closed, and its errors mean that."""
+        closed = link or self._transport
+        assert closed
+        deadline = Deadline.after(seconds)
+        timer = threading.Timer(seconds, _shut, [closed])
+        timer.daemon = True
+        timer.start()
+        try:
+            with _named(name):
+                yield
+        except RemoteError as error:
+            if deadline.expired and error.failure in _BROKEN:
+                raise RemoteError(
+                    Failure.SILENT, f"{what} within {seconds:g} s", where=name
+                ) from None
+            raise
+        finally:
+            timer.cancel()
+
+
+def _shut(link: paramiko.Transport | paramiko.Channel | socket.socket) -> None:
+    if isinstance(link, socket.socket):
+        with contextlib.suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)
+    link.close()
+
+
+def _prefer(transport: paramiko.Transport, known: Sequence[str]) -> None:
+    """Asks for a key of a kind that is known; another kind would look like another host."""
+    options = transport.get_security_options()
+    wanted = {"rsa-sha2-512", "rsa-sha2-256"} if "ssh-rsa" in known else set()
+    wanted |= set(known)
+    offered = tuple(options.key_types)
+    options.key_types = tuple(sorted(offered, key=lambda kind: kind not in wanted))
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Turns the many errors of sockets and of paramiko into one kind, with the host's name."""
+    try:
+        yield
+    except RemoteError as error:
+        error.where = error.where or name
+        raise
+    except (OSError, SSHException, EOFError) as error:
+        failure, what = _meaning(error)
+        raise RemoteError(failure, what, where=name) from None
+
+
+def _meaning(error: Exception) -> tuple[Failure, str]:
+    match error:
+        case socket.gaierror():
+            return Failure.NO_SUCH_NAME, f"no such address: {error.strerror}"
+        case TimeoutError():
+            return Failure.SILENT, "no answer"
+        case ConnectionResetError():
+            return Failure.CLOSED, "closed the connection"
+        case paramiko.ChannelException():
+            return Failure.UNREACHABLE, f"the host before it refuses: {error.text}"
+        case OSError():
+            return Failure.UNREACHABLE, str(error.strerror or error)
+        case _:
+            return Failure.CLOSED, f"broke off: {error or 'end of the connection'}"
