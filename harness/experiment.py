@@ -128,6 +128,8 @@ class Experiment(Model):
     """decides the order of the variants within each block"""
     search: bool = False
     """boot only as many machines as it takes to find the largest that works (`harness limit`)"""
+    host_labels: tuple[str, ...] = ()
+    """labels that a host has to have to be given a part of it (hosts.yaml)"""
     boot: tuple[str, ...] = ()
     """kernel parameters of every boot; they come last, and the kernel takes the last"""
 

@@ -22,8 +22,8 @@ from harness.variant import Variant
 
 # What may differ between two starts of the same experiment.
 _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
-# What is only said about an experiment, a variant or a machine.
-_WORDS = ("description", "origin", "claims")
+# What is only said about an experiment, a variant or a machine. Where it runs: see environment.
+_WORDS = ("description", "origin", "claims", "host_labels")
 
 
 class Lock(Model):

@@ -22,6 +22,7 @@ from harness.cli import (
     experiment,
     fastpath,
     gate,
+    hosts,
     limit,
     nightly,
     parse,
@@ -33,7 +34,7 @@ from harness.errors import HarnessError
 EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
 COMMANDS = (
     *(doctor, build, patches, boot, experiment, gate, limit),
-    *(nightly, bisect, collate, compare, fastpath, parse, clean),
+    *(nightly, bisect, collate, compare, fastpath, parse, hosts, clean),
 )
 
 

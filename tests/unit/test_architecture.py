@@ -14,6 +14,7 @@ BENCH = PACKAGE.with_name("bench")
 # From the top down: a module may import only those that stand below it.
 ORDER = """
 cli
+fleet
 trial
 runner
 session
@@ -77,6 +78,7 @@ verdict scaling
 effect
 quantity
 model
+survey
 deadline
 errors
 """

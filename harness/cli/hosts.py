@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness hosts``: the hosts of a lab, and whether they are fit for experiments."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.screen import Log, add_examples, add_json, print_json, print_table, project
+from harness.inventory import Inventory
+
+if TYPE_CHECKING:
+    from harness.fleet import Examination
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = commands.add_parser(
+        "hosts",
+        help="the hosts of a lab, and whether they are fit for experiments",
+        description="Looks after the hosts in hosts.yaml. `check` logs in to all of them at once"
+        " over SSH and looks at what a boot needs there. Exit status 1 when one is not fit.",
+    )
+    add_examples(
+        parser,
+        "harness hosts check                       # all of hosts.yaml",
+        "harness hosts check big-1 big-2           # these two",
+        "harness hosts check --accept-new          # and believe the keys of those not known yet",
+        "harness hosts check --hosts lab.yaml --json",
+    )
+    actions = parser.add_subparsers(dest="hosts_action", required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="log in to each host and see what it has")
+    check.add_argument("names", nargs="*", metavar="HOST", help="hosts of the file (default: all)")
+    check.add_argument(
+        "--hosts", metavar="FILE", help="the inventory (default: hosts.yaml in the checkout)"
+    )
+    check.add_argument(
+        "--accept-new",
+        action="store_true",
+        help="record the key of a host that is not known yet; a changed one is always refused",
+    )
+    add_json(check)
+    check.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Examines the hosts and shows what was found."""
+    from harness import fleet  # paramiko takes long to load
+    from harness.ssh import Limits
+    from harness.trust import SYSTEM, Trust
+
+    path = Path(arguments.hosts) if arguments.hosts else project(arguments).root / "hosts.yaml"
+    inventory = Inventory.load(path)
+    names = inventory.named(arguments.names)
+    known = Path(inventory.known_hosts).expanduser()
+    trust = Trust((known, SYSTEM), known if arguments.accept_new else None)
+    log = Log()
+    found = fleet.examine_all(
+        inventory, names, trust, Limits(), lambda one: log(f"{one.name}: {_word(one)}")
+    )
+    if arguments.json:
+        print_json([_record(one) for one in found])
+    else:
+        _show(found)
+    return 0 if all(one.fit for one in found) else 1
+
+
+def _word(one: Examination) -> str:
+    if one.failure:
+        return str(one.failure)
+    return "fit" if one.fit else "lacks " + ", ".join(c.name for c in one.checks if not c.ok)
+
+
+def _show(found: list[Examination]) -> None:
+    names = next(([c.name for c in one.checks] for one in found if not one.failure), [])
+    rows = []
+    for one in found:
+        details = {c.name: c.detail if c.ok else f"! {c.detail}" for c in one.checks}
+        rows.append([one.name, _word(one), *(details.get(name, "") for name in names)])
+    print_table("", [["host", "", *names], *rows], left=len(names) + 2)
+    for one in found:
+        for check in one.checks:
+            if not check.ok:
+                detail = (
+                    f"{check.detail}\n  remedy: {check.remedy}" if one.failure else check.remedy
+                )
+                print(f"{one.name}: {detail.removesuffix(chr(10) + '  remedy: ')}")
+
+
+def _record(one: Examination) -> dict[str, Any]:
+    return {
+        "host": one.name,
+        "fit": one.fit,
+        "failure": one.failure,
+        "took_s": round(one.took_s, 3),
+        "checks": [asdict(check) for check in one.checks],
+        "survey": one.survey.model_dump(mode="json") if one.survey else None,
+    }
