@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -241,6 +242,36 @@ class Slot:
         block = "warmup" if self.warmup else f"{self.block:03d}"
         return f"{self.variant}/{self.machine}/{self.clock}/{block}"
 
+    @property
+    def block_key(self) -> tuple[str, Clock, int]:
+        """Machine, clock and number: what the boots of a block share."""
+        return self.machine, self.clock, self.block
+
     def run_id(self, lock: str) -> str:
         """The same boot of the same locked experiment has the same id."""
         return hashlib.sha256(f"{lock}/{self.key}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Boots that belong together: all variants on one machine, by one clock, once."""
+
+    slots: tuple[Slot, ...]
+
+    @property
+    def clock(self) -> Clock:
+        return self.slots[0].clock
+
+    @property
+    def key(self) -> str:
+        """Its name in the ledger."""
+        machine, clock, number = self.slots[0].block_key
+        return f"{machine}/{clock}/{'warmup' if number < 0 else f'{number:03d}'}"
+
+
+def blocks(slots: Iterable[Slot]) -> tuple[Block, ...]:
+    """The blocks of a schedule, or of what is left of it, each where its first boot stands."""
+    found: dict[tuple[str, Clock, int], list[Slot]] = {}
+    for slot in slots:
+        found.setdefault(slot.block_key, []).append(slot)
+    return tuple(Block(tuple(members)) for members in found.values())

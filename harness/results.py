@@ -132,6 +132,25 @@ class Results:
             part.rename(final)
         return final
 
+    def adopt(self, slot: Slot, run_id: str, folder: Path) -> bool:
+        """Takes in a boot that was made elsewhere; answers whether it counts.
+
+        The same boot can arrive more than once: the first one counts, any other is kept beside it.
+        `folder` lies on the same disk. Raises `ResultsError` where it holds another boot, or none.
+        """
+        run = read_run(folder / RUN_FILE)
+        said = (run.run_id, run.variant, run.machine, run.clock, run.block)
+        if said != (run_id, *slot.cell, slot.block):
+            raise ResultsError(f"holds another run than {run_id}", where=str(folder))
+        final = self.folder(slot)
+        counts = not self.done(slot)
+        if not counts:
+            final = final.with_name(f"{final.name}{_EARLIER}{self._next_attempt(final)}")
+        with disk_errors(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(final)
+        return counts
+
     def set_aside(self, slot: Slot) -> None:
         """Makes room for another attempt at a finished run, which is kept."""
         self.shelve(self.folder(slot))

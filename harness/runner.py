@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness import evidence, host, qemu
+from harness import evidence, qemu
 from harness.boot import BootRequest, Evidence, Output, launch
-from harness.experiment import Slot
+from harness.executor import Executor, Job, Local
+from harness.experiment import Slot, blocks
+from harness.ledger import Ledger
 from harness.record import GOOD, Clock, Ending, Judgement, Outcome, Run
 from harness.results import Results, newest, to_json, write_atomic
-from harness.seats import share
 from harness.session import Session
 from harness.turns import turn
 
@@ -65,14 +65,19 @@ def open_results(session: Session, options: Options) -> Results:
 
 
 def run(
-    session: Session, results: Results, options: Options, on_event: Callable[[Event], None]
+    session: Session,
+    results: Results,
+    options: Options,
+    on_event: Callable[[Event], None],
+    executor: Executor | None = None,
 ) -> int:
     """Boots what is not there yet; answers how many boots of the experiment went wrong.
 
-    The caller holds the folder's lock. A boot is on disk as soon as it is over. Those of the work
-    clock, which no load disturbs, share the host; those of the time clock have it one by one.
+    The caller holds the folder's lock. A boot is on disk as soon as it is over. The executor says
+    where boots happen: on this host, where it is not told.
     """
     begin(session, results)
+    Ledger(results.path).close_lost()
     if options.retry:
         for stored in results.read()[0]:
             if stored.run.judgement.outcome not in GOOD:
@@ -82,7 +87,8 @@ def run(
         for slot in session.experiment.schedule(options.time_blocks)
         if options.clock in (None, slot.clock) and not results.done(slot)
     ]
-    asyncio.run(_boot_all(session, results, options, todo, on_event))
+    job = _job(session, results, options, todo, on_event)
+    asyncio.run((executor or Local()).execute(job))
     return sum(stored.run.judgement.outcome not in GOOD for stored in results.read()[0])
 
 
@@ -103,19 +109,20 @@ def begin(session: Session, results: Results) -> None:
     write_atomic(results.path / "env.json", to_json(session.environment))
 
 
-async def _boot_all(
+def _job(
     session: Session,
     results: Results,
     options: Options,
     todo: Sequence[Slot],
     on_event: Callable[[Event], None],
-) -> None:
+) -> Job:
+    todo = [slot for block in blocks(todo) for slot in block.slots]
     needs = {slot.key: _need(session, slot) for slot in todo}
     costs = {slot.key: qemu.boot_seconds(needs[slot.key], slot.clock) for slot in todo}
     numbers = {slot.key: number for number, slot in enumerate(todo, 1)}
     over = 0.0
 
-    async def work(slot: Slot) -> None:
+    async def boot(slot: Slot) -> Run:
         nonlocal over
         left = sum(costs.values()) - over - costs[slot.key]
         event = Event(slot, numbers[slot.key], len(todo), over + costs[slot.key], left)
@@ -125,10 +132,16 @@ async def _boot_all(
             record = await _boot_slot(session, results, slot, options.force)
         over += costs[slot.key]
         on_event(replace(event, past_s=over, left_s=sum(costs.values()) - over, run=record))
+        return record
 
-    for clock, seats in (("work", os.cpu_count() or 1), ("time", 1)):
-        jobs = [(slot, needs[slot.key].total) for slot in todo if slot.clock == clock]
-        await share(jobs, seats, host.available_memory(), work)
+    return Job(
+        session,
+        results,
+        Ledger(results.path),
+        blocks(todo),
+        lambda slot: needs[slot.key].total,
+        boot,
+    )
 
 
 def _need(session: Session, slot: Slot) -> qemu.Footprint:

@@ -17,6 +17,7 @@ cli
 fleet
 trial
 runner
+executor
 session
 dashboard
 cases timeline
@@ -60,6 +61,7 @@ repository
 cache
 tool pruning
 turns
+ledger
 results
 project
 lock

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where blocks are booted: an interface, and the executor for this host.
+
+An executor gets blocks, the whole of what is distributed: all boots of one machine, by one clock,
+with one number stay on one host, so that what is compared was measured together. It may run one
+more than once (a host that died may have finished); `Results.adopt` counts each boot once.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness import host
+from harness.experiment import Block, Slot
+from harness.ledger import Fate, Ledger
+from harness.record import Run
+from harness.results import Results
+from harness.seats import share
+from harness.session import Session
+
+
+@dataclass(frozen=True)
+class Job:
+    """What there is to boot, and all that an executor may need for it."""
+
+    session: Session
+    results: Results
+    ledger: Ledger
+    blocks: tuple[Block, ...]
+    need: Callable[[Slot], int]
+    """bytes of host memory that a boot takes"""
+    boot: Callable[[Slot], Awaitable[Run]]
+    """boots on this host, and tells whoever watches"""
+
+
+class Executor(Protocol):
+    """Boots every block of a job, somewhere; the ledger and the results folder have it then."""
+
+    async def execute(self, job: Job) -> None:
+        """Returns when nothing is left to do. Raises `HarnessError` where it cannot go on."""
+
+
+class Local:
+    """Boots on this host: many of the work clock at once, those of the time clock one by one."""
+
+    async def execute(self, job: Job) -> None:
+        """Takes the boots of the work clock first: no load disturbs them."""
+        for clock, seats in (("work", os.cpu_count() or 1), ("time", 1)):
+            pages = [_Page(job.ledger, block) for block in job.blocks if block.clock == clock]
+            boots = [((page, slot), job.need(slot)) for page in pages for slot in page.block.slots]
+
+            async def work(item: tuple[_Page, Slot]) -> None:
+                page, slot = item
+                page.begin()
+                page.enter(await job.boot(slot))
+
+            await share(boots, seats, host.available_memory(), work)
+
+
+class _Page:
+    """What the ledger has to learn of one block while its boots come and go."""
+
+    def __init__(self, ledger: Ledger, block: Block) -> None:
+        self.block = block
+        self._ledger = ledger
+        self._host = platform.node()
+        self._attempt = 0
+        self._runs: dict[str, str] = {}
+
+    def begin(self) -> None:
+        """The first boot of the block opens it."""
+        self._attempt = self._attempt or self._ledger.begin(self.block.key, self._host)
+
+    def enter(self, run: Run) -> None:
+        """The last one closes it."""
+        self._runs[run.run_id] = run.judgement.outcome
+        if len(self._runs) == len(self.block.slots):
+            self._ledger.end(self.block.key, self._attempt, self._host, Fate.DONE, runs=self._runs)
