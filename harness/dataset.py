@@ -144,7 +144,8 @@ def _read(
 def _part(stored: Iterable[StoredRun], lock: Lock | None, root: Path) -> _Part:
     rows: dict[str, list[Row]] = {name: [] for name in OBSERVED}
     sizes: dict[str, list[int]] = {name: [] for name in OBSERVED}
-    orders, excerpts, kept, prints = [], {}, [], []
+    orders, excerpts, kept = [], {}, []
+    prints: list[Print] = []
     together = lock is not None and (lock.experiment.gated or lock.experiment.search)
     for run, place in sorted(((s.run, s.folder) for s in stored), key=_order):
         folder = _relative(place, root)

@@ -132,7 +132,7 @@ class Line:
     @classmethod
     def open(cls, path: Path, cache: Path) -> Line:
         """Raises `UserError` where there is no repository."""
-        argv = ["git", "-C", path, "rev-parse", "--path-format=absolute", "--git-common-dir"]
+        argv = ["git", "-C", str(path), "rev-parse", "--path-format=absolute", "--git-common-dir"]
         done = run(argv, env=environment(), check=False)
         if done.returncode:
             raise UserError("no git repository", where=str(path), remedy="name it with --tree")

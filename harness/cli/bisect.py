@@ -73,7 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     place, variant = question.project, question.variant
     if arguments.series:
         known = prefixes(Kernels(place, log), variant, arguments.series)
-        last, open_point = len(known) - 1, known.__getitem__
+        last = len(known) - 1
+
+        def open_point(index: int) -> Point:
+            return known[index]
+
     else:
         good, _, bad = arguments.range.partition("..")
         line = Line.open(arguments.tree, place.cache)
