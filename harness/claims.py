@@ -33,6 +33,8 @@ Verdict = Literal[
 NEAR = 0.9
 """A gain of nine tenths of what was claimed has held: the claims are round figures."""
 
+_NOTHING: tuple[str, Verdict] = ("-", "not measured")
+
 SMALL = 0.001
 """A slowdown below a thousandth is none."""
 
@@ -101,7 +103,9 @@ def _find(
     if claim.metric == "lines":
         return _lines(name, claim, lines)
     pair = _pair(name, claim, evidence)
-    measured, verdict = _compare(claim, pair) if pair else ("-", "not measured")
+    measured, verdict = _NOTHING
+    if pair and pair.baseline != name:
+        measured, verdict = _compare(claim, pair)
     if claim.max_bytes:
         measured, verdict = _limit(name, claim, evidence)
     if claim.judged:
@@ -187,7 +191,8 @@ def _compare(claim: Claim, pair: _Pair) -> tuple[str, Verdict]:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.3g} times less" if ratio >= 1 else f"{1 / ratio:.3g} times more"
+    word, factor = ("less", ratio) if ratio >= 1 else ("more", 1 / ratio)
+    return f"{factor:,.0f} times {word}" if factor >= 1000 else f"{factor:.3g} times {word}"
 
 
 def _extrapolate(pair: _Pair, memory: int | None) -> float | None:

@@ -22,7 +22,7 @@ def notebook(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("name", ["quick", "scale", "variants"])
+@pytest.mark.parametrize("name", ["quick", "scale", "gate"])
 def test_every_column_has_its_type(name: str) -> None:
     found = harness.load(ROOT / "results/reference" / name)
     for table, columns in TABLES.items():
