@@ -39,17 +39,11 @@ def lookup(name: str, version: str | None = None) -> Package:
     knows other versions only.
     """
     asked = f"{name}={version}" if version else name
-    fields = _show(asked)
-    if not fields and refresh():
-        fields = _show(asked)
-    if {"Version", "SHA256", "Size"} <= fields.keys():
-        return Package(
-            fields["Package"],
-            fields["Version"],
-            fields["SHA256"],
-            int(fields["Size"]),
-            fields.get("Depends", ""),
-        )
+    found = described(_show(asked))
+    if not found and refresh():
+        found = described(_show(asked))
+    if found:
+        return found
     known = versions(name)
     if version and known:
         raise SourceError(
@@ -59,9 +53,20 @@ def lookup(name: str, version: str | None = None) -> Package:
     raise HostError(f"apt does not know the package {name}", remedy=_STALE)
 
 
-def _show(asked: str) -> dict[str, str]:
+def described(text: str) -> Package | None:
+    """The package that ``apt-cache show`` describes; none where something of it is missing."""
+    fields = dict(re.findall(r"^([\w-]+): (.*)$", text, re.M))
+    if not {"Package", "Version", "SHA256"} <= fields.keys():
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}", size := fields.get("Size", "")):
+        return None
+    depends = fields.get("Depends", "")
+    return Package(fields["Package"], fields["Version"], fields["SHA256"], int(size), depends)
+
+
+def _show(asked: str) -> str:
     done = tool.run(["apt-cache", "show", "--no-all-versions", asked], check=False)
-    return dict(re.findall(r"^([\w-]+): (.*)$", done.stdout.decode("utf-8", "replace"), re.M))
+    return done.stdout.decode("utf-8", "replace")
 
 
 @functools.cache
@@ -75,7 +80,12 @@ def refresh() -> bool:
 def versions(name: str) -> list[str]:
     """The versions that the archive has, newest first."""
     done = tool.run(["apt-cache", "madison", name], check=False)
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    return madison(done.stdout.decode("utf-8", "replace"))
+
+
+def madison(text: str) -> list[str]:
+    """The versions in what ``apt-cache madison`` printed."""
+    lines = text.splitlines()
     return list(dict.fromkeys(line.split("|")[1].strip() for line in lines if line.count("|") > 1))
 
 

@@ -47,12 +47,13 @@ _PREFIXES = {
 }
 _PADDING = re.compile(r"(?:(?:data16|cs) )*(?:nop[wl]?|int3)|xchg\s+%ax,%ax")
 _SUFFIX = re.compile(r"\.(?:cold|(?:isra|part|constprop)\.\d+)")
+_SYMBOL = re.compile(r"^([0-9a-f]{1,16}) (\S) (\S+)$", re.M)
 
 
 def vmlinux(image: bytes, where: str) -> bytes:
     """The ELF file, without symbols, that a bzImage unpacks at boot; raises `SourceError`."""
     # Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length.
-    if image[0x202:0x206] != b"HdrS":
+    if image[0x202:0x206] != b"HdrS" or len(image) < 0x250:
         raise SourceError("not a bzImage", where=where)
     start = ((image[0x1F1] or 4) + 1) * 512
     offset, length = struct.unpack_from("<II", image, 0x248)
@@ -62,7 +63,7 @@ def vmlinux(image: bytes, where: str) -> bytes:
         raise SourceError(f"compressed in a way unknown here: {payload[:4].hex()}", where=where)
     try:
         data = unpack(payload)
-    except (zlib.error, lzma.LZMAError, OSError) as error:
+    except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
         raise SourceError(f"damaged: {error}", where=where) from None
     if not data.startswith(_ELF):
         raise SourceError("holds no ELF file", where=where)
@@ -86,8 +87,7 @@ class Function:
 def functions(system_map: str) -> list[Function]:
     """The functions of a kernel that stay in memory, by address, from its System.map."""
     symbols = [
-        (int(address, 16), kind, name)
-        for address, kind, name in (line.split() for line in system_map.splitlines())
+        (int(address, 16), kind, name) for address, kind, name in _SYMBOL.findall(system_map)
     ]
     text = {name: address for address, _, name in symbols if name in ("_text", "_etext")}
     if len(text) < 2:
@@ -96,8 +96,8 @@ def functions(system_map: str) -> list[Function]:
     found = []
     for address, kind, name in symbols:
         if kind in "tTwW" and text["_text"] <= address < text["_etext"]:
-            end = places[bisect_right(places, address)]
-            found.append(Function(name, address, end))
+            # There is always a next one: _etext, at the latest.
+            found.append(Function(name, address, places[bisect_right(places, address)]))
     return sorted(found, key=lambda function: (function.start, function.name))
 
 

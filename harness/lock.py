@@ -16,7 +16,7 @@ from pydantic import Field
 
 from harness.experiment import Experiment
 from harness.machine import Machine
-from harness.model import Model
+from harness.model import Model, read_yaml
 from harness.record import Environment, Kernel
 from harness.variant import Variant
 
@@ -67,7 +67,7 @@ class Lock(Model):
     @classmethod
     def from_yaml(cls, text: str, where: str) -> Lock:
         """Reads a lock; raises `UserError` where it is damaged."""
-        data = yaml.safe_load(text)
+        data = read_yaml(text, where)
         if isinstance(data, dict):
             data["on_file"] = data.pop("hash", None)
         return cls.parse(data, where)

@@ -31,16 +31,25 @@ class Model(BaseModel):
     def load(cls, path: Path) -> Self:
         """Reads a YAML file (safe loader); its stem is given to the model as `name`."""
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data = read_yaml(path.read_bytes(), str(path))
         except FileNotFoundError:
             raise UserError("no such file", where=str(path)) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"not YAML: {error}", where=str(path)) from None
         if not isinstance(data, dict):
             raise UserError("expected keys and values", where=str(path))
         if "name" in data:
             raise UserError("name: the file's own name is the name; drop the key", where=str(path))
         return cls.parse({"name": path.stem, **data}, str(path))
+
+
+def read_yaml(data: bytes | str, where: str) -> Any:
+    """What a YAML file says, by the safe loader; raises `UserError` where it is none."""
+    try:
+        return yaml.safe_load(data)
+    except RecursionError:
+        raise UserError("not YAML: it nests too deep", where=where) from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
+        # The last three: the loader at a wrong value behind a tag, as in `!!bool x`.
+        raise UserError(f"not YAML: {error}", where=where) from None
 
 
 M = TypeVar("M", bound=Model)

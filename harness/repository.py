@@ -165,6 +165,8 @@ def _write_stream(stream: IO[bytes], archive: tarfile.TarFile) -> None:
 def _file_change(member: tarfile.TarInfo, inside: str, archive: tarfile.TarFile) -> bytes:
     path = _quote(inside)
     if member.islnk():
+        if "\n" in member.linkname:
+            raise SourceError(f"{member.name!r} links to a name with a line break")
         return b"C %s %s\n" % (_quote(member.linkname.removeprefix("./").partition("/")[2]), path)
     if member.issym():
         mode, data = b"120000", member.linkname.encode("utf-8", "surrogateescape")
