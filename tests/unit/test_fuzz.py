@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every parser of bytes that others wrote: whatever comes in, an answer or one error of ours.
+
+`COUNTS` says how many inputs each gets in `make check`; FUZZ=100 multiplies them. Half of the
+inputs are bytes, half are good ones with pieces cut out, put in, or swapped.
+"""
+
+import contextlib
+import gzip
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness import (
+    checkpatch,
+    dataset,
+    debian,
+    disassembly,
+    dmesg,
+    evidence,
+    fleet,
+    gate,
+    judge,
+    kconfig,
+    phases,
+    prebuilt,
+    rows,
+    stores,
+    survey,
+    trust,
+)
+from harness.base import Base
+from harness.errors import HarnessError, RemoteError
+from harness.experiment import Experiment
+from harness.inventory import Inventory
+from harness.ledger import Ledger
+from harness.lock import Lock
+from harness.machine import Machine
+from harness.record import Ending, Run
+from harness.results import StoredRun, read_run
+from harness.variant import Variant
+from tests.conftest import bzimage
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests/golden"
+REFERENCE = ROOT / "results/reference"
+FUZZ = int(os.environ.get("FUZZ", "1"))
+
+COUNTS = {
+    "console": 500,
+    "console.jsonl": 500,
+    "probes.jsonl": 500,
+    "stores.txt": 500,
+    "run.json": 100,
+    "gate probes": 100,
+    "dataset of probes": 10,
+    "answer of a host": 500,
+    "known hosts": 500,
+    "ledger": 100,
+    "YAML models": 500,
+    "lock": 50,
+    "Debian indices": 500,
+    "bzImage": 500,
+    "System.map": 500,
+    "disassembly": 500,
+    "checkpatch": 500,
+    ".config": 500,
+}
+"""Inputs by parser; docs/security.md has the same table."""
+
+
+def fuzz(name, **strategies):
+    """Runs a test with as many inputs as `COUNTS` says."""
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    limits = settings(
+        max_examples=COUNTS[name] * FUZZ, deadline=None, suppress_health_check=slow, database=None
+    )
+    return lambda test: limits(given(**strategies)(test))
+
+
+def damaged(*seeds):
+    """Bytes, or one of the seeds with some pieces changed."""
+    edit = st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=40))
+
+    def apply(drawn):
+        data, edits = drawn
+        for place, cut, new in edits:
+            at = int(place * len(data))
+            data = data[:at] + new + data[at + cut :]
+        return data
+
+    changed = st.tuples(st.sampled_from(seeds), st.lists(edit, max_size=6)).map(apply)
+    return st.binary(max_size=200) | changed
+
+
+def near(first, pattern):
+    """The beginning of the first files of the reference datasets that match."""
+    paths = sorted(REFERENCE.glob(pattern))[:first]
+    assert paths, pattern
+    return [gzip.decompress(p.read_bytes()) if p.suffix == ".gz" else p.read_bytes() for p in paths]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+CONSOLES = [
+    (GOLDEN / "console" / f"{name}.log").read_bytes()[:6000]
+    for name in ("grow-1t", "lkdtm-6.12-oops", "tcg-stale-int3", "debian-6.1-panic")
+]
+RUN = near(1, "quick/runs/eager/*/time/000/run.json")[0]
+
+
+@fuzz("console", data=damaged(*CONSOLES))
+def test_console(data):
+    console = dmesg.read(data)
+    for clock, shift in (("time", 0), ("work", 3)):
+        found = phases.read_phases(console, clock, shift)
+        judged = judge.judge(console, Ending(cause="guest-reset"), found, False)
+        assert len(judged.excerpt) < 200 and all(len(n) <= 5000 for n in judged.excerpt)
+    dmesg.host_stamps_from_jsonl(dmesg.to_jsonl(console))
+
+
+@fuzz("console.jsonl", data=damaged(*near(1, "quick/runs/eager/*/time/000/console.jsonl*")))
+def test_console_index(data):
+    chunks = dmesg.host_stamps_from_jsonl(data[:20000].decode("utf-8", "replace"))
+    assert [c.offset for c in chunks] == sorted({c.offset for c in chunks})
+
+
+PROBES = (GOLDEN / "gate/eager.jsonl").read_bytes()
+
+
+@fuzz("probes.jsonl", data=damaged(PROBES[:4000]))
+def test_probes(data):
+    assert all(isinstance(p["probe"], str) for p in evidence.read_probes(data))
+
+
+@fuzz("stores.txt", data=damaged(*near(2, "locality/runs/*/*/work/000/stores.txt*")))
+def test_stores(data):
+    counted, fault = stores.read(data, ())
+    assert (fault is None) or counted == ()
+
+
+@fuzz("run.json", data=damaged(RUN))
+def test_run(data):
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "run.json")
+        path.write_bytes(data)
+        try:
+            run = read_run(path)
+        except HarnessError:
+            return
+        rows.run_row(run, None, "x")
+        rows.phase_rows(run)
+        rows.probe_rows(run)
+
+
+KEYS = sorted({key for line in PROBES.splitlines() for key in json.loads(line)})
+PROBE = st.fixed_dictionaries(
+    {"probe": st.sampled_from(["meminfo", "zoneinfo", "freelist", "census", "fill", "touch_total"])}
+) | st.sampled_from([json.loads(line) for line in PROBES.splitlines()])
+HOSTILE = st.lists(
+    st.tuples(PROBE, st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=9), VALUES)).map(
+        lambda pair: pair[0] | pair[1] | {"probe": pair[0]["probe"]}
+    ),
+    max_size=6,
+)
+BOOTED = Run.model_validate_json(RUN)
+
+
+@fuzz("gate probes", probes=HOSTILE)
+def test_gate_probes(probes):
+    probes = evidence.read_probes("\n".join(map(json.dumps, probes)).encode())
+    run = BOOTED.model_copy(update={"probes": probes})
+    for check in gate.judge(run, "eager", "debug", run):
+        assert check.result in ("pass", "fail", "skip")
+
+
+@fuzz("dataset of probes", probes=HOSTILE)
+def test_dataset_of_probes(probes):
+    probes = evidence.read_probes("\n".join(map(json.dumps, probes)).encode())
+    run = BOOTED.model_copy(update={"probes": probes})
+    found = dataset.tabulate([StoredRun(run, Path("runs/x"))], None)
+    with tempfile.TemporaryDirectory() as name:
+        dataset.write(found, Path(name))
+
+
+@fuzz("answer of a host", data=damaged(f"{survey.MARK}{json.dumps(survey.facts())}\n".encode()))
+def test_answer(data):
+    try:
+        fleet.read_answer(data)
+    except RemoteError as error:
+        assert str(error).isprintable()
+
+
+KNOWN = b"[a]:22 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7c0RZ2\n"
+KNOWN += b"@revoked * ssh-rsa AAAA\n|1|a|b ssh-rsa A\n"
+
+
+@fuzz("known hosts", data=damaged(KNOWN))
+def test_known_hosts(data):
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "known_hosts")
+        path.write_bytes(data)
+        assert isinstance(trust.Trust([path]).kinds("a", 22), tuple)
+
+
+@fuzz("ledger", data=damaged(b'{"at_utc":"x","block":"m/time/000","attempt":1,"host":"h"}\n'))
+def test_ledger(data):
+    with tempfile.TemporaryDirectory() as name:
+        ledger = Ledger(Path(name))
+        ledger.path.write_bytes(data)
+        before = len(ledger.read()[0])
+        assert ledger.begin("m/work/001", "h") >= 1
+        assert len(ledger.read()[0]) == before + 1
+
+
+MODELS = {
+    Machine: "qemu-configs/quad-16g.yaml",
+    Experiment: "experiments/scale.yaml",
+    Variant: "kernel-patches/variants/lazy.yaml",
+    Base: "kernel-patches/base.yaml",
+}
+HOSTS = b"hosts:\n  a: {address: b, user: c, memory: 1GiB, cores: 1, jump: b}\n"
+HOSTS += b"  b: {address: b, user: c, memory: 1GiB, cores: 1, labels: [x]}\n"
+YAMLS = [(m, (ROOT / path).read_bytes()) for m, path in MODELS.items()] + [(Inventory, HOSTS)]
+
+
+@fuzz(
+    "YAML models",
+    data=st.sampled_from(YAMLS).flatmap(lambda y: st.tuples(st.just(y[0]), damaged(y[1]))),
+)
+def test_yaml(data):
+    model, text = data
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "x.yaml")
+        path.write_bytes(text)
+        try:
+            model.load(path)
+        except HarnessError as error:
+            assert error.where == str(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 20_000, "a: " + "{a: " * 20_000, "- " * 20_000])
+def test_yaml_that_nests_deeper_than_any_stack(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(HarnessError, match="not YAML"):
+        Machine.load(tmp_path / "x.yaml")
+
+
+@fuzz("lock", data=damaged(near(1, "quick/experiment.lock.yaml")[0][:3000]))
+def test_lock(data):
+    try:
+        Lock.from_yaml(data.decode("utf-8", "replace"), "x")
+    except HarnessError as error:
+        assert error.where == "x"
+
+
+INDEX = b"Package: linux-image-6.1\nVersion: 6.1.0-1\nSize: 123\nSHA256: 00ff\n"
+INDEX += b"Depends: a (= 1), b | c\n"
+
+
+@fuzz("Debian indices", data=damaged(INDEX, b" pkg | 6.1-1 | http://x main\n"))
+def test_debian_indices(data):
+    text = data.decode("utf-8", "replace")
+    debian.madison(text)
+    package = debian.described(text)
+    if package:
+        assert package.size >= 0
+        with contextlib.suppress(HarnessError):
+            debian.dependency(package, r"[a-z]+")
+
+
+IMAGES = [bzimage("6.1"), bzimage("6.1")[:0x248], bzimage("6.1") + b"\x1f\x8b\x08" + bytes(30)]
+IMAGES.append(
+    bzimage("6.1")[:0x248] + bytes(4) + b"\xff\0\0\0" + bytes(0xA00) + gzip.compress(b"x")
+)
+
+
+@fuzz("bzImage", data=damaged(*IMAGES))
+def test_bzimage(data):
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "bzImage")
+        path.write_bytes(data)
+        for read in (prebuilt.read_image, lambda p: disassembly.vmlinux(p.read_bytes(), "x")):
+            with contextlib.suppress(HarnessError):
+                read(path)
+
+
+MAP = b"".join(
+    b"%016x %s %s\n" % (0xFFFFFFFF81000000 + 64 * n, kind, name)
+    for n, (kind, name) in enumerate(
+        [
+            (b"T", b"_text"),
+            (b"t", b"rmqueue"),
+            (b"t", b"a.cold"),
+            (b"T", b"_etext"),
+            (b"b", b"marks"),
+        ]
+    )
+)
+
+
+@fuzz("System.map", data=damaged(MAP))
+def test_system_map(data):
+    text = data.decode("utf-8", "replace")
+    for function in disassembly.functions(text):
+        assert function.start <= function.end
+    machine = Machine.load(ROOT / "qemu-configs/quad-16g.yaml")
+    assert stores.obstacle(machine, text) is None or True
+
+
+LISTING = (
+    b"ffffffff81000000 <f>:\nffffffff81000000:\tpush   %rbx\nffffffff81000001:\tcall   1 <g>\n"
+)
+
+
+@fuzz("disassembly", data=damaged(LISTING))
+def test_disassembly(data):
+    disassembly.mnemonics(data.decode("utf-8", "replace"))
+
+
+@fuzz("checkpatch", data=damaged(b"0001-x.patch:12: WARNING:LONG_LINE: line length of 120\n"))
+def test_checkpatch(data):
+    checkpatch.parse(data.decode("utf-8", "replace"))
+
+
+@fuzz(".config", data=damaged(b'CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C="x"\nCONFIG_D=0x10\n'))
+def test_config(data):
+    with contextlib.suppress(HarnessError):
+        kconfig.missing(kconfig.parse(data.decode("utf-8", "replace"), "x"), {})
+
+
+def test_the_counts_are_those_of_the_document():
+    text = (ROOT / "docs/security.md").read_text()
+    table = dict(re.findall(r"^\| ([^|]+?) \| [^|]+ \| (\d+) \|", text, re.M))
+    assert table == {name: str(count) for name, count in COUNTS.items()}
