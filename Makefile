@@ -10,7 +10,7 @@ PYTEST     := $(PYTHON) -m pytest -q
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps experiment plan kernels patches gate fastpath nightly limit report doctor check test test-boot test-kernel bench clean test-deps
+.PHONY: help deps experiment plan kernels patches gate fastpath nightly limit report doctor check test test-ssh test-boot test-kernel bench clean test-deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -58,13 +58,16 @@ doctor: deps ## what this host can do, and how to mend what it lacks
 test-deps: deps ## what the tests need beside: an SSH server, which is never started as a service
 	@tools/packages tests
 
-check: test-deps ## lint, types, unit and property tests: under two minutes
+check: deps ## lint, types, unit and property tests: under two minutes
 	@tools/timed lint $(VENV)/bin/ruff check .
 	@tools/timed format $(VENV)/bin/ruff format --check .
 	@tools/timed types $(VENV)/bin/mypy
-	$(PYTEST) -m "not qemu and not kernel" </dev/null
+	$(PYTEST) -m "not qemu and not kernel and not ssh" </dev/null
 
-test: check test-boot test-kernel ## all tests: the above, then real boots and real builds
+test: check test-ssh test-boot test-kernel ## all tests: the above, then real logins, real boots, real builds
+
+test-ssh: test-deps ## logins to SSH servers on loopback ports, and blocks booted there: two minutes
+	$(PYTEST) -m ssh --durations=5 </dev/null
 
 test-boot: deps ## real boots of Debian's own kernel: under five minutes
 	$(PYTEST) -m qemu --durations=5 </dev/null

@@ -33,8 +33,13 @@ class Job:
     blocks: tuple[Block, ...]
     need: Callable[[Slot], int]
     """bytes of host memory that a boot takes"""
+    seconds: Callable[[Slot], float]
+    """longest that a boot may take, all its attempts together"""
     boot: Callable[[Slot], Awaitable[Run]]
     """boots on this host, and tells whoever watches"""
+    tell: Callable[[Slot, Run], None]
+    """for a boot that happened elsewhere: tells whoever watches"""
+    force: bool = False
 
 
 class Executor(Protocol):

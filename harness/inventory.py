@@ -40,6 +40,8 @@ class Host(Model):
     """CPUs that they may take"""
     accel: Accel = "tcg"
     """`kvm` where KVM boots a kernel there; such a host does TCG too"""
+    python: str | None = None
+    """interpreter there that has what a worker needs; without it a virtual environment is made"""
     labels: tuple[Word, ...] = ()
     """words that an experiment can choose by"""
 

@@ -23,6 +23,10 @@ MAX_ATTEMPTS = 4
 """Boots of one slot, where a defect of the emulator ends all before the last."""
 
 
+LEAVE_S = 30
+"""For a boot to begin, and to end when its deadline has passed."""
+
+
 @dataclass(frozen=True)
 class Event:
     """Something a person who watches wants to know: a boot begins, or has ended.
@@ -85,11 +89,25 @@ def run(
     todo = [
         slot
         for slot in session.experiment.schedule(options.time_blocks)
-        if options.clock in (None, slot.clock) and not results.done(slot)
+        if options.clock in (None, slot.clock)
     ]
+    execute(session, results, options, todo, on_event=on_event, executor=executor)
+    return sum(stored.run.judgement.outcome not in GOOD for stored in results.read()[0])
+
+
+def execute(
+    session: Session,
+    results: Results,
+    options: Options,
+    slots: Sequence[Slot],
+    *,
+    on_event: Callable[[Event], None] = lambda event: None,
+    executor: Executor | None = None,
+) -> None:
+    """Boots these slots, those aside that are done."""
+    todo = [slot for slot in slots if not results.done(slot)]
     job = _job(session, results, options, todo, on_event)
     asyncio.run((executor or Local()).execute(job))
-    return sum(stored.run.judgement.outcome not in GOOD for stored in results.read()[0])
 
 
 def mend(results: Results, log: Callable[[str], None]) -> None:
@@ -122,16 +140,20 @@ def _job(
     numbers = {slot.key: number for number, slot in enumerate(todo, 1)}
     over = 0.0
 
-    async def boot(slot: Slot) -> Run:
+    def tell(slot: Slot, run: Run) -> None:
         nonlocal over
+        over += costs[slot.key]
+        left = sum(costs.values()) - over
+        on_event(Event(slot, numbers[slot.key], len(todo), over, left, run))
+
+    async def boot(slot: Slot) -> Run:
         left = sum(costs.values()) - over - costs[slot.key]
         event = Event(slot, numbers[slot.key], len(todo), over + costs[slot.key], left)
         waits = lambda text: on_event(replace(event, waits=text))  # noqa: E731
         async with turn(session.project.cache, slot.clock == "time", waits):
             on_event(event)
             record = await _boot_slot(session, results, slot, options.force)
-        over += costs[slot.key]
-        on_event(replace(event, past_s=over, left_s=sum(costs.values()) - over, run=record))
+        tell(slot, record)
         return record
 
     return Job(
@@ -140,7 +162,10 @@ def _job(
         Ledger(results.path),
         blocks(todo),
         lambda slot: needs[slot.key].total,
+        lambda slot: _longest(session, slot),
         boot,
+        tell,
+        options.force,
     )
 
 
@@ -148,6 +173,14 @@ def _need(session: Session, slot: Slot) -> qemu.Footprint:
     variant, machine = session.variants[slot.variant], session.machines[slot.machine]
     touched = session.experiment.probes_of(*slot.cell).touched(machine.memory)
     return qemu.footprint(machine, variant.memory_model, touched)
+
+
+def _longest(session: Session, slot: Slot) -> float:
+    """Seconds after which a slot is over, whatever happens in it."""
+    if isinstance(session.kernels[slot.variant], str):
+        return LEAVE_S
+    asked = request(session, slot)
+    return MAX_ATTEMPTS * (asked.machine.deadline_s * asked.slowdown + LEAVE_S)
 
 
 def slot_of(run: Run) -> Slot:

@@ -101,11 +101,15 @@ class Connection:
             channel.exec_command(shlex.join(argv))
             return talk(channel, stdin, max_bytes, argv[0])
 
-    def put(self, local: Path, remote: str, *, limit_s: float) -> str:
-        """Copies a file there, private, and whole before it has its name; answers its sha256."""
+    def put(self, local: Path, remote: str, *, limit_s: float, start: int = 0) -> str:
+        """Copies a file there, private, and whole before it has its name; answers its sha256.
+
+        With `start` the first bytes are there, in ``REMOTE.part``, from a copy that broke off.
+        """
         part, digest = f"{remote}.part", hashlib.sha256()
         with self._sftp(limit_s) as sftp, local.open("rb") as source:
-            with sftp.open(part, "wb") as target:
+            digest.update(source.read(start))
+            with sftp.open(part, "ab" if start else "wb") as target:
                 sftp.chmod(part, 0o600)
                 target.set_pipelined(True)
                 while data := source.read(CHUNK):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import evidence, host, qemu, runner
+from harness.cli.hosts import add_hosts, executor_of
 from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.cli.until import add_until, check, go_on
 from harness.errors import HarnessError
@@ -59,9 +60,7 @@ def _register_run(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument(
         "--fresh", action="store_true", help="begin a new results folder instead of going on"
     )
-    parser.add_argument(
-        "--retry", action="store_true", help="boot again what went wrong; earlier attempts stay"
-    )
+    parser.add_argument("--retry", action="store_true", help="boot again what failed; it stays too")
     parser.add_argument(
         "--force", action="store_true", help="boot even what is predicted not to fit"
     )
@@ -70,6 +69,7 @@ def _register_run(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         choices=("time", "work"),
         help="boot only the cells of this clock now; no load disturbs those of the work clock",
     )
+    add_hosts(parser)
     add_until(parser)
     add_examples(
         parser,
@@ -108,7 +108,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """The whole loop."""
     place, log = project(arguments), Log()
-    experiment = place.experiment(arguments.experiment)
+    experiment, executor = place.experiment(arguments.experiment), executor_of(arguments, log)
     if arguments.until:
         check(arguments, experiment)
     options = Options(
@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def boot(time_blocks: int = 0, first: bool = True) -> int:
         more = replace(options, time_blocks=time_blocks, retry=options.retry and first)
-        return runner.run(session, results, more, Progress(log))
+        return runner.run(session, results, more, Progress(log), executor)
 
     with results.locked():
         runner.mend(results, log)

@@ -12,6 +12,7 @@ from harness.cli.screen import Log, add_examples, add_json, print_json, print_ta
 from harness.inventory import Inventory
 
 if TYPE_CHECKING:
+    from harness.executor import Executor
     from harness.fleet import Examination
 
 
@@ -65,6 +66,24 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _show(found)
     return 0 if all(one.fit for one in found) else 1
+
+
+def add_hosts(parser: argparse.ArgumentParser) -> None:
+    """Adds --hosts to what boots an experiment."""
+    parser.add_argument(
+        "--hosts", metavar="FILE", help="boot on the hosts of this inventory, not on this one"
+    )
+
+
+def executor_of(arguments: argparse.Namespace, log: Log) -> Executor | None:
+    """What boots on the hosts of ``--hosts``, whose keys have to be known by now."""
+    if not arguments.hosts:
+        return None
+    from harness.remote import Remote
+    from harness.trust import SYSTEM, Trust
+
+    inventory = Inventory.load(Path(arguments.hosts))
+    return Remote(inventory, Trust((Path(inventory.known_hosts).expanduser(), SYSTEM)), log)
 
 
 def _word(one: Examination) -> str:

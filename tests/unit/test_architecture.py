@@ -14,9 +14,12 @@ BENCH = PACKAGE.with_name("bench")
 # From the top down: a module may import only those that stand below it.
 ORDER = """
 cli
-fleet
+fleet remote
+courier
+worker
 trial
 runner
+parcel
 executor
 session
 dashboard
@@ -80,7 +83,7 @@ verdict scaling
 effect
 quantity
 model
-survey
+survey porter wheel
 deadline
 errors
 """

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Takes a block to a host and brings its results back, over one connection.
+
+Files go there by hash, only those that are lacking, compressed, from where an earlier try broke
+off, and count when their hash is right. What comes back is foreign: paths have to be those of boots
+that were asked for, sizes are limited, hashes are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from harness import cache as store
+from harness import porter, wheel
+from harness.errors import Failure, RemoteError, UserError
+from harness.experiment import Slot
+from harness.inventory import Host
+from harness.model import Model
+from harness.parcel import FILE, Files, Packed
+from harness.quantity import GIB, MIB
+from harness.results import write_atomic
+from harness.ssh import Connection
+
+MAX_STATE = 8 * MIB
+MAX_FILE = 256 * MIB
+MAX_FILES = 64
+"""Files of one boot, its earlier attempts included."""
+SLOWEST = 100_000
+"""Bytes a second that a copy has to make at least."""
+SETUP_S = 900
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+_ATTEMPT = re.compile(r"(\.attempt\d{1,4}|\.part)?")
+"""What is behind the name of a block where a boot did not come to its end; evidence, no run."""
+
+
+def _plain(value: object) -> object:
+    keep = "\n\t"
+    if not isinstance(value, str):
+        return value
+    return "".join(c if c.isprintable() or c in keep else "?" for c in value)
+
+
+class Outcome(Model):
+    """How a worker ended."""
+
+    cause: Literal["ended", "deadline", "no-worker", "lost"]
+    status: int = Field(ge=-255, le=255)
+
+
+class State(Model):
+    """What a host says of a block: no outcome while it runs."""
+
+    outcome: Outcome | None
+    said: Annotated[str, Field(max_length=4000), BeforeValidator(_plain)]
+    files: tuple[
+        tuple[
+            str,
+            Annotated[int, Field(ge=0, le=MAX_FILE)],
+            Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")],
+        ],
+        ...,
+    ] = Field(max_length=100_000)
+
+    @property
+    def good(self) -> bool:
+        return self.outcome == Outcome(cause="ended", status=0)
+
+    @property
+    def words(self) -> str:
+        """The outcome in a line."""
+        if not self.outcome:
+            return "still runs"
+        last = self.said.strip().rpartition("\n")[2][:300]
+        return f"{self.outcome.cause}, status {self.outcome.status}: {last}"
+
+
+@dataclass(frozen=True)
+class Courier:
+    """Goes between this machine and a host that we are logged in to."""
+
+    connection: Connection
+    host: Host
+    cache: Path
+
+    def deliver(self, block: str, packed: Packed, seconds: float) -> None:
+        """Brings all that a block needs and begins it, unless that was done before."""
+        code = wheel.build()
+        name = hashlib.sha256(code).hexdigest()
+        self._send({**packed.files, name: self._kept(f"{name}.whl", lambda: code)})
+        self._ask("prepare", block)
+        parcel = self.cache / "fleet" / f"{block}.json"
+        write_atomic(parcel, packed.parcel.model_dump_json())
+        self.connection.put(parcel, f"{self._root}/blocks/{block}/{FILE}", limit_s=60)
+        parcel.unlink()
+        self._ask("launch", block, f"{seconds:.0f}", self._python(), name)
+
+    def state(self, block: str) -> State:
+        """What has become of a block."""
+        try:
+            return State.parse(self._ask("state", block, limit_s=600), block)
+        except UserError as error:
+            first = str(_plain(error.what.partition("\n")[0]))[:200]
+            raise RemoteError(Failure.BAD_ANSWER, f"its state is none: {first}") from None
+
+    def fetch(self, block: str, state: State, slots: Sequence[Slot], into: Path) -> None:
+        """Copies the results of a block that has ended into a folder of its own."""
+        if len(state.files) > MAX_FILES * len(slots):
+            raise RemoteError(Failure.TOO_LARGE, f"has made {len(state.files)} files")
+        if sum(size for _, size, _ in state.files) > len(slots) * GIB:
+            raise RemoteError(Failure.TOO_LARGE, "has made more than 1GiB a boot")
+        for name, size, sha256 in state.files:
+            check_path(name, slots)
+            target = into / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            remote = f"{self._root}/blocks/{block}/results/{name}"
+            got = self.connection.get(remote, target, max_bytes=size, limit_s=30 + size / SLOWEST)
+            if got != sha256:
+                raise RemoteError(Failure.BAD_ANSWER, f"{name} changed on the way")
+
+    def remove(self, block: str) -> None:
+        """Removes what a block left on the host."""
+        self._ask("remove", block)
+
+    def _send(self, files: Files) -> None:
+        lacking = self._ask("lacks", *files)
+        if not isinstance(lacking, dict) or not lacking.keys() <= files.keys():
+            raise RemoteError(Failure.BAD_ANSWER, "does not say which files it lacks")
+        for name, there in lacking.items():
+            packed = self._compressed(name, files[name])
+            size = packed.stat().st_size
+            start = there if isinstance(there, int) and 0 < there <= size else 0
+            limit = 30 + size / SLOWEST
+            self.connection.put(packed, f"{self._root}/files/{name}.zz", limit_s=limit, start=start)
+            if self._ask("unpack", name, limit_s=600) is not True:
+                raise RemoteError(Failure.BAD_ANSWER, f"{files[name].name} did not arrive whole")
+
+    def _compressed(self, name: str, path: Path) -> Path:
+        """The file as it is sent; the same bytes each time, so that a copy can go on."""
+        return self._kept(f"{name}.zz", lambda: zlib.compress(path.read_bytes(), 6))
+
+    def _kept(self, name: str, make: Callable[[], bytes]) -> Path:
+        """A file of our own cache, made where it is not there; others may want it too."""
+        path = self.cache / "fleet" / name
+        with store.locked(path.with_name(".lock")):
+            if not path.is_file():
+                write_atomic(path, make())
+        return path
+
+    @cached_property
+    def _root(self) -> str:
+        """The folder of all this on the host."""
+        root = self._ask("where")
+        if not isinstance(root, str) or not re.fullmatch(r"/[^\0-\x1f]{1,1000}", root):
+            raise RemoteError(Failure.BAD_ANSWER, "does not say where its files are")
+        return root
+
+    def _python(self) -> str:
+        """The interpreter that the worker runs under; a virtual environment, if none is named."""
+        if self.host.python:
+            return self.host.python
+        pins = [f"{name}=={metadata.version(name)}" for name in wheel.NEEDED]
+        place = f"{self._root}/venv-{hashlib.sha256(' '.join(pins).encode()).hexdigest()[:16]}"
+        if self.connection.run(["test", "-f", f"{place}/ready"]).status:
+            self._do(["python3", "-m", "venv", "--clear", place])
+            self._do([f"{place}/bin/pip", "install", "--quiet", "--no-input", *pins])
+            self._do(["touch", f"{place}/ready"])
+        return f"{place}/bin/python"
+
+    def _do(self, argv: Iterable[str]) -> None:
+        words = list(argv)
+        done = self.connection.run(words, limit_s=SETUP_S)
+        if done.status:
+            said = str(_plain(done.stderr.decode("utf-8", "replace"))).strip().rpartition("\n")[2]
+            raise RemoteError(
+                Failure.COMMAND,
+                f"{' '.join(words[:3])}: exit status {done.status}: {said[:300]}",
+                remedy="let it reach a package index, or name an interpreter with `python`",
+            )
+
+    def _ask(self, *words: str, limit_s: float | None = None) -> Any:
+        """Has the porter do something; answers what it printed."""
+        program = resources.files("harness").joinpath("porter.py").read_bytes()
+        done = self.connection.run(
+            ["python3", "-I", "-", *words], stdin=program, max_bytes=MAX_STATE, limit_s=limit_s
+        )
+        mark = porter.MARK.encode()
+        lines = [line for line in done.stdout.split(b"\n") if line.startswith(mark)]
+        if done.status or not lines:
+            said = str(_plain(done.stderr.decode("utf-8", "replace"))).strip().rpartition("\n")[2]
+            raise RemoteError(Failure.COMMAND, f"{words[0]}: status {done.status}: {said[:300]}")
+        try:
+            return json.loads(lines[-1][len(mark) :])
+        except (ValueError, RecursionError):
+            raise RemoteError(Failure.BAD_ANSWER, f"{words[0]}: no JSON") from None
+
+
+def check_path(name: str, slots: Iterable[Slot]) -> None:
+    """Raises `RemoteError` unless this is a file of one of these boots."""
+    folder, _, file = name.rpartition("/")
+    for slot in slots:
+        if folder.startswith(f"runs/{slot.key}"):
+            rest = folder.removeprefix(f"runs/{slot.key}")
+            if _ATTEMPT.fullmatch(rest) and _FILE_NAME.fullmatch(file):
+                return
+    raise RemoteError(Failure.BAD_ANSWER, f"offers a file that nobody asked for: {_plain(name)!r}")

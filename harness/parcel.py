@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A block on its way to a host: what to boot, by names and hashes, and the files behind those."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import host
+from harness.counter import Plugin
+from harness.experiment import Block, Slot, definition
+from harness.initramfs import Initramfs
+from harness.kbuild import BuiltKernel
+from harness.lock import Lock
+from harness.model import Model
+from harness.project import Project
+from harness.session import Session
+
+FILE = "parcel.json"
+
+Files = dict[str, Path]
+"""Files by their SHA-256."""
+
+
+class Parcel(Model):
+    """What a worker needs to know; the files that it names lie beside each other, by hash."""
+
+    lock: str
+    """experiment.lock.yaml of the experiment"""
+    slots: tuple[Slot, ...]
+    images: dict[str, str]
+    """kernel by variant"""
+    maps: dict[str, str]
+    """its System.map, where there is one"""
+    initramfs: str
+    plugin: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A parcel and the files it names."""
+
+    parcel: Parcel
+    files: Files
+
+
+def pack(session: Session, block: Block, force: bool = False) -> Packed:
+    """What has to be on a host for a block."""
+    files: Files = {}
+
+    def add(path: Path) -> str:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        files[sha256] = path
+        return sha256
+
+    variants = dict.fromkeys(slot.variant for slot in block.slots)
+    built = {name: k for name in variants if not isinstance(k := session.kernels[name], str)}
+    parcel = Parcel(
+        lock=session.lock.to_yaml(),
+        slots=block.slots,
+        images={name: add(kernel.image) for name, kernel in built.items()},
+        maps={n: add(k.system_map) for n, k in built.items() if k.system_map},
+        initramfs=add(session.initramfs.path),
+        plugin=add(session.plugin.path) if session.plugin else None,
+        force=force,
+    )
+    return Packed(parcel, files)
+
+
+def unpack(parcel: Parcel, folder: Path, at: Callable[[str], Path]) -> Session:
+    """The session of a worker: the experiment of the lock, with the files of `at` a hash."""
+    lock = Lock.from_yaml(parcel.lock, FILE)
+    kernels: dict[str, BuiltKernel | str] = {}
+    for name in dict.fromkeys(slot.variant for slot in parcel.slots):
+        kernel = lock.kernels[name] if name in lock.kernels else lock.kernels[definition(name)]
+        if isinstance(kernel, str):
+            kernels[name] = kernel
+            continue
+        system_map = at(parcel.maps[name]) if name in parcel.maps else None
+        kernels[name] = BuiltKernel(kernel, at(parcel.images[name]), system_map)
+    plugin = parcel.plugin and Plugin(at(parcel.plugin), lock.plugin_sha256 or "")
+    return Session(
+        project=Project(folder, folder.parents[1] / "host"),
+        experiment=lock.experiment,
+        variants=lock.variants,
+        machines=lock.machines,
+        kernels=kernels,
+        initramfs=Initramfs(at(parcel.initramfs), lock.initramfs_sha256),
+        environment=host.environment(lock.environment.accel),
+        lock=lock,
+        plugin=plugin or None,
+    )

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is done on a host for it: this file is sent there as it is, and runs under ``python3 -``.
+
+    where                       the folder of all this
+    lacks SHA256...             which of these files are not there, and how much of each is
+    unpack SHA256               a compressed file that has come gets its name, if it is that file
+    launch BLOCK SECONDS PYTHON WHEEL    begins a block, unless it has begun, and does not wait
+    state BLOCK                 what became of it, and the files it has made
+    remove BLOCK                all of it
+
+A worker is killed with its supervisor, and QEMU with the worker.
+
+It knows the standard library alone, and no syntax younger than Python 3.7. Files lie in
+~/.cache/pageinit/fleet, each under its hash, each block in a folder of its own. A block runs under
+a supervisor that has left the connection: it has a deadline, and writes the outcome last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+MARK = "pageinit-porter "
+ROOT = Path.home() / ".cache/pageinit/fleet"
+FILES, BLOCKS = ROOT / "files", ROOT / "blocks"
+HASH = re.compile(r"[0-9a-f]{64}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,200}")
+CHUNK = 1 << 20
+PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+
+
+def where() -> str:
+    """The folder of all this; SFTP may begin in another one than a shell does."""
+    return str(ROOT)
+
+
+def lacks(*names: str) -> dict[str, int]:
+    """Bytes that there are of each file that is not there whole."""
+    FILES.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return {
+        name: size(FILES / (name + ".zz.part"))
+        for name in names
+        if HASH.fullmatch(name) and not (FILES / name).is_file()
+    }
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def unpack(name: str) -> bool:
+    """Whether the file that came is the one of this hash; it is removed if not."""
+    packed, part = FILES / (name + ".zz"), FILES / (name + ".part")
+    if not HASH.fullmatch(name):
+        return False
+    digest, stream = hashlib.sha256(), zlib.decompressobj()
+    try:
+        with packed.open("rb") as source, part.open("wb") as target:
+            for data in iter(lambda: source.read(CHUNK), b""):
+                plain = stream.decompress(data)
+                digest.update(plain)
+                target.write(plain)
+            target.flush()
+            os.fsync(target.fileno())
+        if digest.hexdigest() == name and stream.eof:
+            part.rename(FILES / name)
+    except (OSError, zlib.error):
+        pass
+    for path in (packed, part):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return (FILES / name).is_file()
+
+
+def block_folder(name: str) -> Path:
+    if not NAME.fullmatch(name):
+        raise SystemExit("not the name of a block")
+    return BLOCKS / name
+
+
+def launch(block: str, seconds: str, python: str, wheel: str) -> bool:
+    """Begins a block under a supervisor; answers whether it was this call that did."""
+    folder = block_folder(block)
+    try:
+        os.close(os.open(str(folder / "launched"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    argv = [sys.executable, "-s", "-m", "harness.porter", "supervise", block, seconds]
+    with (folder / "log").open("ab") as log:
+        supervisor = subprocess.Popen(
+            [*argv, python, wheel],
+            env=environment(wheel),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    (folder / "supervisor").write_text(f"{supervisor.pid} {started(supervisor.pid)}")
+    return True
+
+
+def environment(wheel: str) -> dict[str, str]:
+    """In which the harness is found: a wheel can be imported from as it is."""
+    return dict(os.environ, PYTHONPATH=str(FILES / wheel), PYTHONDONTWRITEBYTECODE="1")
+
+
+def started(pid: int) -> str:
+    """When a process began, in ticks since the boot: with its number, its name for ever."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
+def supervise(block: str, seconds: str, python: str, wheel: str) -> None:
+    """Runs the worker of a block to its end, or to the deadline, and says which."""
+    folder = block_folder(block)
+    argv = [python, "-s", "-m", "harness.worker", str(folder), str(FILES)]
+    try:
+        worker = subprocess.Popen(
+            argv,
+            cwd=str(folder),
+            env=environment(wheel),
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 there is one thread
+        )
+        outcome = {"cause": "ended", "status": worker.wait(float(seconds))}
+    except subprocess.TimeoutExpired:
+        os.killpg(worker.pid, signal.SIGKILL)
+        outcome = {"cause": "deadline", "status": worker.wait()}
+    except OSError as error:
+        outcome = {"cause": "no-worker", "status": error.errno or 1}
+    part = folder / "outcome.part"
+    part.write_text(json.dumps(outcome))
+    part.rename(folder / "outcome.json")
+
+
+def state(block: str) -> dict[str, object]:
+    """How a block ended, nothing while it runs, and then the files that it has made."""
+    folder = block_folder(block)
+    try:
+        outcome = json.loads((folder / "outcome.json").read_text())
+    except (OSError, ValueError):
+        outcome = None if alive(folder) else {"cause": "lost", "status": 0}
+    said = ""
+    with contextlib.suppress(OSError), (folder / "log").open("rb") as log:
+        log.seek(max(0, size(folder / "log") - 2000))
+        said = log.read().decode("utf-8", "replace")
+    files = sorted(listing(folder / "results")) if outcome else []
+    return {"outcome": outcome, "said": said, "files": files}
+
+
+def alive(folder: Path) -> bool:
+    """Whether the supervisor of a block is still at work."""
+    try:
+        pid, began = (folder / "supervisor").read_text().split()
+    except (OSError, ValueError):
+        return False
+    return began == started(int(pid))
+
+
+def listing(folder: Path) -> list[tuple[str, int, str]]:
+    """Path, size and hash of every file of the runs in a folder."""
+    found = []
+    for path in folder.glob("runs/*/*/*/*/*"):
+        if path.is_file() and not path.is_symlink():
+            digest = hashlib.sha256()
+            with path.open("rb") as file:
+                for data in iter(lambda: file.read(CHUNK), b""):
+                    digest.update(data)
+            found.append((str(path.relative_to(folder)), size(path), digest.hexdigest()))
+    return found
+
+
+def remove(block: str) -> bool:
+    folder = block_folder(block)
+    shutil.rmtree(str(folder), ignore_errors=True)
+    return not folder.exists()
+
+
+def prepare(block: str) -> bool:
+    """Makes the folder of a block."""
+    block_folder(block).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return True
+
+
+ACTIONS = {f.__name__: f for f in (where, lacks, unpack, prepare, launch, state, remove, supervise)}
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    print(MARK + json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])), flush=True)

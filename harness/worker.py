@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boots a block on a host, for somebody elsewhere: ``python -m harness.worker BLOCK FILES``.
+
+`BLOCK` is a folder with a parcel; the results go into it. The exit status is 0 when every boot has
+left a record, whatever its outcome.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from harness import runner
+from harness.parcel import FILE, Parcel, unpack
+from harness.results import Results
+
+
+def work(folder: Path, files: Path) -> None:
+    """Boots what the parcel in `folder` says; what is there already is not booted again."""
+    parcel = Parcel.model_validate_json((folder / FILE).read_bytes())
+    session = unpack(parcel, folder, lambda sha256: files / sha256)
+    results = Results(folder / "results")
+    options = runner.Options(folder, force=parcel.force)
+    with results.locked():
+        runner.execute(session, results, options, parcel.slots)
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Blocks booted on hosts over SSH, with the fake QEMU there, and what goes wrong on the way."""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import porter, runner
+from harness.courier import check_path
+from harness.errors import HarnessError, RemoteError
+from harness.experiment import Slot
+from harness.inventory import Inventory
+from harness.ledger import Fate, Ledger
+from harness.project import Project
+from harness.remote import Patience, Remote
+from harness.session import prepare
+from harness.ssh import Limits
+from harness.trust import Trust
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.ssh
+
+
+@pytest.fixture
+def session(checkout):
+    path = checkout / "experiments/pair.yaml"
+    path.write_text(path.read_text().replace("warmup: 1", "warmup: 0"))
+    project = Project.find(checkout, checkout.parent / "cache")
+    return prepare(project, project.experiment(Path("experiments/pair.yaml")), lambda text: None)
+
+
+class Fleet:
+    """A lab whose hosts run workers with our interpreter and the fake QEMU."""
+
+    def __init__(self, lab, session, checkout):
+        self.lab, self.session = lab, session
+        self.options = runner.Options(checkout / "results")
+        self.results = runner.open_results(session, self.options)
+        self.said = []
+        self.patience = Patience(poll_s=0.2, margin_s=20)
+
+    def serve(self, name, play="ok", **keys):
+        golden = ROOT / "tests/golden/console/grow-1t.log"
+        server = self.lab.serve(name, memory="64GiB", python=sys.executable, **keys, config="")
+        config = server.folder / "sshd_config"
+        text = config.read_text().replace(
+            "SetEnv ", f"SetEnv FAKE_QEMU={play} FAKE_CONSOLE={golden} ", 1
+        )
+        config.write_text(text)
+        server.stop()
+        server.start()
+        return server
+
+    def run(self):
+        inventory = Inventory.load(self.lab.file)
+        remote = Remote(
+            inventory,
+            Trust([self.lab.known]),
+            self.said.append,
+            self.patience,
+            Limits(connect_s=3, banner_s=3, login_s=5, command_s=20),
+        )
+        try:
+            return runner.run(self.session, self.results, self.options, lambda event: None, remote)
+        finally:
+            print(*self.said, sep="\n")
+
+    @property
+    def ledger(self):
+        entries, damage = Ledger(self.results.path).read()
+        assert not damage
+        return [(e.block, e.attempt, e.host, e.fate) for e in entries if e.fate]
+
+    def counted(self):
+        stored, damage = self.results.read()
+        assert not damage
+        ids = [s.run.run_id for s in stored]
+        assert len(ids) == len(set(ids))
+        return len(ids)
+
+
+@pytest.fixture
+def fleet(lab, session, checkout):
+    return Fleet(lab, session, checkout)
+
+
+def fleet_folder(server):
+    return server.home / ".cache/pageinit/fleet"
+
+
+def test_blocks_are_booted_on_hosts_and_come_back(fleet):
+    servers = [fleet.serve(name) for name in ("one", "two")]
+    assert fleet.run() == 0
+    assert fleet.counted() == 4
+    assert sorted(b for b, *_ in fleet.ledger) == [
+        "small/time/000",
+        "small/time/001",
+    ]
+    assert {fate for *_, fate in fleet.ledger} == {Fate.DONE}
+    assert {host for _, _, host, _ in fleet.ledger} == {"one", "two"}
+    folder = fleet.results.path
+    assert (folder / "runs/one/small/time/000/console.log").stat().st_size > 1000
+    assert not list((folder / "incoming").iterdir()) and not (folder / "aside").exists()
+    for server in servers:
+        assert not list((fleet_folder(server) / "blocks").iterdir())
+
+
+def test_only_what_a_host_lacks_is_sent(fleet):
+    server = fleet.serve("one")
+    fleet.run()
+    files = {p: p.stat().st_mtime_ns for p in (fleet_folder(server) / "files").iterdir()}
+    assert len(files) == 4 and all(p.stat().st_mode & 0o77 == 0 for p in files)
+    fleet.results = replace(fleet.results, path=fleet.results.path.with_name("again"))
+    fleet.run()
+    assert files == {p: p.stat().st_mtime_ns for p in (fleet_folder(server) / "files").iterdir()}
+
+
+@pytest.mark.parametrize("damage", ["half", "wrong"])
+def test_a_copy_that_broke_off_goes_on_and_a_wrong_one_is_refused_once(fleet, damage):
+    server = fleet.serve("one")
+    fleet.run()
+    files = fleet_folder(server) / "files"
+    packed = {p.stem: p for p in (fleet.session.project.cache / "fleet").glob("*.zz")}
+    name, whole = next((n, p) for n, p in packed.items() if (files / n).is_file())
+    (files / name).unlink()
+    data = whole.read_bytes()
+    half = data[: len(data) // 2]
+    part = files / f"{name}.zz.part"
+    part.write_bytes(half if damage == "half" else bytes(len(half)))
+    fleet.results = replace(fleet.results, path=fleet.results.path.with_name("again"))
+    assert fleet.run() == 0
+    assert (files / name).is_file() and not part.exists()
+    fates = [fate for *_, fate in fleet.ledger]
+    assert fates.count(Fate.FAILED) == (damage == "wrong") and fleet.counted() == 4
+
+
+def test_a_failed_boot_is_a_row_and_no_failure_of_the_host(fleet):
+    fleet.serve("one", play="panic")
+    assert fleet.run() == 4
+    assert fleet.counted() == 4
+    assert {fate for *_, fate in fleet.ledger} == {Fate.DONE}
+
+
+def when(condition, act):
+    """Does something as soon as a condition holds, in a thread."""
+
+    def wait():
+        end = time.monotonic() + 60
+        while not condition():
+            if time.monotonic() > end:
+                return
+            time.sleep(0.01)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def running(server, of):
+    """Processes of a host whose command line has a word in it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            home = f"HOME={server.home}".encode() in (path / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if home and of.encode() in words:
+            found.append(int(path.name))
+    return found
+
+
+def test_a_connection_that_breaks_loses_nothing(fleet):
+    """The server and all its sessions are killed while a block runs; then it is there again."""
+    server = fleet.serve("one")
+
+    def cut():
+        for pid in (server.process.pid, *children(server.process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        server.process.wait()
+        time.sleep(0.5)
+        server.start()
+
+    thread = when(lambda: running(server, "harness.worker"), cut)
+    assert fleet.run() == 0
+    thread.join(30)
+    assert fleet.counted() == 4
+    assert any("tries again" in text for text in fleet.said), fleet.said
+    assert [fate for *_, fate in fleet.ledger] == [Fate.DONE] * 2
+
+
+def children(pid):
+    """All processes below one."""
+    found, todo = set(), [pid]
+    while todo:
+        here = todo.pop()
+        for task in Path(f"/proc/{here}/task").glob("*/children"):
+            try:
+                below = [int(word) for word in task.read_text().split()]
+            except OSError:
+                continue
+            found.update(below)
+            todo += below
+    return found
+
+
+@pytest.mark.parametrize("victim", ["harness.worker", "supervise"])
+def test_a_killed_worker_or_supervisor_is_a_failed_attempt_and_leaves_no_qemu(fleet, victim):
+    server = fleet.serve("one")
+    killed = []
+
+    def kill():
+        for pid in running(server, victim):
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    when(lambda: list(fleet_folder(server).glob("blocks/*/results/runs/*/*/*/*")), kill)
+    assert fleet.run() == 0
+    assert killed and fleet.counted() == 4
+    fates = [fate for *_, fate in fleet.ledger]
+    assert fates.count(Fate.FAILED) == 1 and fates.count(Fate.DONE) == 2
+    assert not running(server, "qemu-system-x86_64")
+
+
+def test_a_worker_that_outlives_its_deadline_is_killed_and_named(fleet, monkeypatch):
+    monkeypatch.setattr(runner, "_longest", lambda session, slot: 0.75)
+    limits = fleet.session.experiment.limits.model_copy(
+        update={"silence_s": 99.0, "progress_s": 99.0}
+    )
+    experiment = fleet.session.experiment.model_copy(update={"limits": limits})
+    lock = fleet.session.lock.model_copy(update={"experiment": experiment})
+    fleet.session = replace(fleet.session, experiment=experiment, lock=lock)
+    fleet.results = runner.open_results(fleet.session, fleet.options)
+    server = fleet.serve("one", play="hang")
+    fleet.patience = Patience(poll_s=0.2, margin_s=20, failures=1)
+    with pytest.raises(HarnessError, match="could not be booted anywhere"):
+        fleet.run()
+    assert any("the worker deadline" in text for text in fleet.said)
+    time.sleep(0.2)
+    assert not running(server, "harness.worker") and not running(server, "qemu-system-x86_64")
+
+
+def test_a_host_that_fails_is_set_aside_and_the_others_do_its_work(fleet):
+    fleet.serve("good")
+    bad = fleet.serve("bad")
+    (bad.home / ".cache").write_text("no folder can be made here")
+    fleet.patience = Patience(poll_s=0.2, margin_s=20, failures=2, attempts=9)
+    assert fleet.run() == 0
+    assert fleet.counted() == 4
+    assert {host for _, _, host, fate in fleet.ledger if fate == Fate.DONE} == {"good"}
+
+
+def test_an_unknown_host_key_is_a_failure_with_a_name(fleet):
+    fleet.serve("one")
+    fleet.lab.known.unlink()
+    with pytest.raises(HarnessError, match="could not be booted anywhere"):
+        fleet.run()
+    entries = Ledger(fleet.results.path).read()[0]
+    assert {e.detail.partition(":")[0] for e in entries if e.fate} == {"unknown-host-key"}
+    assert fleet.counted() == 0
+
+
+SLOTS = [Slot("one", "small", "time", 0, 0), Slot("a@2", "m", "work", -1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("runs/one/small/time/000/run.json", True),
+        ("runs/one/small/time/000.attempt2/console.log", True),
+        ("runs/a@2/m/work/warmup/run.json", True),
+        ("runs/one/small/time/001/run.json", False),
+        ("runs/one/small/time/000/../../x", False),
+        ("runs/one/small/time/000/..", False),
+        ("runs/one/small/time/000/.bashrc", False),
+        ("runs/one/small/time/000/a/b", False),
+        ("runs/one/small/time/000.part/console.log", True),
+        ("runs/one/small/time/000.old/run.json", False),
+        ("/etc/passwd", False),
+        ("runs/one/small/time/000/a\nb", False),
+        ("", False),
+    ],
+)
+def test_a_path_is_one_of_a_boot_that_was_asked_for(name, good):
+    if good:
+        check_path(name, SLOTS)
+    else:
+        with pytest.raises(RemoteError, match="nobody asked for"):
+            check_path(name, SLOTS)
+
+
+@given(st.text() | st.lists(st.sampled_from(["..", "runs", "one", "000", "/", "a"])).map("/".join))
+def test_no_path_that_is_let_in_leaves_the_folder(name):
+    try:
+        check_path(name, SLOTS)
+    except RemoteError:
+        return
+    assert ".." not in name.split("/") and name.startswith("runs/")
+
+
+def test_what_the_porter_is_asked_for_cannot_leave_its_folder(tmp_path, monkeypatch):
+    for name in ("../x", "a/b", "", "..", "/etc", ".x"):
+        with pytest.raises(SystemExit):
+            porter.block_folder(name)
+    assert porter.unpack("../../etc/passwd") is False
+
+
+def test_the_wheel_is_a_wheel(tmp_path):
+    from harness import wheel
+
+    data = wheel.build()
+    assert data == wheel.build()
+    (tmp_path / "pageinit-0.1.0-py3-none-any.whl").write_bytes(data)
+    shutil.unpack_archive(tmp_path / "pageinit-0.1.0-py3-none-any.whl", tmp_path / "x", "zip")
+    for path in (ROOT / "harness").rglob("*.py"):
+        assert (tmp_path / "x" / path.relative_to(ROOT)).read_bytes() == path.read_bytes()
