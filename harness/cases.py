@@ -147,7 +147,8 @@ def ktap(found: Sequence[Case]) -> str:
     lines = ["KTAP version 1", f"1..{len(suites)}"]
     for number, suite in enumerate(suites, 1):
         mine = [case for case in found if case.suite == suite]
-        lines += ["  KTAP version 1", f"  1..{len(mine)}"]
+        named = f"  # Subtest: {suite or 'harness'}"
+        lines += ["  KTAP version 1", named, f"  1..{len(mine)}"]
         for place, case in enumerate(mine, 1):
             if case.text:
                 lines.append(f"  # {case.name}: {one_line(case.text)}")
