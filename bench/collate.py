@@ -16,8 +16,8 @@ from pathlib import Path
 from bench.figure import Figure
 from bench.setting import Setting
 from harness import dataset
-from harness.dataset import LOCK_FILE
 from harness.errors import ResultsError
+from harness.lock import LOCK_FILE
 from harness.results import RUN_FILE, Results, StoredRun
 
 RUNS = 10_000

@@ -15,7 +15,8 @@ from bench.collate import RUNS
 from bench.figure import Figure
 from bench.setting import Setting
 from harness import dataset
-from harness.dataset import LOCK_FILE, OBSERVED, Dataset
+from harness.dataset import OBSERVED, Dataset
+from harness.lock import LOCK_FILE
 from harness.results import write_atomic
 
 ROUNDS = 5

@@ -9,8 +9,8 @@ import pandas as pd
 
 from harness import dataset
 from harness.columns import TABLES
-from harness.dataset import LOCK_FILE, Dataset
-from harness.lock import Lock
+from harness.dataset import Dataset
+from harness.lock import LOCK_FILE, Lock
 
 
 def load(path: Path | str) -> Dataset:

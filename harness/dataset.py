@@ -23,7 +23,7 @@ import yaml
 from harness import gate, limit, package, workers
 from harness.columns import DTYPES, OPTIONAL, TABLES
 from harness.errors import HarnessError, ResultsError
-from harness.lock import Lock
+from harness.lock import LOCK_FILE, Lock
 from harness.record import Outcome, Run
 from harness.repeats import Print, Repeats, fingerprint, look
 from harness.results import Damage, Results, StoredRun, read_runs, write_atomic
@@ -32,7 +32,6 @@ from harness.standing import Standing, standings, verdict
 from harness.summary import summarise
 from harness.table import frame, to_csv
 
-LOCK_FILE = "experiment.lock.yaml"
 OBSERVED = ("runs", "phases", "probes", "stores")
 """The tables that come from one run at a time."""
 

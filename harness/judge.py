@@ -84,7 +84,7 @@ def judge(console: Dmesg, ending: Ending, found: Sequence[Phase], done: bool) ->
         outcome=outcome,
         reason=reason,
         emulator_defect=_stale_breakpoint(console),
-        last_phase=_last_phase(console, found),
+        last_phase=last_phase(console, found),
         last_stamp_s=console.last_stamp_s,
         excerpt=_excerpt(console, outcome, troubles),
     )
@@ -197,7 +197,8 @@ def _lines(console: Dmesg, literal: str, outcome: Outcome) -> Iterator[Trouble]:
             yield Trouble(outcome, line, at)
 
 
-def _last_phase(console: Dmesg, found: Sequence[Phase]) -> str | None:
+def last_phase(console: Dmesg, found: Sequence[Phase]) -> str | None:
+    """The last phase that a boot reached, by its marks or else by its lines."""
     marks = [p for p in found if p.source == "mark" and p.name != "boot"]
     if marks:
         return max(marks, key=lambda phase: phase.end).name

@@ -20,6 +20,8 @@ from harness.model import Model, read_yaml
 from harness.record import Environment, Kernel
 from harness.variant import Variant
 
+LOCK_FILE = "experiment.lock.yaml"
+
 # What may differ between two starts of the same experiment.
 _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
 # What is only said about an experiment, a variant or a machine. Where it runs: see environment.

@@ -27,6 +27,7 @@ from harness.cli import (
     nightly,
     parse,
     patches,
+    status,
 )
 from harness.cli.screen import add_examples
 from harness.errors import HarnessError
@@ -34,7 +35,7 @@ from harness.errors import HarnessError
 EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
 COMMANDS = (
     *(doctor, build, patches, boot, experiment, gate, limit),
-    *(nightly, bisect, collate, compare, fastpath, parse, hosts, clean),
+    *(nightly, bisect, status, collate, compare, fastpath, parse, hosts, clean),
 )
 
 

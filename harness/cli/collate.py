@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness collate``, ``report``, ``status``: what is in a results folder."""
+"""``harness collate``, ``report``: what is in a results folder."""
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from pathlib import Path
 
 from harness.cli.experiment import publish
 from harness.cli.screen import add_examples, add_json, out, print_json, print_table
 from harness.errors import UserError
-from harness.lock import Lock
-from harness.record import GOOD
 from harness.results import Results
 
 TEXTS = {
@@ -24,11 +21,6 @@ TEXTS = {
     "report": (
         "another name of collate",
         "Rebuilds dataset and report from the raw logs, and prints the medians, as collate does.",
-    ),
-    "status": (
-        "what is done, what is left, what went wrong",
-        "Counts the outcomes of a results folder, the boots that are left of its experiment, and"
-        " records that cannot be read. Exit status 1 when a boot went wrong or one is damaged.",
     ),
 }
 """Help and description of each subcommand."""
@@ -50,7 +42,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
             f"harness {name} results/quick                   # the newest dataset there",
             f"harness {name} results/quick/TIME-HASH --json  # a certain one, for scripts",
         )
-        parser.set_defaults(action=status if name == "status" else collate)
+        parser.set_defaults(action=collate)
 
 
 def find(folder: Path) -> Results:
@@ -77,24 +69,3 @@ def collate(arguments: argparse.Namespace) -> int:
         print_table("medians", rows, left=3)
         out.print(f"\ndataset: {results.path}", markup=False)
     return 0
-
-
-def status(arguments: argparse.Namespace) -> int:
-    """Counts outcomes and what is left of the schedule. Exit status 1 when a run went wrong."""
-    results = find(arguments.folder)
-    runs, damage = results.read()
-    lock_file = results.path / "experiment.lock.yaml"
-    left = 0
-    if lock_file.is_file():
-        lock = Lock.from_yaml(lock_file.read_text(encoding="utf-8"), str(lock_file))
-        left = sum(not results.done(slot) for slot in lock.experiment.schedule())
-    outcomes = Counter(stored.run.judgement.outcome.value for stored in runs)
-    if arguments.json:
-        print_json({"done": len(runs), "left": left, "outcomes": outcomes, "damaged": len(damage)})
-    else:
-        rows = [["outcome", "runs"], *([name, str(n)] for name, n in sorted(outcomes.items()))]
-        print_table(str(results.path), rows)
-        out.print(f"{len(runs)} done, {left} left, {len(damage)} damaged", markup=False)
-        for item in damage:
-            out.print(f"{item.path}: {item.reason}", markup=False)
-    return 1 if set(outcomes) - GOOD or damage else 0

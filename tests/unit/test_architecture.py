@@ -39,7 +39,7 @@ suspects looks
 series
 analysis
 dataset
-limit repeats standing
+limit repeats standing progress
 summary
 observations
 table
