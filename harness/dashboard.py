@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -19,7 +18,7 @@ from harness.cases import describe, plain
 from harness.changes import Change, Line, lines, moved
 from harness.night import Night
 from harness.phases import REQUIRED
-from harness.report import markdown
+from harness.report import COLOURS, TEMPLATES, markdown
 from harness.results import Damage
 from harness.rows import clean
 from harness.series import RSS, TOUCHES
@@ -81,13 +80,14 @@ def render(board: Board) -> tuple[str, str]:
         "damage": [*(f"{d.path}: {d.reason}" for d in board.damage), *night.damage],
         "notes": list(notes(board.nights)),
     }
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    loader = jinja2.FileSystemLoader(TEMPLATES)
     options: dict[str, Any] = {"loader": loader, "trim_blocks": True, "lstrip_blocks": True}
     options["finalize"] = _printable
     html = jinja2.Environment(autoescape=True, **options).get_template("dashboard.html.j2")
     plain_text = jinja2.Environment(autoescape=False, **options)
     plain_text.filters["md"] = markdown
-    page = html.render(context, sections=list(_sections(board)))
+    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+    page = html.render(context, sections=list(_sections(board)), style=style, colours=COLOURS)
     return page, plain_text.get_template("nightly.md.j2").render(context)
 
 
@@ -157,8 +157,7 @@ def _figures(
         if tracks:
             title = f"{subject.name} on {subject.machine}"
             caption = f"{title}, {CLOCKS[subject.clock]} ({subject.metric})"
-            # matplotlib escapes what it writes, and the names are those of our own files.
-            yield caption, Markup(draw(title, tracks))
+            yield caption, draw(title, tracks)
 
 
 def _values(nights: Sequence[Night], known: Line) -> Iterator[tuple[str, ...]]:

@@ -74,7 +74,7 @@ def amount(value: float | None, metric: str) -> str:
         if abs(value) >= limit:
             scaled = value / (1e3 if unit == "k" else limit)
             return f"{scaled:.4g} {unit}" if scaled < 10000 else f"{scaled:,.0f} {unit}"
-    return f"{value:.4g}"
+    return f"{value:.4g} ns" if metric.startswith("ns_") else f"{value:.4g}"
 
 
 def cells_of(dataset: Dataset) -> list[Cell]:
@@ -100,3 +100,12 @@ def spread(row: dict[str, Any] | None, metric: str) -> str:
     if (row["n"] or 0) > 1 and row["min"] != row["max"]:
         text += f" [{amount(row['min'], metric)}, {amount(row['max'], metric)}]"
     return text
+
+
+def machine_title(dataset: Dataset, machine: str) -> str:
+    """A machine with its size, nodes and CPUs, as far as they are known."""
+    about = dataset.runs[dataset.runs["machine"] == machine].iloc[0]
+    if about[["memory_bytes", "nodes", "cpus"]].isna().any():
+        return machine
+    size = format_size(int(about["memory_bytes"]))
+    return f"{machine} ({size}, {about['nodes']} nodes, {about['cpus']} CPUs)"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.compare import Comparison, Growth, Tested
 from harness.dataset import Dataset
-from harness.figures import amount
+from harness.figures import amount, machine_title
 from harness.quantity import format_size
 from harness.scaling import per_gib, per_page, per_tib
 from harness.series import RSS
@@ -32,7 +32,7 @@ def sheets(found: Comparison, largest: int | None = None) -> Iterator[Sheet]:
         yield _tests(family.name, family.tests)
     yield from _work(found)
     yield from _boots(found)
-    yield from _lines(found.growth, largest)
+    yield from lines(found.growth, largest)
     rows = [
         [s.rule, s.machine, "all" if s.block is None else str(s.block), s.detail]
         for s in found.suspects
@@ -110,7 +110,8 @@ def _boots(found: Comparison) -> Iterator[Sheet]:
         yield Sheet("boots that came to their end (Fisher's exact test)", head, rows)
 
 
-def _lines(growth: Sequence[Growth], largest: int | None) -> Iterator[Sheet]:
+def lines(growth: Sequence[Growth], largest: int | None) -> Iterator[Sheet]:
+    """The lines through the sizes, for metrics that have any."""
     head = ["metric", "variant", "clock", "sizes", "at 0", "slope", "95 %", "straight?"]
     at = f"at {format_size(largest)}" if largest else ""
     rows = []
@@ -211,7 +212,7 @@ def _rests_on(found: Comparison, dataset: Dataset) -> str:
         name: ", ".join(dict.fromkeys(runs[name].dropna().astype(str)))
         for name in ("base_version", "host_cpu", "qemu_version", "accel")
     }
-    machines = ", ".join(_machine(name, dataset) for name in dict.fromkeys(runs["machine"]))
+    machines = ", ".join(machine_title(dataset, m) for m in dict.fromkeys(runs["machine"]))
     against = f"Baseline: {found.baseline}." if found.baseline else "Baseline: another dataset."
     blocks = "" if found.paired else " Boots of two datasets: no pairs, and any drift counts in."
     emulated = (
@@ -225,11 +226,3 @@ def _rests_on(found: Comparison, dataset: Dataset) -> str:
         f" {options.part:.0%} and {options.seconds * 1e3:g} ms; of memory"
         f" {options.part:.0%} and {format_size(options.bytes)}.\n"
     )
-
-
-def _machine(name: str, dataset: Dataset) -> str:
-    about = dataset.runs[dataset.runs["machine"] == name].iloc[0]
-    if about[["memory_bytes", "nodes", "cpus"]].isna().any():
-        return name
-    size = format_size(int(about["memory_bytes"]))
-    return f"{name} ({size}, {about['nodes']} nodes, {about['cpus']} CPUs)"

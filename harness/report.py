@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The dataset as a page for people: HTML and Markdown from the same sections.
 
-Figures come from the summary alone. Text of the guest is escaped by both templates.
+Text of the guest is escaped by both templates. The page loads nothing, and its policy lets no
+script run but the one that is in it, by hash.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,44 +16,93 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from harness import __version__
+from harness import __version__, plots, sections
 from harness.dataset import Dataset
+from harness.exhibits import distributions, growths, host_memory, stacks
 from harness.figures import Figures
 from harness.locality import locality_sections
 from harness.proof import gate_sections, limit_sections
+from harness.reproduction import reproduction
 from harness.results import Results
 from harness.rows import clean
-from harness.sections import Rows, Section, headline_table, sections_of
-from harness.tested import verdict_sections
+from harness.rulings import compared, growth_tables, verdicts
+from harness.sections import Rows, Section
+from harness.series import series_of
+from harness.stage import Stage
+
+TEMPLATES = Path(__file__).parent / "templates"
+COLOURS = 9
+"""Colours of the style sheet; the next variant begins anew, with another form of its marks."""
 
 
 def render(results: Results, dataset: Dataset) -> tuple[str, str]:
     """The report as HTML, complete in one file, and as Markdown without the figures."""
     lock = dataset.lock
     title = lock.experiment.name if lock else results.path.name
+    stage = Stage.of(dataset)
+    script = Markup((TEMPLATES / "report.js").read_text(encoding="utf-8"))
     context = {
         "title": f"pageinit: {title}",
         "description": lock.experiment.description if lock else "",
         "hash": lock.hash if lock else "",
         "version": __version__,
-        "sections": [s for s in _sections(dataset) if s.tables or s.notes or s.figures],
+        "sections": [s for s in _sections(stage, results) if not s.empty],
+        "legend": [(who.name, who.place, plots.key(who.place)) for who in stage.who.values()],
+        "colours": COLOURS,
+        "style": Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        "script": script,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    loader = jinja2.FileSystemLoader(TEMPLATES)
     options: dict[str, Any] = {"loader": loader, "trim_blocks": True, "lstrip_blocks": True}
     options["finalize"] = _printable
     html = jinja2.Environment(autoescape=True, **options)
     plain = jinja2.Environment(autoescape=False, **options)
+    html.filters["owner"] = _Owner(stage)
     plain.filters["md"] = markdown
     page = html.get_template("report.html.j2").render(context)
     return page, plain.get_template("report.md.j2").render(context)
 
 
-def _sections(dataset: Dataset) -> Iterator[Section]:
+def _sections(stage: Stage, results: Results) -> Iterator[Section]:
+    dataset, figures = stage.dataset, stage.figures
+    found = compared(dataset)
+    yield sections.headline(dataset, figures)
+    yield verdicts(stage, found)
+    yield sections.claimed(dataset, figures)
     yield from gate_sections(dataset)
     yield from limit_sections(dataset)
-    yield from verdict_sections(dataset)
-    yield from sections_of(dataset)
+    yield stacks(stage)
+    grown, lines = tuple(growths(stage, found)), tuple(growth_tables(stage, found))
+    yield Section("Against memory", _LINES if grown else (), lines, grown)
+    yield host_memory(stage, results)
+    yield distributions(stage, series_of(dataset))
+    yield from sections.phases(dataset, figures)
+    yield sections.memory(dataset, figures)
+    yield sections.touch(dataset, figures)
     yield from locality_sections(dataset)
+    yield sections.outcomes(dataset)
+    yield sections.environment(dataset)
+    yield reproduction(stage, results)
+
+
+_LINES = (
+    "Medians, whiskers from the smallest to the largest boot. A line is drawn where one misses no"
+    " size by more than 10 %: a model, through the sizes that were measured; dashed with a hollow"
+    " mark is EXTRAPOLATED, where nothing was measured. Faint lines only join marks. Variants of"
+    " one size stand side by side.",
+)
+
+
+class _Owner:
+    """The class of what belongs to a variant, found by its name or label; else nothing."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._known = {name: who.owner for name, who in stage.who.items()}
+        self._known |= {who.name: who.owner for who in stage.who.values()}
+
+    def __call__(self, text: str) -> str:
+        return self._known.get(text, "")
 
 
 def _printable(value: Any) -> Any:
@@ -60,7 +112,7 @@ def _printable(value: Any) -> Any:
 
 def headline(dataset: Dataset) -> Rows:
     """The few figures that matter most, as rows of text under a head."""
-    table = headline_table(dataset, Figures.of(dataset.summary))
+    table = sections.headline_table(dataset, Figures.of(dataset.summary))
     return [table.head, *table.rows]
 
 

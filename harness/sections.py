@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -14,7 +14,6 @@ from harness.dataset import Dataset
 from harness.experiment import is_arm
 from harness.figures import CLOCKS, UNITS, Cell, Figures, amount, cells_of, spread
 from harness.observations import SCATTERED
-from harness.plots import memory_plots
 from harness.rows import clean
 
 HEADLINE = ("memmap_init", "memblock_free_all", "page_alloc_init_late", "boot")
@@ -25,23 +24,46 @@ Rows = list[list[str]]
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first `left` columns are words, the others figures."""
+    """A table; the first `left` columns are words, the others figures.
+
+    A column called variant says whose a row is; a variant's name at the head, whose a column is.
+    What is `folded` is there for those who open it.
+    """
 
     head: list[str]
     rows: Rows
     caption: str = ""
     left: int = 1
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, and what it shows in which unit."""
+
+    caption: str
+    svg: Markup
+    folded: bool = False
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what belongs under it. `excerpts` are pairs of a title and guest lines."""
+    """A heading with what belongs under it.
+
+    `excerpts` are pairs of a title and lines as they are, `parts` the names of the parts in the
+    figures.
+    """
 
     title: str
     notes: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
-    figures: tuple[tuple[str, Markup], ...] = ()
+    figures: tuple[Figure, ...] = ()
     excerpts: tuple[tuple[str, str], ...] = ()
+    parts: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.notes or self.tables or self.figures or self.excerpts)
 
 
 def headline_table(dataset: Dataset, figures: Figures) -> Table:
@@ -65,18 +87,10 @@ def headline_table(dataset: Dataset, figures: Figures) -> Table:
     return Table(head, rows, left=3)
 
 
-def sections_of(dataset: Dataset) -> Iterable[Section]:
-    figures = Figures.of(dataset.summary)
-    yield Section(
-        "Headline", (*figures.caveats(), *_caveats(dataset)), (headline_table(dataset, figures),)
-    )
-    yield Section("Against memory", figures=tuple(memory_plots(dataset, figures, HEADLINE)))
-    yield from _phases(dataset, figures)
-    yield _memory(dataset, figures)
-    yield _touch(dataset, figures)
-    yield _claims(dataset, figures)
-    yield _outcomes(dataset)
-    yield _environment(dataset)
+def headline(dataset: Dataset, figures: Figures) -> Section:
+    """The figures that matter most, and what to know before reading any."""
+    notes = (*figures.caveats(), *_caveats(dataset))
+    return Section("Headline", notes, (headline_table(dataset, figures),))
 
 
 def _caveats(dataset: Dataset) -> tuple[str, ...]:
@@ -101,7 +115,8 @@ def _caveats(dataset: Dataset) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _phases(dataset: Dataset, figures: Figures) -> Iterable[Section]:
+def phases(dataset: Dataset, figures: Figures) -> Iterator[Section]:
+    """Every phase by each clock, a column a variant."""
     cells = cells_of(dataset)
     for clock, title in CLOCKS.items():
         tables = []
@@ -148,7 +163,8 @@ _FACTS = (
 _TOUCHES = ("first-touch", "touch-recycled", "retouch-mapped")
 
 
-def _memory(dataset: Dataset, figures: Figures) -> Section:
+def memory(dataset: Dataset, figures: Figures) -> Section:
+    """What QEMU took of the host, and what the guest says it has."""
     machines = dataset.lock.machines if dataset.lock else {}
     rows = [
         [
@@ -177,7 +193,8 @@ def _grown(dataset: Dataset, figures: Figures) -> Table:
     return Table(["variant", "machine", "clock", *HEADLINE], rows, caption, left=3)
 
 
-def _touch(dataset: Dataset, figures: Figures) -> Section:
+def touch(dataset: Dataset, figures: Figures) -> Section:
+    """The cost of a page fault after the boot."""
     tables = []
     for clock, title in CLOCKS.items():
         metric = "ns_per_page" if clock == "time" else "instructions_per_page"
@@ -204,7 +221,8 @@ def _touch(dataset: Dataset, figures: Figures) -> Section:
     return Section("Page faults afterwards", notes if tables else (), tuple(tables))
 
 
-def _claims(dataset: Dataset, figures: Figures) -> Section:
+def claimed(dataset: Dataset, figures: Figures) -> Section:
+    """What authors claimed, beside what this dataset says."""
     if dataset.lock is None:
         return Section("Claims")
     evidence = [claims.Evidence(dataset.lock, figures)]
@@ -230,7 +248,8 @@ def _claims(dataset: Dataset, figures: Figures) -> Section:
     return Section("Claims", (note,) if rows else (), tables)
 
 
-def _outcomes(dataset: Dataset) -> Section:
+def outcomes(dataset: Dataset) -> Section:
+    """How the boots ended, with the console around what went wrong."""
     runs = dataset.runs
     keys = runs[["variant", "machine", "clock", "outcome"]].astype(str).to_numpy().tolist()
     rows = [[*key, str(count)] for key, count in sorted(Counter(map(tuple, keys)).items())]
@@ -255,7 +274,8 @@ def _outcomes(dataset: Dataset) -> Section:
     return Section("Outcomes", tuple(notes), (Table(head, rows, left=4),), excerpts=tuple(excerpts))
 
 
-def _environment(dataset: Dataset) -> Section:
+def environment(dataset: Dataset) -> Section:
+    """Host, QEMU and kernels."""
     names = (
         *("host_cpu", "host_cpus", "host_memory_bytes", "host_kernel", "qemu_version", "accel"),
         *("host_thp", "tsc_khz", "base_version", "toolchain", "harness_version"),

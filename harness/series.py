@@ -70,11 +70,6 @@ def pair(series: Series, base: Series) -> tuple[Values, Values]:
 Table = dict[Subject, dict[str, Series]]
 
 
-def names_of(dataset: Dataset) -> set[str]:
-    """What the dataset has figures of."""
-    return set(_seen(dataset)["name"].astype(str))
-
-
 def series_of(dataset: Dataset, names: Sequence[str] = ()) -> Table:
     """Every subject with its variants; all subjects, or only those called `names`."""
     seen = _seen(dataset)

@@ -167,7 +167,7 @@ def status(session: Session, failed: int) -> int:
 
 def publish(results: Results) -> Dataset:
     """Writes every CSV and both reports of a results folder from its raw evidence."""
-    from harness import dataset, report  # pandas and matplotlib: half a second
+    from harness import dataset, report  # pandas and scipy: half a second
 
     found = dataset.collate(results, evidence.reread)
     dataset.write(found, results.path)

@@ -25,9 +25,10 @@ session
 dashboard
 cases timeline
 report
-proof tested locality
-sections
-plots
+proof exhibits rulings reproduction locality
+sections stage
+plots exemplars
+drawing
 letter
 findings
 claims

@@ -4,7 +4,6 @@
 import csv
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from harness.cli import main
 from harness.compare import Comparison, Options, compare
 from harness.findings import COLUMNS, regressions, rows
 from harness.letter import markdown
-from harness.tested import verdict_sections
 from tests.synthetic import Recipe, make, write
 
 ROOT = Path(__file__).parents[2]
@@ -276,15 +274,3 @@ def test_the_committed_dataset_says_what_it_can() -> None:
     assert eager.line.slope * 4096 == pytest.approx(27.137, abs=0.001)
     text = markdown(found, dataset)
     assert "6.12.117" in text and "needs at least 6 blocks" in text
-
-
-def test_the_report_has_verdicts_of_the_headline() -> None:
-    dataset = harness.load(SCALE)
-    (section,) = verdict_sections(dataset)
-    titles = [table.caption for table in section.tables]
-    assert titles[0] == "time clock: 48 tests of 2 variants, 6 machines, 4 metrics"
-    assert "growth with memory" in titles and not any("work clock:" in t for t in titles)
-    assert any("48 of 48 inconclusive" in note for note in section.notes)
-    alone = replace(dataset, runs=dataset.runs[dataset.runs["variant"] == "eager"])
-    assert not list(verdict_sections(alone))
-    assert not list(verdict_sections(replace(dataset, lock=None)))
