@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The report in a real browser: headless Chromium, where there is one."""
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import analysis, report
+from harness.results import Results
+
+QUICK = Path(__file__).parents[2] / "results" / "reference" / "quick"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt install chromium")
+
+AROUND = (Path(__file__).parents[1] / "around.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def page():
+    return report.render(Results(QUICK), analysis.load(QUICK))[0]
+
+
+def browse(tmp_path: Path, page: str, *words: str) -> tuple[str, str]:
+    """What Chromium prints, and the messages of the page's console."""
+    file = tmp_path / "page.html"
+    file.write_text(page, encoding="utf-8")
+    argv = [CHROMIUM, "--headless", "--disable-gpu", "--enable-logging=stderr", *words]
+    argv += [f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
+    if os.geteuid() == 0:
+        argv.insert(1, "--no-sandbox")
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    return done.stdout, "\n".join(re.findall(r".*CONSOLE.*", done.stderr))
+
+
+def looked(tmp_path: Path, page: str, width: int, *words: str) -> dict:
+    around = AROUND.replace("WIDTH", str(width)).replace("PAGE", html.escape(page))
+    said, messages = browse(tmp_path, around, "--virtual-time-budget=5000", "--dump-dom", *words)
+    assert not messages
+    (text,) = re.findall(r'<pre id="said">(.*?)</pre>', said, re.S)
+    return json.loads(html.unescape(text))
+
+
+def seconds(text: str) -> float:
+    value, unit = text.split()[:2]
+    return float(value) * {"µs": 1e-6, "ms": 1e-3, "s": 1.0}[unit]
+
+
+@pytest.mark.parametrize("width", [390, 1250])
+def test_the_page_works(page, tmp_path, width):
+    found = looked(tmp_path, page, width)
+    assert found["overflow"] == 0 and not found["inside"]
+    assert not found["overlaps"]
+    # The filter hides a variant in tables and figures, and nothing else.
+    assert found["marks"] > 20 and found["hidden"] == 0 and found["legend"]
+    assert found["kept"] == found["others"] and found["again"] == found["marks"]
+    # Sorting knows µs from ms and s; what was not observed comes last, or first.
+    known = [text for text in found["up"] if text != "-"]
+    assert [seconds(text) for text in known] == sorted(map(seconds, known))
+    assert len({text.split()[1] for text in known}) == 3 and found["up"][-1] == "-"
+    assert found["down"] == found["up"][::-1] and found["sorted"] == "descending"
+    assert sorted(found["up"]) == sorted(found["before"])
+
+
+def test_a_message_of_the_console_is_found(page, tmp_path):
+    foreign = page.replace("<main>", "<main><script>alert(1)</script>", 1)
+    _, messages = browse(tmp_path, foreign, "--virtual-time-budget=2000", "--dump-dom")
+    assert "Content Security Policy" in messages
+
+
+def test_it_is_dark_where_the_reader_wants_it_dark(page, tmp_path):
+    light = looked(tmp_path, page, 1250, "--blink-settings=preferredColorScheme=1")
+    dark = looked(tmp_path, page, 1250, "--blink-settings=preferredColorScheme=0")
+    assert light["background"] == "rgb(255, 255, 255)"
+    assert dark["background"] == "rgb(20, 23, 26)"
+
+
+def test_it_prints(page, tmp_path):
+    out = tmp_path / "out.pdf"
+    browse(tmp_path, page, f"--print-to-pdf={out}", "--no-pdf-header-footer")
+    data = out.read_bytes()
+    pages = len(re.findall(rb"/Type\s*/Page\b", data))
+    assert data.startswith(b"%PDF") and 4 <= pages <= 40
