@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import boot, build, collate, compare, parser, start
+from bench import boot, build, collate, compare, parser, report, start
 from bench.figure import HEAD, Figure
 from bench.setting import Setting
 from harness import __version__, host
@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "parser": parser.measure,
     "collate": collate.measure,
     "compare": compare.measure,
+    "report": report.measure,
     "boot": boot.measure,
     "build": build.measure,
 }
