@@ -49,12 +49,18 @@ class Executor(Protocol):
         """Returns when nothing is left to do. Raises `HarnessError` where it cannot go on."""
 
 
+@dataclass(frozen=True)
 class Local:
     """Boots on this host: many of the work clock at once, those of the time clock one by one."""
 
+    cores: int | None = None
+    """boots of the work clock at once; as many as there are CPUs where it is absent"""
+    memory: int | None = None
+    """bytes that they may take together, if not all that is free"""
+
     async def execute(self, job: Job) -> None:
         """Takes the boots of the work clock first: no load disturbs them."""
-        for clock, seats in (("work", os.cpu_count() or 1), ("time", 1)):
+        for clock, seats in (("work", self.cores or os.cpu_count() or 1), ("time", 1)):
             pages = [_Page(job.ledger, block) for block in job.blocks if block.clock == clock]
             boots = [((page, slot), job.need(slot)) for page in pages for slot in page.block.slots]
 
@@ -63,7 +69,8 @@ class Local:
                 page.begin()
                 page.enter(await job.boot(slot))
 
-            await share(boots, seats, host.available_memory(), work)
+            free = host.available_memory()
+            await share(boots, seats, min(free, self.memory or free), work)
 
 
 class _Page:

@@ -12,6 +12,7 @@ from harness import host
 from harness.counter import Plugin
 from harness.experiment import Block, Slot, definition
 from harness.initramfs import Initramfs
+from harness.inventory import Host
 from harness.kbuild import BuiltKernel
 from harness.lock import Lock
 from harness.model import Model
@@ -37,6 +38,9 @@ class Parcel(Model):
     initramfs: str
     plugin: str | None = None
     force: bool = False
+    cores: int
+    """what the host lends"""
+    memory: int
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Packed:
     files: Files
 
 
-def pack(session: Session, block: Block, force: bool = False) -> Packed:
+def pack(session: Session, block: Block, lender: Host, force: bool = False) -> Packed:
     """What has to be on a host for a block."""
     files: Files = {}
 
@@ -67,6 +71,8 @@ def pack(session: Session, block: Block, force: bool = False) -> Packed:
         initramfs=add(session.initramfs.path),
         plugin=add(session.plugin.path) if session.plugin else None,
         force=force,
+        cores=lender.cores,
+        memory=lender.memory,
     )
     return Packed(parcel, files)
 

@@ -2,17 +2,19 @@
 """The executor for the hosts of an inventory: each takes one block after the other, over SSH.
 
 A block is under way on its host whether we are connected or not: a connection that breaks is made
-again until the deadline of the block has passed. A block counts whole, or not at all: what a failed
-one left is kept aside. A host that fails too often in a row gets no more.
+again until the deadline of the block has passed, and who starts again after a kill finds it there.
+A block counts whole, or not at all: what a failed one left is kept aside. A host that fails too
+often in a row gets no more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-import time
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from harness.errors import Failure, HarnessError, RemoteError
 from harness.executor import Job
 from harness.experiment import Block
 from harness.inventory import Inventory, Need
-from harness.ledger import Fate
+from harness.ledger import Entry, Fate
 from harness.parcel import Packed, pack
 from harness.record import Run
 from harness.results import RUN_FILE, read_run
@@ -50,6 +52,10 @@ class Patience:
     margin_s: float = MARGIN_S
 
 
+class StoppedError(HarnessError):
+    """We were told to stop; what is under way on hosts goes on there."""
+
+
 @dataclass(frozen=True)
 class Remote:
     """Boots blocks on the hosts of an inventory."""
@@ -62,122 +68,175 @@ class Remote:
 
     async def execute(self, job: Job) -> None:
         """Gives each host a block that fits it, as long as there are any."""
-        fits = {block.key: self._fits(job, block) for block in job.blocks}
-        todo = list(job.blocks)
-        tries: Counter[str] = Counter()
-        failures: Counter[str] = Counter()
-        given_up: list[str] = []
+        rounds = _Rounds(self, job)
+        try:
+            await rounds.run()
+        finally:
+            rounds.stop()
 
-        async def serve(name: str) -> None:
-            while failures[name] < self.patience.failures:
-                block = next((b for b in todo if name in fits[b.key]), None)
-                if block is None:
-                    return
-                todo.remove(block)
-                tries[block.key] += 1
-                if await self._attempt(job, name, block):
-                    failures[name] = 0
-                    continue
-                failures[name] += 1
-                if tries[block.key] < self.patience.attempts:
-                    todo.append(block)
-                else:
-                    given_up.append(block.key)
-            self.log(f"{name} is set aside: it failed {failures[name]} times in a row")
 
+class _Rounds:
+    """One job: who does what."""
+
+    def __init__(self, remote: Remote, job: Job) -> None:
+        self._remote = remote
+        self._job = job
+        self._fits = {block.key: self._hosts(block) for block in job.blocks}
+        self._todo = list(job.blocks)
+        self._lost = last_lost(job.ledger.read()[0])
+        self._tries: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._given_up: list[str] = []
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(max(1, len({n for f in self._fits.values() for n in f})))
+
+    async def run(self) -> None:
         # A block that fails comes back to the queue: those who had nothing left to do look again.
-        while names := {
-            name: None
-            for block in todo
-            for name in fits[block.key]
-            if failures[name] < self.patience.failures
-        }:
-            await asyncio.gather(*map(serve, names))
-        if left := [*given_up, *(block.key for block in todo)]:
+        while names := {n: None for b in self._todo for n in self._fits[b.key] if self._trusts(n)}:
+            await asyncio.gather(*map(self._serve, names))
+        if left := [*self._given_up, *(block.key for block in self._todo)]:
             raise HarnessError(
                 f"{len(left)} block(s) could not be booted anywhere: {', '.join(left[:5])}",
                 remedy="`harness hosts check`; the ledger says what went wrong; start again",
             )
 
-    def _fits(self, job: Job, block: Block) -> tuple[str, ...]:
+    def stop(self) -> None:
+        """Ends all threads as soon as they look up; hosts go on with what they have."""
+        self._stop.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _hosts(self, block: Block) -> tuple[str, ...]:
+        job = self._job
         memory = max(map(job.need, block.slots))
         labels = job.session.experiment.host_labels
         accel = "tcg" if block.clock == "work" else job.session.lock.environment.accel
-        return labs.choose(self.inventory.hosts, Need(memory, accel, labels))
+        return labs.choose(self._remote.inventory.hosts, Need(memory, accel, labels))
 
-    async def _attempt(self, job: Job, name: str, block: Block) -> bool:
+    def _trusts(self, name: str) -> bool:
+        return self._failures[name] < self._remote.patience.failures
+
+    async def _serve(self, name: str) -> None:
+        """One host, until there is nothing for it or it has failed too often."""
+        while self._trusts(name):
+            block = self._next(name)
+            if block is None:
+                return
+            self._tries[block.key] += 1
+            if await self._attempt(name, block):
+                self._failures[name] = 0
+                continue
+            self._failures[name] += 1
+            if self._tries[block.key] < self._remote.patience.attempts:
+                self._todo.append(block)
+            else:
+                self._given_up.append(block.key)
+        self._remote.log(f"{name} is set aside: it failed {self._failures[name]} times in a row")
+
+    def _next(self, name: str) -> Block | None:
+        """Takes a block: what the host had when we were stopped first, what others had last."""
+        mine = [block for block in self._todo if name in self._fits[block.key]]
+        mine.sort(key=lambda b: {name: 0, None: 1}.get(self._lost.get(b.key, (None, 0))[0], 2))
+        if not mine:
+            return None
+        self._todo.remove(mine[0])
+        return mine[0]
+
+    async def _attempt(self, name: str, block: Block) -> bool:
         """One attempt at a block on a host, from the ledger to the ledger."""
+        job, log = self._job, self._remote.log
         attempt = job.ledger.begin(block.key, name)
-        folder = job.results.path / "incoming" / f"{block.key.replace('/', '-')}-{attempt}"
-        shutil.rmtree(folder, ignore_errors=True)
-        self.log(f"{block.key} goes to {name}, attempt {attempt}")
+        number = attempt
+        if self._lost.get(block.key, ("", 0))[0] == name:
+            number = self._lost.pop(block.key)[1]
+            log(f"{block.key} is taken up again on {name}, attempt {number}")
+        else:
+            log(f"{block.key} goes to {name}, attempt {attempt}")
+        folder = job.results.path / "incoming" / f"{block.key.replace('/', '-')}-{number}"
+        loop = asyncio.get_running_loop()
         try:
-            packed = pack(job.session, block, job.force)
-            await asyncio.to_thread(self._carry, job, name, block, packed, folder)
-            runs = self._take_in(job, block, folder)
+            packed = pack(job.session, block, self._remote.inventory.hosts[name], job.force)
+            runs = await loop.run_in_executor(self._pool, self._carry, name, block, packed, folder)
         except RemoteError as error:
-            self._keep(folder)
-            self.log(f"{block.key} failed on {name}: {error.what}")
+            _keep(folder)
+            log(f"{block.key} failed on {name}: {error.what}")
             detail = f"{error.failure}: {error.what}"
             job.ledger.end(block.key, attempt, name, Fate.FAILED, detail=detail)
             return False
-        job.ledger.end(block.key, attempt, name, Fate.DONE, runs=runs)
+        for slot, run in zip(block.slots, runs, strict=True):
+            job.tell(slot, run)
+        ids = {run.run_id: str(run.judgement.outcome) for run in runs}
+        job.ledger.end(block.key, attempt, name, Fate.DONE, runs=ids)
         return True
 
-    def _carry(self, job: Job, name: str, block: Block, packed: Packed, folder: Path) -> None:
-        """There and back, through as many connections as it takes."""
+    def _carry(self, name: str, block: Block, packed: Packed, folder: Path) -> list[Run]:
+        """There and back, through as many connections as it takes. Runs in a thread."""
+        remote, job = self._remote, self._job
         seconds = sum(job.seconds(slot) for slot in block.slots)
-        deadline = Deadline.after(seconds + self.patience.margin_s)
+        deadline = Deadline.after(seconds + remote.patience.margin_s)
         ident = f"{job.session.lock.hash}-{folder.name}"
+        host, cache = remote.inventory.hosts[name], job.session.project.cache
         while True:
             try:
-                with Connection(self.inventory, name, self.trust, self.limits) as connection:
-                    courier = Courier(
-                        connection, self.inventory.hosts[name], job.session.project.cache
-                    )
+                with Connection(remote.inventory, name, remote.trust, remote.limits) as connection:
+                    courier = Courier(connection, host, cache)
                     courier.deliver(ident, packed, seconds)
                     state = self._wait(courier, ident, deadline)
                     shutil.rmtree(folder, ignore_errors=True)
                     courier.fetch(ident, state, block.slots, folder)
+                    # What counts is taken in before the host forgets it: a kill loses nothing.
+                    runs = take_in(job, block, folder) if state.good else []
                     courier.remove(ident)
                 break
             except RemoteError as error:
                 if error.failure not in TRANSIENT or deadline.expired:
                     raise
-                self.log(f"{name}: {error.what}; tries again")
-                time.sleep(self.patience.poll_s)
+                remote.log(f"{name}: {error.what}; tries again")
+                self._pause()
         if not state.good:
             raise RemoteError(Failure.COMMAND, f"the worker {state.words}", where=name)
+        return runs
 
     def _wait(self, courier: Courier, ident: str, deadline: Deadline) -> State:
         while not (state := courier.state(ident)).outcome:
             if deadline.expired:
                 raise RemoteError(Failure.COMMAND, "has no outcome by the deadline of its block")
-            time.sleep(self.patience.poll_s)
+            self._pause()
         return state
 
-    def _take_in(self, job: Job, block: Block, folder: Path) -> dict[str, str]:
-        """Takes every boot of a block in, once all of them are seen to be there."""
-        runs: list[Run] = []
-        for slot in block.slots:
-            try:
-                run = read_run(folder / "runs" / slot.key / RUN_FILE)
-            except HarnessError as error:
-                raise RemoteError(Failure.BAD_ANSWER, f"{slot.key}: {error.what}") from None
-            if run.run_id != slot.run_id(job.session.lock.hash):
-                raise RemoteError(Failure.BAD_ANSWER, f"{slot.key}: is another run")
-            runs.append(run)
-        for slot, run in zip(block.slots, runs, strict=True):
-            job.results.adopt(slot, run.run_id, folder / "runs" / slot.key)
-            job.tell(slot, run)
-        self._keep(folder)
-        return {run.run_id: run.judgement.outcome for run in runs}
+    def _pause(self) -> None:
+        if self._stop.wait(self._remote.patience.poll_s):
+            raise StoppedError("stopped")
 
-    def _keep(self, folder: Path) -> None:
-        """What is left of an attempt lies aside; an empty folder is no evidence."""
-        if any(path.is_file() for path in folder.rglob("*")):
-            aside = folder.parents[1] / "aside" / folder.name
-            aside.parent.mkdir(exist_ok=True)
-            folder.rename(aside)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+
+def last_lost(entries: Sequence[Entry]) -> dict[str, tuple[str, int]]:
+    """Host and attempt of each block whose last attempt was lost with whoever watched it."""
+    last = {entry.block: entry for entry in entries if entry.fate}
+    return {b: (e.host, e.attempt) for b, e in last.items() if e.fate == Fate.LOST}
+
+
+def take_in(job: Job, block: Block, folder: Path) -> list[Run]:
+    """Takes every boot of a block in, once all of them are seen to be there."""
+    runs: list[Run] = []
+    for slot in block.slots:
+        try:
+            run = read_run(folder / "runs" / slot.key / RUN_FILE)
+        except HarnessError as error:
+            raise RemoteError(Failure.BAD_ANSWER, f"{slot.key}: {error.what}") from None
+        if run.run_id != slot.run_id(job.session.lock.hash):
+            raise RemoteError(Failure.BAD_ANSWER, f"{slot.key}: is another run")
+        runs.append(run)
+    for slot, run in zip(block.slots, runs, strict=True):
+        job.results.adopt(slot, run.run_id, folder / "runs" / slot.key)
+    _keep(folder)
+    return runs
+
+
+def _keep(folder: Path) -> None:
+    """What is left of an attempt lies aside; an empty folder is no evidence."""
+    if any(path.is_file() for path in folder.rglob("*")):
+        aside = folder.parents[1] / "aside" / folder.name
+        aside.parent.mkdir(exist_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from harness import runner
+from harness.executor import Local
 from harness.parcel import FILE, Parcel, unpack
 from harness.results import Results
 
@@ -22,7 +23,8 @@ def work(folder: Path, files: Path) -> None:
     results = Results(folder / "results")
     options = runner.Options(folder, force=parcel.force)
     with results.locked():
-        runner.execute(session, results, options, parcel.slots)
+        executor = Local(parcel.cores, parcel.memory)
+        runner.execute(session, results, options, parcel.slots, executor=executor)
 
 
 if __name__ == "__main__":

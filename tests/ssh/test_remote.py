@@ -4,6 +4,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -25,7 +26,7 @@ from harness.remote import Patience, Remote
 from harness.session import prepare
 from harness.ssh import Limits
 from harness.trust import Trust
-from tests.conftest import ROOT
+from tests.conftest import ROOT, heed_ctrl_c
 
 pytestmark = pytest.mark.ssh
 
@@ -248,6 +249,49 @@ def test_a_worker_that_outlives_its_deadline_is_killed_and_named(fleet, monkeypa
     assert any("the worker deadline" in text for text in fleet.said)
     time.sleep(0.2)
     assert not running(server, "harness.worker") and not running(server, "qemu-system-x86_64")
+
+
+def test_a_killed_controller_finds_its_blocks_again(fleet, checkout):
+    server = fleet.serve("one")
+    argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    argv += ["--hosts", str(fleet.lab.file)]
+    with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as controller:
+        end = time.monotonic() + 60
+        while not running(server, "harness.worker"):
+            assert time.monotonic() < end and controller.poll() is None
+            time.sleep(0.01)
+        controller.kill()
+    (worker,) = running(server, "harness.worker")
+    fleet.results = runner.open_results(fleet.session, fleet.options)
+    assert fleet.run() == 0
+    assert any("taken up again on one, attempt 1" in text for text in fleet.said)
+    assert fleet.counted() == 4
+    assert fleet.ledger[0][1:] == (1, "one", Fate.LOST)
+    assert [fate for *_, fate in fleet.ledger[1:]] == [Fate.DONE] * 2
+    assert not (fleet.results.path / "aside").exists() and not running(server, "harness.worker")
+    assert not list((fleet_folder(server) / "blocks").iterdir()) and worker
+
+
+def test_ctrl_c_ends_the_controller_at_once_and_not_the_block(fleet, checkout):
+    server = fleet.serve("one", play="hang")
+    argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    argv += ["--hosts", str(fleet.lab.file)]
+    with subprocess.Popen(
+        argv, env=env, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c
+    ) as controller:
+        end = time.monotonic() + 60
+        while not running(server, "harness.worker"):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        start = time.monotonic()
+        controller.send_signal(signal.SIGINT)
+        said = controller.communicate()[1].decode()
+    assert controller.returncode == 130 and time.monotonic() - start < 10
+    assert "Traceback" not in said, said
+    for pid in running(server, "harness.worker"):
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_a_host_that_fails_is_set_aside_and_the_others_do_its_work(fleet):
