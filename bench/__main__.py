@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import boot, build, collate, compare, parser, report, start
+from bench import boot, build, collate, compare, fleet, parser, report, start
 from bench.figure import HEAD, Figure
 from bench.setting import Setting
 from harness import __version__, host
@@ -29,6 +29,7 @@ PARTS: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "collate": collate.measure,
     "compare": compare.measure,
     "report": report.measure,
+    "fleet": fleet.measure,
     "boot": boot.measure,
     "build": build.measure,
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,20 +52,19 @@ class Packed:
     files: Files
 
 
-def pack(session: Session, block: Block, lender: Host, force: bool = False) -> Packed:
-    """What has to be on a host for a block."""
+def pack(session: Session, lock: str, block: Block, lender: Host, force: bool) -> Packed:
+    """What has to be on a host for a block; `lock` is the session's, as YAML."""
     files: Files = {}
 
     def add(path: Path) -> str:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = _sha256_of(path, path.stat().st_mtime_ns)
         files[sha256] = path
         return sha256
 
     variants = dict.fromkeys(slot.variant for slot in block.slots)
     built = {name: k for name in variants if not isinstance(k := session.kernels[name], str)}
     parcel = Parcel(
-        lock=session.lock.to_yaml(),
+        lock=lock,
         slots=block.slots,
         images={name: add(kernel.image) for name, kernel in built.items()},
         maps={n: add(k.system_map) for n, k in built.items() if k.system_map},
@@ -75,6 +75,13 @@ def pack(session: Session, block: Block, lender: Host, force: bool = False) -> P
         memory=lender.memory,
     )
     return Packed(parcel, files)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sha256_of(path: Path, modified_ns: int) -> str:
+    """The hash of a file, which is not read again for each block as long as it stays the same."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack(parcel: Parcel, folder: Path, at: Callable[[str], Path]) -> Session:

@@ -10,9 +10,10 @@ often in a row gets no more.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from harness.executor import Job
 from harness.experiment import Block
 from harness.inventory import Inventory, Need
 from harness.ledger import Entry, Fate
-from harness.parcel import Packed, pack
+from harness.parcel import pack
 from harness.record import Run
 from harness.results import RUN_FILE, read_run
 from harness.ssh import Connection, Limits
@@ -68,22 +69,25 @@ class Remote:
 
     async def execute(self, job: Job) -> None:
         """Gives each host a block that fits it, as long as there are any."""
-        rounds = _Rounds(self, job)
+        rounds = Rounds(self, job)
         try:
             await rounds.run()
         finally:
             rounds.stop()
 
 
-class _Rounds:
+class Rounds:
     """One job: who does what."""
 
     def __init__(self, remote: Remote, job: Job) -> None:
         self._remote = remote
-        self._job = job
-        self._fits = {block.key: self._hosts(block) for block in job.blocks}
-        self._todo = list(job.blocks)
+        self.job = job
         self._lost = last_lost(job.ledger.read()[0])
+        self._known: dict[Need, frozenset[str]] = {}
+        self._fits = {block.key: self._hosts(block) for block in job.blocks}
+        # What was under way somewhere comes last: its host looks for it first.
+        self._todo = deque(sorted(job.blocks, key=lambda block: block.key in self._lost))
+        self._text = job.session.lock.to_yaml()
         self._tries: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._given_up: list[str] = []
@@ -105,12 +109,15 @@ class _Rounds:
         self._stop.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def _hosts(self, block: Block) -> tuple[str, ...]:
-        job = self._job
+    def _hosts(self, block: Block) -> frozenset[str]:
+        job = self.job
         memory = max(map(job.need, block.slots))
         labels = job.session.experiment.host_labels
         accel = "tcg" if block.clock == "work" else job.session.lock.environment.accel
-        return labs.choose(self._remote.inventory.hosts, Need(memory, accel, labels))
+        need = Need(memory, accel, labels)
+        if need not in self._known:
+            self._known[need] = frozenset(labs.choose(self._remote.inventory.hosts, need))
+        return self._known[need]
 
     def _trusts(self, name: str) -> bool:
         return self._failures[name] < self._remote.patience.failures
@@ -134,16 +141,20 @@ class _Rounds:
 
     def _next(self, name: str) -> Block | None:
         """Takes a block: what the host had when we were stopped first, what others had last."""
-        mine = [block for block in self._todo if name in self._fits[block.key]]
-        mine.sort(key=lambda b: {name: 0, None: 1}.get(self._lost.get(b.key, (None, 0))[0], 2))
-        if not mine:
+        mine = {key for key, (host, _) in self._lost.items() if host == name}
+        fits = (n for n, block in enumerate(self._todo) if name in self._fits[block.key])
+        if mine:
+            again = (n for n, block in enumerate(self._todo) if block.key in mine)
+            fits = itertools.chain(again, fits)
+        if (at := next(fits, None)) is None:
             return None
-        self._todo.remove(mine[0])
-        return mine[0]
+        block = self._todo[at]
+        del self._todo[at]
+        return block
 
     async def _attempt(self, name: str, block: Block) -> bool:
         """One attempt at a block on a host, from the ledger to the ledger."""
-        job, log = self._job, self._remote.log
+        job, log = self.job, self._remote.log
         attempt = job.ledger.begin(block.key, name)
         number = attempt
         if self._lost.get(block.key, ("", 0))[0] == name:
@@ -154,8 +165,7 @@ class _Rounds:
         folder = job.results.path / "incoming" / f"{block.key.replace('/', '-')}-{number}"
         loop = asyncio.get_running_loop()
         try:
-            packed = pack(job.session, block, self._remote.inventory.hosts[name], job.force)
-            runs = await loop.run_in_executor(self._pool, self._carry, name, block, packed, folder)
+            runs = await loop.run_in_executor(self._pool, self.carry, name, block, folder)
         except RemoteError as error:
             _keep(folder)
             log(f"{block.key} failed on {name}: {error.what}")
@@ -168,9 +178,10 @@ class _Rounds:
         job.ledger.end(block.key, attempt, name, Fate.DONE, runs=ids)
         return True
 
-    def _carry(self, name: str, block: Block, packed: Packed, folder: Path) -> list[Run]:
+    def carry(self, name: str, block: Block, folder: Path) -> list[Run]:
         """There and back, through as many connections as it takes. Runs in a thread."""
-        remote, job = self._remote, self._job
+        remote, job = self._remote, self.job
+        packed = pack(job.session, self._text, block, remote.inventory.hosts[name], job.force)
         seconds = sum(job.seconds(slot) for slot in block.slots)
         deadline = Deadline.after(seconds + remote.patience.margin_s)
         ident = f"{job.session.lock.hash}-{folder.name}"

@@ -138,17 +138,16 @@ def _job(
     needs = {slot.key: _need(session, slot) for slot in todo}
     costs = {slot.key: qemu.boot_seconds(needs[slot.key], slot.clock) for slot in todo}
     numbers = {slot.key: number for number, slot in enumerate(todo, 1)}
-    over = 0.0
+    total, over = sum(costs.values()), 0.0
 
     def tell(slot: Slot, run: Run) -> None:
         nonlocal over
         over += costs[slot.key]
-        left = sum(costs.values()) - over
-        on_event(Event(slot, numbers[slot.key], len(todo), over, left, run))
+        on_event(Event(slot, numbers[slot.key], len(todo), over, total - over, run))
 
     async def boot(slot: Slot) -> Run:
-        left = sum(costs.values()) - over - costs[slot.key]
-        event = Event(slot, numbers[slot.key], len(todo), over + costs[slot.key], left)
+        past = over + costs[slot.key]
+        event = Event(slot, numbers[slot.key], len(todo), past, total - past)
         waits = lambda text: on_event(replace(event, waits=text))  # noqa: E731
         async with turn(session.project.cache, slot.clock == "time", waits):
             on_event(event)

@@ -9,6 +9,7 @@ it is. What runs there needs few of the requirements: `NEEDED`.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
 import zipfile
@@ -25,6 +26,7 @@ _METADATA = f"Metadata-Version: 2.1\nName: pageinit\nVersion: {__version__}\n"
 _WHEEL = "Wheel-Version: 1.0\nGenerator: harness\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
+@functools.cache
 def build() -> bytes:
     """The wheel of the code that runs now."""
     files = {
