@@ -124,8 +124,8 @@ def make_session(setting: Setting, count: int) -> Session:
         n: Machine.parse({"name": n, "description": n, "nodes": [NODE], "accel": "tcg"}, n)
         for n in ("m", "n")
     }
-    group = {"variants": ["a", "b"], "machines": ["m", "n"]}
-    group |= {"clocks": {"time": {"blocks": count // 2}}}
+    clocks = {"time": {"blocks": count // 2}}
+    group = {"variants": ["a", "b"], "machines": ["m", "n"], "clocks": clocks}
     experiment = Experiment.parse(
         {"name": "fleet", "description": "d", "baseline": "a", "matrix": [group]}, "fleet"
     )

@@ -14,7 +14,7 @@ import itertools
 import shutil
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +142,9 @@ class Rounds:
     def _next(self, name: str) -> Block | None:
         """Takes a block: what the host had when we were stopped first, what others had last."""
         mine = {key for key, (host, _) in self._lost.items() if host == name}
-        fits = (n for n, block in enumerate(self._todo) if name in self._fits[block.key])
+        fits: Iterator[int] = (
+            n for n, block in enumerate(self._todo) if name in self._fits[block.key]
+        )
         if mine:
             again = (n for n, block in enumerate(self._todo) if block.key in mine)
             fits = itertools.chain(again, fits)
