@@ -183,8 +183,11 @@ def test_growth_needs_three_sizes() -> None:
 def test_suspects_by_rule(rule, changes, block) -> None:
     factors = {"base": 1.0, "new": 1.0}
     assert not compare(make(Recipe(factors)), OPTIONS).suspects
-    (found,) = compare(make(Recipe(factors, changes=changes)), OPTIONS).suspects
-    assert (found.rule, found.block) == (rule, block)
+    found = compare(make(Recipe(factors, changes=changes)), OPTIONS).suspects
+    # A boot of later days is apart, and the clock has gone back for the next one.
+    also = {"clock"} if rule == "apart" else set()
+    assert {suspect.rule for suspect in found} == {rule} | also
+    assert {suspect.block for suspect in found} == {block}
 
 
 def baseline_boots(values: list[float]) -> list[tuple[str, int | None]]:
