@@ -39,7 +39,7 @@ Key = tuple[str | None, frozenset[str], tuple[str, ...]]
 def standings(folder: Path, lock: Lock | None) -> dict[str, Standing]:
     """Variant to standing, for a results folder; "none" for what no gate near it has seen.
 
-    A gate is near where it lies in ``gate/`` or ``reference/gate/`` beside the folder or above it.
+    A gate is near where it lies in ``gate*/`` or ``reference/gate*/`` beside the folder or above.
     The nearest that knows a kernel decides, of those in one place the newest.
     """
     if lock is None:
@@ -57,12 +57,17 @@ def standings(folder: Path, lock: Lock | None) -> dict[str, Standing]:
 def gates(folder: Path) -> Iterator[Path]:
     """Folders with a gate's results, the nearest and newest first."""
     for parent in folder.resolve().parents:
-        for root in (parent / _GATE, parent / "reference" / _GATE):
+        for root in (*_gates_in(parent), *_gates_in(parent / "reference")):
             if (root / "gate.csv").is_file():
                 yield root
             yield from sorted((p.parent for p in root.glob("2*/gate.csv")), reverse=True)
         if (parent / "pyproject.toml").is_file():
             return
+
+
+def _gates_in(parent: Path) -> list[Path]:
+    """Where gates were written to: ``gate``, and ``gate-NAME`` for a part of the variants."""
+    return sorted(parent.glob(f"{_GATE}*"))
 
 
 def _read(place: Path) -> list[tuple[Key, Standing]]:

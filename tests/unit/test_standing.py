@@ -74,6 +74,12 @@ def test_the_newest_gate_decides_and_a_damaged_one_proves_nothing(tmp_path):
     assert standings(here, lock())["grow"] == "none"
 
 
+def test_a_part_of_the_variants_may_have_a_gate_of_its_own(tmp_path):
+    gate(tmp_path / "reference" / "gate", GREEN, "t2")
+    gate(tmp_path / "reference" / "gate-grow", GREEN, "t1")
+    assert standings(tmp_path / "reference" / "scale", lock("t1"))["grow"] == "green"
+
+
 def test_a_kernel_that_did_not_build_has_no_proof():
     assert verdict([], "grow") == "none"
 
