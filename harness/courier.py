@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
@@ -64,14 +64,6 @@ class State(Model):
 
     outcome: Outcome | None
     said: Annotated[str, Field(max_length=4000), BeforeValidator(_plain)]
-    files: tuple[
-        tuple[
-            str,
-            Annotated[int, Field(ge=0, le=MAX_FILE)],
-            Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")],
-        ],
-        ...,
-    ] = Field(max_length=100_000)
 
     @property
     def good(self) -> bool:
@@ -84,6 +76,19 @@ class State(Model):
             return "still runs"
         last = self.said.strip().rpartition("\n")[2][:300]
         return f"{self.outcome.cause}, status {self.outcome.status}: {last}"
+
+
+class Made(Model):
+    """The files that a block has made: path, size and SHA-256."""
+
+    files: tuple[
+        tuple[
+            str,
+            Annotated[int, Field(ge=0, le=MAX_FILE)],
+            Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")],
+        ],
+        ...,
+    ] = Field(max_length=100_000)
 
 
 @dataclass(frozen=True)
@@ -108,19 +113,16 @@ class Courier:
 
     def state(self, block: str) -> State:
         """What has become of a block."""
-        try:
-            return State.parse(self._ask("state", block, limit_s=600), block)
-        except UserError as error:
-            first = str(_plain(error.what.partition("\n")[0]))[:200]
-            raise RemoteError(Failure.BAD_ANSWER, f"its state is none: {first}") from None
+        return _read(State, self._ask("state", block))
 
-    def fetch(self, block: str, state: State, slots: Sequence[Slot], into: Path) -> None:
+    def fetch(self, block: str, slots: Sequence[Slot], into: Path) -> None:
         """Copies the results of a block that has ended into a folder of its own."""
-        if len(state.files) > MAX_FILES * len(slots):
-            raise RemoteError(Failure.TOO_LARGE, f"has made {len(state.files)} files")
-        if sum(size for _, size, _ in state.files) > len(slots) * GIB:
+        files = _read(Made, {"files": self._ask("made", block, limit_s=600)}).files
+        if len(files) > MAX_FILES * len(slots):
+            raise RemoteError(Failure.TOO_LARGE, f"has made {len(files)} files")
+        if sum(size for _, size, _ in files) > len(slots) * GIB:
             raise RemoteError(Failure.TOO_LARGE, "has made more than 1GiB a boot")
-        for name, size, sha256 in state.files:
+        for name, size, sha256 in files:
             check_path(name, slots)
             target = into / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +145,7 @@ class Courier:
             start = there if isinstance(there, int) and 0 < there <= size else 0
             limit = 30 + size / SLOWEST
             self.connection.put(packed, f"{self._root}/files/{name}.zz", limit_s=limit, start=start)
-            if self._ask("unpack", name, limit_s=600) is not True:
+            if self._ask("unpack", name, limit_s=limit) is not True:
                 raise RemoteError(Failure.BAD_ANSWER, f"{files[name].name} did not arrive whole")
 
     def _compressed(self, name: str, path: Path) -> Path:
@@ -204,6 +206,18 @@ class Courier:
             return json.loads(lines[-1][len(mark) :])
         except (ValueError, RecursionError):
             raise RemoteError(Failure.BAD_ANSWER, f"{words[0]}: no JSON") from None
+
+
+M = TypeVar("M", bound=Model)
+
+
+def _read(model: type[M], value: object) -> M:
+    """What a host answered, if it has the form that is expected."""
+    try:
+        return model.parse(value, "answer")
+    except UserError as error:
+        first = str(_plain(error.what.partition("\n")[0]))[:200]
+        raise RemoteError(Failure.BAD_ANSWER, f"its answer is none: {first}") from None
 
 
 def check_path(name: str, slots: Iterable[Slot]) -> None:

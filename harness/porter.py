@@ -5,7 +5,8 @@
     lacks SHA256...             which of these files are not there, and how much of each is
     unpack SHA256               a compressed file that has come gets its name, if it is that file
     launch BLOCK SECONDS PYTHON WHEEL    begins a block, unless it has begun, and does not wait
-    state BLOCK                 what became of it, and the files it has made
+    state BLOCK                 what became of it
+    made BLOCK                  the files it has made
     remove BLOCK                all of it
 
 A worker is killed with its supervisor, and QEMU with the worker.
@@ -150,7 +151,7 @@ def supervise(block: str, seconds: str, python: str, wheel: str) -> None:
 
 
 def state(block: str) -> dict[str, object]:
-    """How a block ended, nothing while it runs, and then the files that it has made."""
+    """How a block ended, nothing while it runs; and the last of what its worker said."""
     folder = block_folder(block)
     try:
         outcome = json.loads((folder / "outcome.json").read_text())
@@ -160,8 +161,7 @@ def state(block: str) -> dict[str, object]:
     with contextlib.suppress(OSError), (folder / "log").open("rb") as log:
         log.seek(max(0, size(folder / "log") - 2000))
         said = log.read().decode("utf-8", "replace")
-    files = sorted(listing(folder / "results")) if outcome else []
-    return {"outcome": outcome, "said": said, "files": files}
+    return {"outcome": outcome, "said": said}
 
 
 def alive(folder: Path) -> bool:
@@ -173,9 +173,9 @@ def alive(folder: Path) -> bool:
     return began == started(int(pid))
 
 
-def listing(folder: Path) -> list[tuple[str, int, str]]:
-    """Path, size and hash of every file of the runs in a folder."""
-    found = []
+def made(block: str) -> list[tuple[str, int, str]]:
+    """Path, size and hash of every file of the runs of a block."""
+    folder, found = block_folder(block) / "results", []
     for path in folder.glob("runs/*/*/*/*/*"):
         if path.is_file() and not path.is_symlink():
             digest = hashlib.sha256()
@@ -183,7 +183,7 @@ def listing(folder: Path) -> list[tuple[str, int, str]]:
                 for data in iter(lambda: file.read(CHUNK), b""):
                     digest.update(data)
             found.append((str(path.relative_to(folder)), size(path), digest.hexdigest()))
-    return found
+    return sorted(found)
 
 
 def remove(block: str) -> bool:
@@ -198,7 +198,9 @@ def prepare(block: str) -> bool:
     return True
 
 
-ACTIONS = {f.__name__: f for f in (where, lacks, unpack, prepare, launch, state, remove, supervise)}
+ACTIONS = {
+    f.__name__: f for f in (where, lacks, unpack, prepare, launch, state, made, remove, supervise)
+}
 
 if __name__ == "__main__":
     os.umask(0o077)

@@ -195,7 +195,7 @@ class Rounds:
                     courier.deliver(ident, packed, seconds)
                     state = self._wait(courier, ident, deadline)
                     shutil.rmtree(folder, ignore_errors=True)
-                    courier.fetch(ident, state, block.slots, folder)
+                    courier.fetch(ident, block.slots, folder)
                     # What counts is taken in before the host forgets it: a kill loses nothing.
                     runs = take_in(job, block, folder) if state.good else []
                     courier.remove(ident)

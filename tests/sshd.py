@@ -17,7 +17,7 @@ from tests.conftest import FAKES
 BINARY = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 CONFIG = """\
 Port {port}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 HostKey {folder}/host_key
 PidFile none
 AuthorizedKeysFile {folder}/authorized_keys
@@ -44,16 +44,19 @@ def free_port() -> int:
 
 
 class Sshd:
-    """One server; `config` are more lines of its configuration."""
+    """One server; `config` are more lines of its configuration, `space` a network namespace."""
 
-    def __init__(self, folder: Path, key: Path, config: str = "") -> None:
+    def __init__(self, folder: Path, key: Path, config: str = "", space: str = "") -> None:
         self.folder, self.port = folder, free_port()
+        self.address = "10.213.77.2" if space else "127.0.0.1"
+        self.enter = ["ip", "netns", "exec", space] if space else []
         self.home = folder / "home"
         self.home.mkdir(parents=True)
         keygen(folder / "host_key")
         shutil.copy(key.with_suffix(".pub"), folder / "authorized_keys")
         path = f"{FAKES}:/usr/local/bin:/usr/bin:/bin"
-        text = CONFIG.format(port=self.port, folder=folder, path=path) + config
+        text = CONFIG.format(port=self.port, address=self.address, folder=folder, path=path)
+        text += config
         (folder / "sshd_config").write_text(text)
         self.start()
 
@@ -61,7 +64,7 @@ class Sshd:
         if os.getuid() == 0:  # where its unprivileged part is locked up
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         with (self.folder / "sshd.log").open("ab") as log:
-            argv = [BINARY, "-D", "-e", "-f", self.folder / "sshd_config"]
+            argv = [*self.enter, BINARY, "-D", "-e", "-f", self.folder / "sshd_config"]
             self.process = subprocess.Popen(argv, stderr=log, stdin=subprocess.DEVNULL)
         end = time.monotonic() + 10
         while True:
@@ -72,7 +75,7 @@ class Sshd:
             time.sleep(0.02)
 
     def _connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), 1)
+        return socket.create_connection((self.address, self.port), 1)
 
     @property
     def log(self) -> str:
@@ -82,7 +85,7 @@ class Sshd:
     def known(self) -> str:
         """Its line for a file of known hosts."""
         kind, key, *_ = (self.folder / "host_key.pub").read_text().split()
-        return f"[127.0.0.1]:{self.port} {kind} {key}\n"
+        return f"[{self.address}]:{self.port} {kind} {key}\n"
 
     def stop(self) -> None:
         self.process.terminate()
@@ -99,12 +102,14 @@ class Lab:
         self.hosts: dict[str, dict[str, object]] = {}
         self.known = folder / "known_hosts"
 
-    def serve(self, name: str, config: str = "", *, known: bool = True, **keys: object) -> Sshd:
+    def serve(
+        self, name: str, config: str = "", *, known: bool = True, space: str = "", **keys: object
+    ) -> Sshd:
         """Starts a server and takes it into the inventory."""
-        server = self.servers[name] = Sshd(self.folder / name, self.key, config)
+        server = self.servers[name] = Sshd(self.folder / name, self.key, config, space)
         if known:
             self.know(server.known)
-        self.host(name, server.port, **keys)
+        self.host(name, server.port, **{"address": server.address, **keys})
         return server
 
     def know(self, line: str) -> None:

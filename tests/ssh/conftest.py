@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the tests over SSH share; they skip where there is no SSH server to start."""
 
+from pathlib import Path
+
 import pytest
 
+from harness.project import Project
+from harness.session import prepare
+from tests.ssh.fleet import Fleet
 from tests.sshd import BINARY, Lab
 
 
@@ -17,3 +22,17 @@ def lab(tmp_path, monkeypatch):
     lab = Lab(tmp_path)
     yield lab
     lab.stop()
+
+
+@pytest.fixture
+def session(checkout):
+    path = checkout / "experiments/pair.yaml"
+    path.write_text(path.read_text().replace("warmup: 1", "warmup: 0"))
+    project = Project.find(checkout, checkout.parent / "cache")
+    return prepare(project, project.experiment(Path("experiments/pair.yaml")), lambda text: None)
+
+
+@pytest.fixture
+def fleet(lab, session, checkout):
+    """No hosts yet; an experiment of two blocks of two boots."""
+    return Fleet(lab, session, checkout)

@@ -6,10 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,83 +17,12 @@ from harness import porter, runner
 from harness.courier import check_path
 from harness.errors import HarnessError, RemoteError
 from harness.experiment import Slot
-from harness.inventory import Inventory
 from harness.ledger import Fate, Ledger
-from harness.project import Project
-from harness.remote import Patience, Remote
-from harness.session import prepare
-from harness.ssh import Limits
-from harness.trust import Trust
+from harness.remote import Patience
 from tests.conftest import ROOT, heed_ctrl_c
+from tests.ssh.fleet import children, fleet_folder, running, when
 
 pytestmark = pytest.mark.ssh
-
-
-@pytest.fixture
-def session(checkout):
-    path = checkout / "experiments/pair.yaml"
-    path.write_text(path.read_text().replace("warmup: 1", "warmup: 0"))
-    project = Project.find(checkout, checkout.parent / "cache")
-    return prepare(project, project.experiment(Path("experiments/pair.yaml")), lambda text: None)
-
-
-class Fleet:
-    """A lab whose hosts run workers with our interpreter and the fake QEMU."""
-
-    def __init__(self, lab, session, checkout):
-        self.lab, self.session = lab, session
-        self.options = runner.Options(checkout / "results")
-        self.results = runner.open_results(session, self.options)
-        self.said = []
-        self.patience = Patience(poll_s=0.2, margin_s=20)
-
-    def serve(self, name, play="ok", **keys):
-        golden = ROOT / "tests/golden/console/grow-1t.log"
-        server = self.lab.serve(name, memory="64GiB", python=sys.executable, **keys, config="")
-        config = server.folder / "sshd_config"
-        text = config.read_text().replace(
-            "SetEnv ", f"SetEnv FAKE_QEMU={play} FAKE_CONSOLE={golden} ", 1
-        )
-        config.write_text(text)
-        server.stop()
-        server.start()
-        return server
-
-    def run(self):
-        inventory = Inventory.load(self.lab.file)
-        remote = Remote(
-            inventory,
-            Trust([self.lab.known]),
-            self.said.append,
-            self.patience,
-            Limits(connect_s=3, banner_s=3, login_s=5, command_s=20),
-        )
-        try:
-            return runner.run(self.session, self.results, self.options, lambda event: None, remote)
-        finally:
-            print(*self.said, sep="\n")
-
-    @property
-    def ledger(self):
-        entries, damage = Ledger(self.results.path).read()
-        assert not damage
-        return [(e.block, e.attempt, e.host, e.fate) for e in entries if e.fate]
-
-    def counted(self):
-        stored, damage = self.results.read()
-        assert not damage
-        ids = [s.run.run_id for s in stored]
-        assert len(ids) == len(set(ids))
-        return len(ids)
-
-
-@pytest.fixture
-def fleet(lab, session, checkout):
-    return Fleet(lab, session, checkout)
-
-
-def fleet_folder(server):
-    return server.home / ".cache/pageinit/fleet"
 
 
 def test_blocks_are_booted_on_hosts_and_come_back(fleet):
@@ -151,36 +78,6 @@ def test_a_failed_boot_is_a_row_and_no_failure_of_the_host(fleet):
     assert {fate for *_, fate in fleet.ledger} == {Fate.DONE}
 
 
-def when(condition, act):
-    """Does something as soon as a condition holds, in a thread."""
-
-    def wait():
-        end = time.monotonic() + 60
-        while not condition():
-            if time.monotonic() > end:
-                return
-            time.sleep(0.01)
-        act()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
-
-
-def running(server, of):
-    """Processes of a host whose command line has a word in it."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "cmdline").read_bytes().split(b"\0")
-            home = f"HOME={server.home}".encode() in (path / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if home and of.encode() in words:
-            found.append(int(path.name))
-    return found
-
-
 def test_a_connection_that_breaks_loses_nothing(fleet):
     """The server and all its sessions are killed while a block runs; then it is there again."""
     server = fleet.serve("one")
@@ -198,21 +95,6 @@ def test_a_connection_that_breaks_loses_nothing(fleet):
     assert fleet.counted() == 4
     assert any("tries again" in text for text in fleet.said), fleet.said
     assert [fate for *_, fate in fleet.ledger] == [Fate.DONE] * 2
-
-
-def children(pid):
-    """All processes below one."""
-    found, todo = set(), [pid]
-    while todo:
-        here = todo.pop()
-        for task in Path(f"/proc/{here}/task").glob("*/children"):
-            try:
-                below = [int(word) for word in task.read_text().split()]
-            except OSError:
-                continue
-            found.update(below)
-            todo += below
-    return found
 
 
 @pytest.mark.parametrize("victim", ["harness.worker", "supervise"])

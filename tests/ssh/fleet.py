@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A fleet of hosts that boot with the fake QEMU, and ways to look at and to hurt them."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+from harness import runner
+from harness.inventory import Inventory
+from harness.ledger import Ledger
+from harness.remote import Patience, Remote
+from harness.ssh import Limits
+from harness.trust import Trust
+from tests.conftest import ROOT
+
+
+class Fleet:
+    """A lab whose hosts run workers with our interpreter and the fake QEMU."""
+
+    def __init__(self, lab, session, checkout):
+        self.lab, self.session = lab, session
+        self.options = runner.Options(checkout / "results")
+        self.results = runner.open_results(session, self.options)
+        self.said = []
+        self.patience = Patience(poll_s=0.2, margin_s=20)
+        self.limits = Limits(connect_s=3, banner_s=3, login_s=5, command_s=20)
+
+    def serve(self, name, play="ok", **keys):
+        """A host on which the fake QEMU plays a part."""
+        golden = ROOT / "tests/golden/console/grow-1t.log"
+        server = self.lab.serve(name, memory="64GiB", python=sys.executable, **keys, config="")
+        config = server.folder / "sshd_config"
+        text = config.read_text().replace(
+            "SetEnv ", f"SetEnv FAKE_QEMU={play} FAKE_CONSOLE={golden} ", 1
+        )
+        config.write_text(text)
+        server.stop()
+        server.start()
+        return server
+
+    def run(self):
+        inventory = Inventory.load(self.lab.file)
+        remote = Remote(
+            inventory,
+            Trust([self.lab.known]),
+            self.said.append,
+            self.patience,
+            self.limits,
+        )
+        try:
+            return runner.run(self.session, self.results, self.options, lambda event: None, remote)
+        finally:
+            print(*self.said, sep="\n")
+
+    @property
+    def ledger(self):
+        entries, damage = Ledger(self.results.path).read()
+        assert not damage
+        return [(e.block, e.attempt, e.host, e.fate) for e in entries if e.fate]
+
+    def counted(self):
+        stored, damage = self.results.read()
+        assert not damage
+        ids = [s.run.run_id for s in stored]
+        assert len(ids) == len(set(ids))
+        return len(ids)
+
+
+def fleet_folder(server):
+    """Where the harness has its things on a host."""
+    return server.home / ".cache/pageinit/fleet"
+
+
+def when(condition, act):
+    """Does something as soon as a condition holds, in a thread."""
+
+    def wait():
+        end = time.monotonic() + 60
+        while not condition():
+            if time.monotonic() > end:
+                return
+            time.sleep(0.01)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def running(server, of):
+    """Processes of a host whose command line has a word in it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            home = f"HOME={server.home}".encode() in (path / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if home and of.encode() in words:
+            found.append(int(path.name))
+    return found
+
+
+def children(pid):
+    """All processes below one."""
+    found, todo = set(), [pid]
+    while todo:
+        here = todo.pop()
+        for task in Path(f"/proc/{here}/task").glob("*/children"):
+            try:
+                below = [int(word) for word in task.read_text().split()]
+            except OSError:
+                continue
+            found.update(below)
+            todo += below
+    return found

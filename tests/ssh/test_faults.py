@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Faults, each done for real: after each of them every boot is there once, and the fault named."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.cli import main
+from harness.ledger import Fate, Ledger
+from harness.remote import Patience
+from harness.ssh import Limits
+from tests.conftest import ROOT
+from tests.ssh.fleet import children, running, when
+
+pytestmark = pytest.mark.ssh
+
+
+def fates(fleet):
+    return [fate for *_, fate in fleet.ledger]
+
+
+def test_sessions_that_fall_silent(fleet):
+    """The server's sessions are stopped, not ended: packets come, and nobody answers."""
+    server = fleet.serve("one")
+    fleet.limits = Limits(connect_s=3, banner_s=3, login_s=5, command_s=3)
+    stopped = []
+
+    def stop():
+        workers = running(server, "harness.worker") + running(server, "supervise")
+        for pid in children(server.process.pid) - set(workers):
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
+
+    when(lambda: running(server, "harness.worker"), stop)
+    try:
+        assert fleet.run() == 0
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGKILL)
+    assert stopped and any("tries again" in text for text in fleet.said)
+    assert fleet.counted() == 4 and fates(fleet) == [Fate.DONE] * 2
+
+
+@pytest.fixture
+def space():
+    """A network namespace, a link to it, and how to cut that."""
+    name = f"pageinit-{os.getpid()}"
+    steps = [
+        ["ip", "netns", "add", name],
+        ["ip", "link", "add", "pageinit0", "type", "veth", "peer", "name", "pageinit1"],
+        ["ip", "link", "set", "pageinit1", "netns", name],
+        ["ip", "addr", "add", "10.213.77.1/30", "dev", "pageinit0"],
+        ["ip", "link", "set", "pageinit0", "up"],
+        ["ip", "-n", name, "addr", "add", "10.213.77.2/30", "dev", "pageinit1"],
+        ["ip", "-n", name, "link", "set", "pageinit1", "up"],
+    ]
+    try:
+        for argv in steps:
+            try:
+                done = subprocess.run(argv, capture_output=True, text=True)
+            except FileNotFoundError:
+                pytest.skip("no ip here: apt-get install iproute2")
+            if done.returncode:
+                pytest.skip(f"no network namespace: {done.stderr.strip()}")
+        yield name
+    finally:
+        subprocess.run(["ip", "link", "del", "pageinit0"], capture_output=True)
+        subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+def test_a_link_that_is_cut(fleet, space):
+    """Packets get lost both ways for longer than any command may take."""
+    server = fleet.serve("one", space=space)
+    fleet.limits = Limits(connect_s=2, banner_s=2, login_s=3, command_s=3)
+    cut = []
+
+    def link(state):
+        subprocess.run(["ip", "link", "set", "pageinit0", state], check=True)
+
+    def lose():
+        link("down")
+        cut.append(time.monotonic())
+        time.sleep(8)
+        link("up")
+
+    thread = when(lambda: running(server, "harness.worker"), lose)
+    assert fleet.run() == 0
+    thread.join(30)
+    assert cut and any("tries again" in text for text in fleet.said), fleet.said
+    assert fleet.counted() == 4 and fates(fleet) == [Fate.DONE] * 2
+
+
+def test_a_host_whose_disk_is_full(fleet):
+    fleet.serve("good")
+    bad = fleet.serve("bad")
+    (bad.home / ".cache").mkdir()
+    argv = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(bad.home / ".cache")]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+    fleet.patience = Patience(poll_s=0.2, margin_s=20, failures=1, attempts=9)
+    try:
+        assert fleet.run() == 0
+    finally:
+        subprocess.run(["umount", "--lazy", str(bad.home / ".cache")], check=True)
+    assert fleet.counted() == 4
+    assert {host for *_, host, fate in fleet.ledger if fate == Fate.DONE} == {"good"}
+    assert any("bad is set aside" in text for text in fleet.said)
+
+
+def test_a_qemu_that_the_host_kills_is_a_row(fleet):
+    """What the OOM killer does: the boot is lost, and says so; the block is not."""
+    fleet.serve("one", play="killed")
+    assert fleet.run() == 4
+    assert {stored.run.judgement.outcome for stored in fleet.results.read()[0]} == {"killed"}
+    assert fleet.counted() == 4 and fates(fleet) == [Fate.DONE] * 2
+
+
+def test_two_controllers_of_one_results_folder(fleet, capfd):
+    server = fleet.serve("one", play="hang")
+    words = ["run", "experiments/pair.yaml", "--hosts", str(fleet.lab.file)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-m", "harness", *words]
+    with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as first:
+        end = time.monotonic() + 60
+        while not running(server, "harness.worker"):
+            assert time.monotonic() < end and first.poll() is None
+            time.sleep(0.01)
+        assert main(words) == 2
+        assert "another harness writes here" in capfd.readouterr().err
+        first.kill()
+    for pid in running(server, "harness.worker"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_clock_that_is_hours_off_changes_no_order_and_no_duration(fleet):
+    """The host's clock is turned back a day, as far as its programs can see."""
+    server = fleet.serve("one")
+    wrong = server.home / "sitecustomize.py"
+    wrong.write_text("import time\n_now = time.time\ntime.time = lambda: _now() - 86400\n")
+    config = server.folder / "sshd_config"
+    text = config.read_text().replace("SetEnv ", f"SetEnv PYTHONPATH={server.home} ", 1)
+    config.write_text(text)
+    server.stop()
+    server.start()
+    assert fleet.run() == 0
+    assert fleet.counted() == 4 and fates(fleet) == [Fate.DONE] * 2
+    stamps = [e.at_utc for e in Ledger(fleet.results.path).read()[0]]
+    assert stamps == sorted(stamps)
+    assert all(s.run.ending.wall_s >= 0 for s in fleet.results.read()[0])
