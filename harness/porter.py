@@ -28,6 +28,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -37,6 +38,7 @@ FILES, BLOCKS = ROOT / "files", ROOT / "blocks"
 HASH = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,200}")
 CHUNK = 1 << 20
+START_S = 60
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 
@@ -98,7 +100,7 @@ def launch(block: str, seconds: str, python: str, wheel: str) -> bool:
         return False
     argv = [sys.executable, "-s", "-m", "harness.porter", "supervise", block, seconds]
     with (folder / "log").open("ab") as log:
-        supervisor = subprocess.Popen(
+        subprocess.Popen(
             [*argv, python, wheel],
             env=environment(wheel),
             stdin=subprocess.DEVNULL,
@@ -106,7 +108,6 @@ def launch(block: str, seconds: str, python: str, wheel: str) -> bool:
             stderr=log,
             start_new_session=True,
         )
-    (folder / "supervisor").write_text(f"{supervisor.pid} {started(supervisor.pid)}")
     return True
 
 
@@ -130,6 +131,7 @@ def die_with_parent() -> None:
 def supervise(block: str, seconds: str, python: str, wheel: str) -> None:
     """Runs the worker of a block to its end, or to the deadline, and says which."""
     folder = block_folder(block)
+    (folder / "supervisor").write_text(f"{os.getpid()} {started(os.getpid())}")
     argv = [python, "-s", "-m", "harness.worker", str(folder), str(FILES)]
     try:
         worker = subprocess.Popen(
@@ -165,12 +167,13 @@ def state(block: str) -> dict[str, object]:
 
 
 def alive(folder: Path) -> bool:
-    """Whether the supervisor of a block is still at work."""
+    """Whether the supervisor of a block is still at work, or about to begin."""
     try:
         pid, began = (folder / "supervisor").read_text().split()
+        return began == started(int(pid))
     except (OSError, ValueError):
-        return False
-    return began == started(int(pid))
+        launched = folder / "launched"
+        return launched.is_file() and time.time() - launched.stat().st_mtime < START_S
 
 
 def made(block: str) -> list[tuple[str, int, str]]:

@@ -5,6 +5,7 @@ import contextlib
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -41,6 +42,21 @@ def keygen(path: Path, *words: str) -> Path:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+def children(pid):
+    """All processes below one."""
+    found, todo = set(), [pid]
+    while todo:
+        here = todo.pop()
+        for task in Path(f"/proc/{here}/task").glob("*/children"):
+            try:
+                below = [int(word) for word in task.read_text().split()]
+            except OSError:
+                continue
+            found.update(below)
+            todo += below
+    return found
 
 
 class Sshd:
@@ -88,7 +104,12 @@ class Sshd:
         return f"[{self.address}]:{self.port} {kind} {key}\n"
 
     def stop(self) -> None:
-        self.process.terminate()
+        """Ends it with its sessions: one whose link was cut would wait for ever."""
+        # Stopped first, so that it begins no session that would outlive it with its port.
+        self.process.send_signal(signal.SIGSTOP)
+        for pid in (*children(self.process.pid), self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
 
 

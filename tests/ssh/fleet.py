@@ -100,18 +100,3 @@ def running(server, of):
         if home and of.encode() in words:
             found.append(int(path.name))
     return found
-
-
-def children(pid):
-    """All processes below one."""
-    found, todo = set(), [pid]
-    while todo:
-        here = todo.pop()
-        for task in Path(f"/proc/{here}/task").glob("*/children"):
-            try:
-                below = [int(word) for word in task.read_text().split()]
-            except OSError:
-                continue
-            found.update(below)
-            todo += below
-    return found

@@ -14,7 +14,8 @@ from harness.ledger import Fate, Ledger
 from harness.remote import Patience
 from harness.ssh import Limits
 from tests.conftest import ROOT
-from tests.ssh.fleet import children, running, when
+from tests.ssh.fleet import running, when
+from tests.sshd import children
 
 pytestmark = pytest.mark.ssh
 

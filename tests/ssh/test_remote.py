@@ -20,7 +20,7 @@ from harness.experiment import Slot
 from harness.ledger import Fate, Ledger
 from harness.remote import Patience
 from tests.conftest import ROOT, heed_ctrl_c
-from tests.ssh.fleet import children, fleet_folder, running, when
+from tests.ssh.fleet import fleet_folder, running, when
 
 pytestmark = pytest.mark.ssh
 
@@ -83,9 +83,7 @@ def test_a_connection_that_breaks_loses_nothing(fleet):
     server = fleet.serve("one")
 
     def cut():
-        for pid in (server.process.pid, *children(server.process.pid)):
-            os.kill(pid, signal.SIGKILL)
-        server.process.wait()
+        server.stop()
         time.sleep(0.5)
         server.start()
 
