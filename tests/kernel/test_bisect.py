@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.kernels import Kernels
-from harness.repository import environment
-from harness.tool import run
 from tests.real import ROOT
 
 PLANTED = Path(__file__).parent / "planted"
@@ -50,21 +47,3 @@ def test_a_slow_patch_is_found_with_one_boot_a_step_and_none_again(checkout, cap
     assert bisect(checkout, *words) == 0
     assert json.loads(capfd.readouterr().out) == first
     assert [path.stat().st_mtime_ns for path in records] == stamps
-
-
-def test_a_slow_commit_is_found(checkout, kernels: Kernels, tmp_path, capfd):
-    """The planted patches as commits of a kernel tree, which has the marks on top of each."""
-    linux = tmp_path / "linux"
-    origin = kernels.base.repo
-    git = ["git", "-C", linux, "-c", "user.name=a", "-c", "user.email=a@b"]
-    argv = ["git", "clone", "-q", "--shared", "--sparse", "--branch", "base", origin, linux]
-    run(argv, env=environment())
-    run([*git, "sparse-checkout", "set", "mm"], env=environment())
-    for patch in sorted(PLANTED.glob("*.patch")):
-        run([*git, "am", "-q", patch], env=environment())
-    words = ("--range", "base..HEAD", "--tree", str(linux))
-    assert bisect(checkout, *words) == 0
-    (suspect,) = json.loads(capfd.readouterr().out)["suspects"]
-    assert suspect.endswith("mm: linger at every struct page")
-    run([*git, "checkout", "-q", "HEAD~1"], env=environment())
-    assert bisect(checkout, "step", "--tree", str(linux), "--good", "base") == 1
