@@ -53,11 +53,11 @@ def test_a_year_without_a_step_raises_no_alarm():
 
 def test_one_odd_night_is_no_step_and_two_are():
     values = [2 + 0.01 * (n % 3) for n in range(30)]
-    values[20] = 4.0
+    values[21] = 4.0  # the night before it lies to the same side of the median
     assert steps(values, INTEREST) == []
-    values[21:] = [4.0 + 0.01 * (n % 3) for n in range(9)]
+    values[22:] = [4.0 + 0.01 * (n % 3) for n in range(8)]
     (step,) = steps(values, INTEREST)
-    assert (step.start, step.found) == (20, 21)
+    assert (step.start, step.found) == (21, 22)
 
 
 def test_two_odd_nights_to_either_side_are_no_step():
