@@ -25,8 +25,14 @@ Kind = Literal["exact", "step", "failed", "missing", "not the same", "damaged"]
 HOST = frozenset({Outcome.START_REFUSED, Outcome.NO_OUTPUT, Outcome.KILLED})
 """Outcomes that are the host's doing until somebody has looked: a start refused, QEMU shot."""
 
-EXACT = Interest(0.001, 1000)
+EXACT = Interest(0.01, 10_000)
 """Counts are exact, and every new base moves some: less than this is named, and no regression."""
+
+LASTING = 3
+"""Nights that an improvement has to last before growth is measured from it."""
+
+OPTIONAL = frozenset({"deferred_init"})
+"""Phases that a kernel may do without."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +103,16 @@ def _exact(
     points: Sequence[tuple[int, Figure]],
     interest: Interest,
 ) -> Iterator[Change]:
-    """Small growth adds up: the measure is the lowest count since the last regression."""
-    reference = points[0][1].value
-    for (earlier, old), (place, new) in pairwise(points):
-        worse = new.value - reference > max(interest.part * reference, interest.amount)
-        reference = new.value if worse else min(reference, new.value)
+    """Growth is measured from the lowest level that lasted, so small steps of it add up, and a
+    night that was better by accident makes no regression of the night after it."""
+    measure = points[0][1].value
+    for number, ((earlier, old), (place, new)) in enumerate(pairwise(points), 1):
+        worse = new.value - measure > max(interest.part * measure, interest.amount)
+        lately = [figure.value for _, figure in points[: number + 1][-LASTING:]]
+        if worse:
+            measure = new.value
+        elif len(lately) == LASTING:
+            measure = min(measure, max(lately))
         if old.value != new.value:
             yield Change(
                 kind="exact",
@@ -190,7 +201,7 @@ def _missing(nights: Sequence[Night]) -> Iterator[Change]:
                     variant=figure.variant,
                     subject=figure.subject,
                     before=figure.value,
-                    regression=True,
+                    regression=figure.name not in OPTIONAL,
                     inputs=moved(old, new, figure.variant, figure.machine),
                 )
 

@@ -74,10 +74,10 @@ def _tolerance(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is a regression; both parts have to be exceeded")
     group.add_argument(
         "--exact-percent",
-        default=0.1,
+        default=1.0,
         metavar="N",
         type=float,
-        help="of instructions, and 1000 (default: 0.1)",
+        help="of instructions, and 10,000 of them (default: 1)",
     )
     group.add_argument(
         "--percent", default=2.0, metavar="N", type=float, help="of seconds and memory (default: 2)"

@@ -112,11 +112,23 @@ def test_every_change_of_a_count_is_named_with_the_inputs_that_changed():
 
 
 def test_small_growth_of_a_count_adds_up_to_a_regression():
-    factors = dict.fromkeys(range(1, 10), 1.0004)
+    factors = dict.fromkeys(range(1, 10), 1.004)
     year = Year(nights=10, counts={"boot": 100_000_000}, steps={"boot": factors})
     found = changes(make(year), Tolerance())
     assert len(found) == 9
     assert [c.night for c in found if c.regression] == [4, 7, 10]
+
+
+def test_a_night_that_was_better_by_accident_makes_no_regression_of_the_next():
+    steps = {"boot": {3: 0.9, 4: 1 / 0.9}, "initcalls": {3: 0.9, 6: 1 / 0.9}}
+    year = Year(nights=8, counts={"boot": 10**8, "initcalls": 10**8}, steps=steps)
+    found = changes(make(year), Tolerance())
+    assert [(c.subject.name, c.night, c.regression) for c in found] == [
+        ("boot", 4, False),
+        ("initcalls", 4, False),
+        ("boot", 5, False),
+        ("initcalls", 7, True),
+    ]
 
 
 def test_a_boot_that_fails_is_red_every_night_and_one_that_the_host_shot_is_the_hosts():
@@ -132,6 +144,13 @@ def test_a_figure_that_is_gone_is_a_regression():
     nights[1] = nights[1].model_copy(update={"figures": nights[1].figures[:1]})
     (found,) = changes(nights, Tolerance())
     assert (found.kind, found.subject.name, found.regression) == ("missing", "memmap_init", True)
+
+
+def test_a_phase_that_a_kernel_may_do_without_is_a_change_when_it_is_gone():
+    nights = make(Year(nights=2, counts={"boot": 10**6, "deferred_init": 10**6}))
+    nights[1] = nights[1].model_copy(update={"figures": nights[1].figures[:1]})
+    (found,) = changes(nights, Tolerance())
+    assert (found.kind, found.subject.name, found.regression) == ("missing", "deferred_init", False)
 
 
 def test_inputs_of_all_that_moved():
