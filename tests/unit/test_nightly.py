@@ -332,6 +332,34 @@ def test_csv_has_every_figure_of_every_night():
     )
 
 
+REAL = ROOT / "results/reference/nightly"
+
+
+def test_six_real_nights_say_what_was_planted():
+    nights, damage = History(REAL / "history").read()
+    assert not damage
+    found = changes(nights, Tolerance())
+    assert [status(found, n) for n in range(1, 7)] == [0, 0, 1, 0, 1, 0]
+    worse = {(c.found, c.variant, c.inputs) for c in found if c.regression}
+    assert worse == {
+        (3, "grow", ("variant grow tree: 301e9290100a -> 8fd4c543f925",)),
+        (5, "lazy", ("variant lazy boot: deferred_init=lazy -> ",)),
+    }
+    assert "memmap_init" in {c.subject.name for c in found if c.regression and c.found == 3}
+    counts = [{(f.subject, f.variant): f.value for f in n.figures if f.exact} for n in nights]
+    assert counts[0] == counts[1] and len(counts[0]) == 57
+    assert counts[5] == counts[0]
+
+
+@pytest.mark.parametrize("last", range(1, 7))
+def test_the_reports_of_the_real_nights_come_from_their_history(last):
+    nights = History(REAL / "history").read()[0][:last]
+    shown, folder = board(nights), REAL / "reports" / nights[-1].day.isoformat()
+    assert dashboard.render(shown)[1] == (folder / "summary.md").read_text()
+    ktap = cases.ktap(cases.cases(shown.night, shown.changes))
+    assert ktap == (folder / "results.ktap").read_text()
+
+
 # Pruning.
 
 
