@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -91,13 +90,11 @@ def _intervals(stage: Stage, families: tuple[Family, ...]) -> Iterator[Figure]:
     machines = dict.fromkeys(t.subject.machine for t in tests)
     for machine in machines:
         mine = [t for t in tests if t.subject.machine == machine]
-        by_name = itertools.chain.from_iterable(
-            [t for t in mine if t.subject.name == name]
-            for name in dict.fromkeys(t.subject.name for t in mine)
-        )
+        names = list(dict.fromkeys(t.subject.name for t in mine))
+        mine.sort(key=lambda t: (names.index(t.subject.name), stage.who[t.variant].place))
         title = f"{machine_title(stage.dataset, machine)}: ratio to the baseline, 95 % intervals"
         caption = f"{title}; {stage.unit('time')}; left of the thick line is less"
-        yield Figure(caption, plots.changes(title, [_change(stage, t) for t in by_name]))
+        yield Figure(caption, plots.changes(title, [_change(stage, t) for t in mine]))
 
 
 def _change(stage: Stage, tested: Tested) -> Change:

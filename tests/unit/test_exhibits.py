@@ -132,6 +132,14 @@ def test_verdicts_carry_the_marks_of_their_variants(stage):
     assert folded and all(table.caption.startswith("All: ") for table in folded)
 
 
+def test_the_intervals_have_the_order_of_the_legend():
+    scale = Stage.of(analysis.load(REFERENCE / "scale"))
+    section = verdicts(scale, compared(scale.dataset))
+    owners = [int(n) for n in re.findall(r'<g class="v(\d+)">', section.figures[0].svg)]
+    each = len(set(owners))
+    assert len(owners) > 5 * each and owners == sorted(set(owners)) * (len(owners) // each)
+
+
 def test_where_nothing_is_compared_there_is_no_verdict(stage):
     dataset = stage.dataset
     alone = replace(dataset, runs=dataset.runs[dataset.runs["variant"] != "eager"])
