@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from harness import host, qemu, stores
+from harness.cputime import CpuTime, neighbours
 from harness.dmesg import Chunk
 from harness.experiment import Limits, Probes
 from harness.machine import Accel, Machine
 from harness.quantity import format_size
-from harness.record import Clock, Ending, HostSample
+from harness.record import Clock, Ending, HostSample, Neighbours
+from harness.registers import resolve
 from harness.results import write_atomic
 from harness.variant import MemoryModel
 from harness.vm import VM, script
@@ -101,6 +101,7 @@ class Evidence:
     chunks: tuple[Chunk, ...] = ()
     argv: tuple[str, ...] = ()
     command_line: str = ""
+    neighbours: Neighbours | None = None
 
 
 def probe_words(probes: Probes) -> tuple[str, ...]:
@@ -158,6 +159,7 @@ class _Boot:
         self._done = False
         self._samples: list[HostSample] = []
         self._oom_kills = host.oom_kills()
+        self._before = CpuTime.now()
         self._watch: Watch | None = None
         self._vm = VM(
             argv,
@@ -179,12 +181,14 @@ class _Boot:
                 sampler.cancel()
             ending = await self._ending(cause)
             self._take_sample()
+            beside = neighbours(self._before, self._samples)
         return Evidence(
             ending,
             tuple(self._samples),
             vm.chunks,
             tuple(self._argv),
             self._argv[self._argv.index("-append") + 1],
+            beside,
         )
 
     def _console(self, data: bytes, now: float) -> None:
@@ -280,21 +284,3 @@ class _Boot:
     def _take_sample(self) -> None:
         if sample := self._vm.sample():
             self._samples.append(sample)
-
-
-def resolve(registers: str, system_map: str) -> str:
-    """Where each vCPU is: RIP as symbol+offset where `system_map` tells, else as an address."""
-    symbols: list[tuple[int, str]] = []
-    for line in system_map.splitlines():
-        address, kind, name = (*line.split(" ", 2), "", "")[:3]
-        if kind in ("t", "T", "w", "W") and re.fullmatch(r"[0-9a-f]{16}", address):
-            symbols.append((int(address, 16), name))
-    symbols.sort()
-    found = []
-    for number, rip in enumerate(re.findall(r"\b[RE]IP=([0-9a-f]{8,16})\b", registers)):
-        pointer = int(rip, 16)
-        at = bisect_right(symbols, (pointer, "\x7f")) - 1
-        inside = at >= 0 and pointer - symbols[at][0] < 1 << 20
-        place = f"{symbols[at][1]}+{pointer - symbols[at][0]:#x}" if inside else f"{pointer:#x}"
-        found.append(f"cpu{number}: {place}")
-    return ", ".join(found)

@@ -90,6 +90,8 @@ RUNS = (
     _i("host_major_faults", "major page faults of QEMU up to its last sample"),
     _n("host_user_s", "CPU time of QEMU in user mode", "s"),
     _n("host_system_s", "CPU time of QEMU in the host's kernel", "s"),
+    _n("host_others_s", "CPU time of everything but QEMU meanwhile, harness included", "s"),
+    _n("host_steal_s", "CPU time that a hypervisor below the host gave to others meanwhile", "s"),
     _s("accel", "accelerator that really ran"),
     _s("host", "name of the host"),
     _s("host_cpu", "CPU model of the host"),

@@ -186,6 +186,15 @@ class Kernel(Model):
     """compiler and modpost warnings of the build"""
 
 
+class Neighbours(Model):
+    """What the host's CPUs did during a boot beside QEMU: CPU seconds of all of them together."""
+
+    others_s: float
+    """other processes, the harness among them"""
+    steal_s: float
+    """what the hypervisor below a host that is virtual gave to others meanwhile"""
+
+
 class Environment(Model):
     """What the numbers depend on beside the kernel and the machine."""
 
@@ -258,3 +267,5 @@ class Run(Model):
     """stores into the memmap, where they were counted"""
     samples: tuple[HostSample, ...] = Field(default=())
     """the QEMU process over the boot, at most 256"""
+    neighbours: Neighbours | None = None
+    """who else had the host's CPUs"""

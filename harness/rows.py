@@ -115,6 +115,9 @@ def _machine(run: Run, lock: Lock | None) -> Row:
 def _host(run: Run) -> Row:
     facts = run.environment.model_dump()
     facts["host_thp"] = facts.pop("thp")
+    if run.neighbours:
+        facts["host_others_s"] = _number(run.neighbours.others_s)
+        facts["host_steal_s"] = _number(run.neighbours.steal_s)
     if run.samples:
         last = run.samples[-1]
         facts |= {

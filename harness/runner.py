@@ -272,4 +272,5 @@ def _record(session: Session, slot: Slot, seen: Evidence, attempt: int, started:
         ending=seen.ending,
         judgement=Judgement(outcome=Outcome.INCOMPLETE),
         samples=seen.samples,
+        neighbours=seen.neighbours,
     )

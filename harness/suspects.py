@@ -21,7 +21,19 @@ from harness.experiment import is_arm
 from harness.series import Series, Table, pair
 from harness.verdict import Interest
 
-Rule = Literal["A/A", "drift", "noise", "outlier", "load", "THP", "changed", "apart", "clock"]
+Rule = Literal[
+    "A/A",
+    "drift",
+    "noise",
+    "outlier",
+    "load",
+    "others",
+    "steal",
+    "THP",
+    "changed",
+    "apart",
+    "clock",
+]
 
 NOISE = 0.05
 """Median absolute deviation of the baseline's boot over its median."""
@@ -31,6 +43,10 @@ FEW = 6
 """Blocks below which no trend and no outlier is looked for."""
 BUSY = 0.5
 """Load for each CPU of the host when the experiment started."""
+OTHERS = 0.5
+"""CPUs that others may keep busy on the average during a boot; the harness takes a fifth."""
+STEAL = 0.02
+"""Part of the CPU time of QEMU that a hypervisor may have given to others meanwhile."""
 SLACK = 2.0
 """Seconds of a boot's start that are rounded away, and some for the host."""
 FIXED = ("host", "host_cpu", "host_cpus", "host_kernel", "qemu_version", "accel", "image_sha256")
@@ -67,6 +83,7 @@ def suspects(
         yield from _changed(str(machine), boots)
         yield from _apart(str(machine), boots)
         yield from _clock(str(machine), boots)
+        yield from _shared(str(machine), boots)
 
 
 def _arms(table: Table, baseline: str | None, interest: Interests) -> Iterator[Suspect]:
@@ -156,3 +173,20 @@ def _clock(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
     for block, seconds in zip(first["block"][back > SLACK], back[back > SLACK], strict=True):
         detail = f"the clock of the host went back by {seconds:.0f} s or more before a boot"
         yield Suspect("clock", machine, detail, int(block))
+
+
+def _shared(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
+    """Blocks with a boot that did not have the CPUs it asked for."""
+    own_s = boots["host_user_s"] + boots["host_system_s"]
+    limits = {"others": boots["wall_s"] * OTHERS, "steal": own_s * STEAL}
+    rules: tuple[tuple[Rule, str], ...] = (
+        ("others", "other processes had"),
+        ("steal", "the hypervisor below gave others"),
+    )
+    for rule, words in rules:
+        taken = boots[f"host_{rule}_s"]
+        over = (taken > limits[rule]).fillna(False)
+        facts = boots[over].assign(taken=taken[over])[["block", "variant", "taken", "wall_s"]]
+        for block, variant, seconds, wall_s in facts.itertuples(index=False):
+            detail = f"{variant}: {words} {seconds:.2f} s of CPU time in a boot of {wall_s:.1f} s"
+            yield Suspect(rule, machine, detail, int(block))

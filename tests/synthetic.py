@@ -82,6 +82,8 @@ def _run(recipe: Recipe, machine: str, variant: str, block: int, order: int) -> 
         "memory_bytes": MACHINES[machine],
         "host_rss_peak_bytes": int(recipe.rss.get(variant, 1.0) * GIB),
         **{"host": "h", "host_cpu": "c", "host_cpus": 2, "load_1min": 0.1, "host_thp": False},
+        **{"wall_s": 3.0, "host_user_s": 4.0, "host_system_s": 1.0},
+        **{"host_others_s": 0.4, "host_steal_s": 0.01},
         **{"qemu_version": "7.2.0", "accel": "tcg", "host_kernel": "k", "base_version": "6.12"},
     }
     return run | recipe.changes.get((variant, block), {})

@@ -53,7 +53,7 @@ accelerator
 boot
 vm
 console
-host
+host cputime
 hygiene fastpath
 kernels recompile
 checkpatch disassembly
@@ -69,7 +69,7 @@ ledger
 results
 project
 lock
-watch judge gate workers seats
+watch judge gate workers seats registers
 facts
 phases stores distance
 inventory

@@ -176,6 +176,8 @@ def test_growth_needs_three_sizes() -> None:
         ("changed", {("base", 3): {"qemu_version": "9.0"}}, 3),
         ("changed", {("new", 2): {"host_cpu": "other"}}, 2),
         ("load", {("base", 0): {"load_1min": 1.9}}, None),
+        ("others", {("new", 5): {"host_others_s": 4.0}}, 5),
+        ("steal", {("base", 4): {"host_steal_s": 0.3}}, 4),
         ("THP", {("new", 0): {"host_thp": True}}, None),
         ("apart", {("base", 2): {"started_utc": "2026-01-05T00:00:00Z"}}, 2),
     ],
