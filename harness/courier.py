@@ -21,8 +21,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from harness import bundle, porter, wheel
 from harness import cache as store
-from harness import porter, wheel
 from harness.errors import Failure, RemoteError, UserError
 from harness.experiment import Slot
 from harness.inventory import Host
@@ -111,25 +111,26 @@ class Courier:
         parcel.unlink()
         self._ask("launch", block, f"{seconds:.0f}", self._python(), name)
 
-    def state(self, block: str) -> State:
-        """What has become of a block."""
-        return _read(State, self._ask("state", block))
+    def wait(self, block: str, seconds: float) -> State:
+        """What has become of a block: as soon as it has ended, or after so long."""
+        limit = seconds + self.connection.limits.command_s
+        return _read(State, self._ask("wait", block, f"{seconds:g}", limit_s=limit))
 
     def fetch(self, block: str, slots: Sequence[Slot], into: Path) -> None:
         """Copies the results of a block that has ended into a folder of its own."""
-        files = _read(Made, {"files": self._ask("made", block, limit_s=600)}).files
+        files = _read(Made, {"files": self._ask("bundle", block, limit_s=600)}).files
         if len(files) > MAX_FILES * len(slots):
             raise RemoteError(Failure.TOO_LARGE, f"has made {len(files)} files")
         if sum(size for _, size, _ in files) > len(slots) * GIB:
             raise RemoteError(Failure.TOO_LARGE, "has made more than 1GiB a boot")
-        for name, size, sha256 in files:
+        for name, _, _ in files:
             check_path(name, slots)
-            target = into / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            remote = f"{self._root}/blocks/{block}/results/{name}"
-            got = self.connection.get(remote, target, max_bytes=size, limit_s=30 + size / SLOWEST)
-            if got != sha256:
-                raise RemoteError(Failure.BAD_ANSWER, f"{name} changed on the way")
+        into.mkdir(parents=True, exist_ok=True)
+        most, packed = bundle.most(files), into / porter.BUNDLE
+        remote = f"{self._root}/blocks/{block}/{porter.BUNDLE}"
+        self.connection.get(remote, packed, max_bytes=most, limit_s=30 + most / SLOWEST)
+        bundle.unpack(packed, files, into)
+        packed.unlink()
 
     def remove(self, block: str) -> None:
         """Removes what a block left on the host."""

@@ -6,7 +6,8 @@
     unpack SHA256               a compressed file that has come gets its name, if it is that file
     launch BLOCK SECONDS PYTHON WHEEL    begins a block, unless it has begun, and does not wait
     state BLOCK                 what became of it
-    made BLOCK                  the files it has made
+    wait BLOCK SECONDS          the same, as soon as it has ended, or so much later
+    bundle BLOCK                the files it has made, all in one
     remove BLOCK                all of it
 
 A worker is killed with its supervisor, and QEMU with the worker.
@@ -38,6 +39,7 @@ FILES, BLOCKS = ROOT / "files", ROOT / "blocks"
 HASH = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,200}")
 CHUNK = 1 << 20
+BUNDLE = "results.zz"
 START_S = 60
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
@@ -166,6 +168,16 @@ def state(block: str) -> dict[str, object]:
     return {"outcome": outcome, "said": said}
 
 
+def wait(block: str, seconds: str) -> dict[str, object]:
+    """The state of a block that has ended, or of one that still runs after so long."""
+    end = time.monotonic() + float(seconds)
+    found = state(block)
+    while not found["outcome"] and time.monotonic() < end:
+        time.sleep(0.05)
+        found = state(block)
+    return found
+
+
 def alive(folder: Path) -> bool:
     """Whether the supervisor of a block is still at work, or about to begin."""
     try:
@@ -176,17 +188,25 @@ def alive(folder: Path) -> bool:
         return launched.is_file() and time.time() - launched.stat().st_mtime < START_S
 
 
-def made(block: str) -> list[tuple[str, int, str]]:
-    """Path, size and hash of every file of the runs of a block."""
-    folder, found = block_folder(block) / "results", []
-    for path in folder.glob("runs/*/*/*/*/*"):
-        if path.is_file() and not path.is_symlink():
+def bundle(block: str) -> list[tuple[str, int, str]]:
+    """Path, size and hash of every file of the runs of a block, which one file then holds.
+
+    They stand in it as they stand here, one after the other, compressed.
+    """
+    folder, found = block_folder(block), []
+    paths = [p for p in folder.glob("results/runs/*/*/*/*/*") if p.is_file() and not p.is_symlink()]
+    stream = zlib.compressobj(1)
+    with (folder / BUNDLE).open("wb") as target:
+        for path in sorted(paths):
             digest = hashlib.sha256()
-            with path.open("rb") as file:
-                for data in iter(lambda: file.read(CHUNK), b""):
+            with path.open("rb") as source:
+                for data in iter(lambda: source.read(CHUNK), b""):
                     digest.update(data)
-            found.append((str(path.relative_to(folder)), size(path), digest.hexdigest()))
-    return sorted(found)
+                    target.write(stream.compress(data))
+            name = str(path.relative_to(folder / "results"))
+            found.append((name, size(path), digest.hexdigest()))
+        target.write(stream.flush())
+    return found
 
 
 def remove(block: str) -> bool:
@@ -202,7 +222,8 @@ def prepare(block: str) -> bool:
 
 
 ACTIONS = {
-    f.__name__: f for f in (where, lacks, unpack, prepare, launch, state, made, remove, supervise)
+    f.__name__: f
+    for f in (where, lacks, unpack, prepare, launch, state, wait, bundle, remove, supervise)
 }
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ class Patience:
     """at one block, on any host"""
     failures: int = 3
     """of one host in a row, before it is set aside"""
-    poll_s: float = 2.0
+    poll_s: float = 4.0
+    """that a host waits for the end of a block before it answers that it still runs"""
     margin_s: float = MARGIN_S
 
 
@@ -204,20 +205,20 @@ class Rounds:
                 if error.failure not in TRANSIENT or deadline.expired:
                     raise
                 remote.log(f"{name}: {error.what}; tries again")
-                self._pause()
+                self._pause(self._remote.patience.poll_s)
         if not state.good:
             raise RemoteError(Failure.COMMAND, f"the worker {state.words}", where=name)
         return runs
 
     def _wait(self, courier: Courier, ident: str, deadline: Deadline) -> State:
-        while not (state := courier.state(ident)).outcome:
+        while not (state := courier.wait(ident, self._remote.patience.poll_s)).outcome:
             if deadline.expired:
                 raise RemoteError(Failure.COMMAND, "has no outcome by the deadline of its block")
-            self._pause()
+            self._pause(0)
         return state
 
-    def _pause(self) -> None:
-        if self._stop.wait(self._remote.patience.poll_s):
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
             raise StoppedError("stopped")
 
 

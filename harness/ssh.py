@@ -67,7 +67,7 @@ class Connection:
         self._inventory = inventory
         self.name = name
         self._trust = trust
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
         self._links = contextlib.ExitStack()
         self._transport: paramiko.Transport | None = None
 
@@ -96,7 +96,7 @@ class Connection:
         SSH knows only command lines, which the shell there reads: each argument is quoted, so that
         none of them is ever more than an argument. An answer of more than `max_bytes` is an error.
         """
-        seconds = limit_s or self._limits.command_s
+        seconds = limit_s or self.limits.command_s
         with self._within(self.name, seconds, f"{argv[0]}: no end"), self._session() as channel:
             channel.exec_command(shlex.join(argv))
             return talk(channel, stdin, max_bytes, argv[0])
@@ -146,7 +146,7 @@ class Connection:
 
     def _hop(self, name: str, host: Host) -> paramiko.Transport:
         """Logs in to one host of the way, through the one before it."""
-        limits = self._limits
+        limits = self.limits
         with _named(name):
             link = self._through(host) if self._transport else self._dial(host)
             self._links.callback(link.close)
@@ -166,13 +166,15 @@ class Connection:
         return transport
 
     def _dial(self, host: Host) -> socket.socket:
-        link = socket.create_connection((host.address, host.port), self._limits.connect_s)
+        link = socket.create_connection((host.address, host.port), self.limits.connect_s)
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+        # Small packets one after the other would each wait 40 ms for an acknowledgement.
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return link
 
     def _through(self, host: Host) -> paramiko.Channel:
         assert self._transport
-        with self._within(self.name, self._limits.connect_s, "no answer through the jump host"):
+        with self._within(self.name, self.limits.connect_s, "no answer through the jump host"):
             return self._transport.open_channel(
                 "direct-tcpip", (host.address, host.port), ("127.0.0.1", 0)
             )

@@ -42,7 +42,7 @@ def bzimage(release: str) -> bytes:
 
 
 @pytest.fixture
-def checkout(tmp_path, monkeypatch):
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout in `tmp_path` with variants `one` and `two`, and the fake QEMU in PATH."""
     root = tmp_path / "checkout"
     for folder in ("kernel-patches/variants", "qemu-configs", "experiments"):

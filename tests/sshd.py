@@ -34,19 +34,20 @@ SetEnv HOME={folder}/home PATH={path}
 
 
 def keygen(path: Path, *words: str) -> Path:
-    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", *words, "-f", path]
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", *words, "-f", str(path)]
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
     return path
 
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+        return int(server.getsockname()[1])
 
 
-def children(pid):
+def children(pid: int) -> set[int]:
     """All processes below one."""
-    found, todo = set(), [pid]
+    found: set[int] = set()
+    todo = [pid]
     while todo:
         here = todo.pop()
         for task in Path(f"/proc/{here}/task").glob("*/children"):
@@ -80,7 +81,7 @@ class Sshd:
         if os.getuid() == 0:  # where its unprivileged part is locked up
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         with (self.folder / "sshd.log").open("ab") as log:
-            argv = [*self.enter, BINARY, "-D", "-e", "-f", self.folder / "sshd_config"]
+            argv = [*self.enter, str(BINARY), "-D", "-e", "-f", str(self.folder / "sshd_config")]
             self.process = subprocess.Popen(argv, stderr=log, stdin=subprocess.DEVNULL)
         end = time.monotonic() + 10
         while True:

@@ -4,6 +4,7 @@
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from harness import runner
@@ -29,7 +30,9 @@ class Fleet:
     def serve(self, name, play="ok", **keys):
         """A host on which the fake QEMU plays a part."""
         golden = ROOT / "tests/golden/console/grow-1t.log"
-        server = self.lab.serve(name, memory="64GiB", python=sys.executable, **keys, config="")
+        server = self.lab.serve(
+            name, memory="64GiB", config="", **{"python": sys.executable} | keys
+        )
         config = server.folder / "sshd_config"
         text = config.read_text().replace(
             "SetEnv ", f"SetEnv FAKE_QEMU={play} FAKE_CONSOLE={golden} ", 1
@@ -52,6 +55,10 @@ class Fleet:
             return runner.run(self.session, self.results, self.options, lambda event: None, remote)
         finally:
             print(*self.said, sep="\n")
+
+    def again(self):
+        """The next run goes into another results folder, as if nothing had been booted yet."""
+        self.results = replace(self.results, path=self.results.path.with_name("again"))
 
     @property
     def ledger(self):

@@ -47,7 +47,7 @@ def test_only_what_a_host_lacks_is_sent(fleet):
     fleet.run()
     files = {p: p.stat().st_mtime_ns for p in (fleet_folder(server) / "files").iterdir()}
     assert len(files) == 4 and all(p.stat().st_mode & 0o77 == 0 for p in files)
-    fleet.results = replace(fleet.results, path=fleet.results.path.with_name("again"))
+    fleet.again()
     fleet.run()
     assert files == {p: p.stat().st_mtime_ns for p in (fleet_folder(server) / "files").iterdir()}
 
@@ -64,7 +64,7 @@ def test_a_copy_that_broke_off_goes_on_and_a_wrong_one_is_refused_once(fleet, da
     half = data[: len(data) // 2]
     part = files / f"{name}.zz.part"
     part.write_bytes(half if damage == "half" else bytes(len(half)))
-    fleet.results = replace(fleet.results, path=fleet.results.path.with_name("again"))
+    fleet.again()
     assert fleet.run() == 0
     assert (files / name).is_file() and not part.exists()
     fates = [fate for *_, fate in fleet.ledger]

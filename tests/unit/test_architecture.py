@@ -16,7 +16,7 @@ ORDER = """
 cli
 fleet remote
 courier
-worker
+worker bundle
 trial
 runner
 parcel

@@ -7,10 +7,12 @@ inputs are bytes, half are good ones with pieces cut out, put in, or swapped.
 
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import re
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import (
+    bundle,
     checkpatch,
     dataset,
     debian,
@@ -62,6 +65,7 @@ COUNTS = {
     "dataset of probes": 10,
     "answer of a host": 500,
     "known hosts": 500,
+    "results of a block": 500,
     "ledger": 100,
     "YAML models": 500,
     "lock": 50,
@@ -212,6 +216,22 @@ def test_known_hosts(data):
         path = Path(name, "known_hosts")
         path.write_bytes(data)
         assert isinstance(trust.Trust([path]).kinds("a", 22), tuple)
+
+
+RESULTS = {"runs/a/run.json": b"{}" * 50, "runs/a/console.log": b"", "runs/b/run.json": b"12"}
+FILES = [(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in RESULTS.items()]
+
+
+@fuzz("results of a block", data=damaged(zlib.compress(b"".join(RESULTS.values()))))
+def test_results_of_a_block(data):
+    with tempfile.TemporaryDirectory() as name:
+        packed, into = Path(name, "packed"), Path(name, "into")
+        packed.write_bytes(data)
+        try:
+            bundle.unpack(packed, FILES, into)
+        except RemoteError:
+            return
+        assert {n: (into / n).read_bytes() for n in RESULTS} == RESULTS
 
 
 @fuzz("ledger", data=damaged(b'{"at_utc":"x","block":"m/time/000","attempt":1,"host":"h"}\n'))
