@@ -39,6 +39,11 @@ def test_a_table_that_differs_is_found(tmp_path: Path) -> None:
     assert (done.returncode, "out of date" in done.stdout) == (1, True), done.stderr
 
 
+def test_the_rates_of_real_boots_are_those_of_the_dataset() -> None:
+    done = subprocess.run([sys.executable, ROOT / "tools/aa-rates", "--check"], check=False)
+    assert done.returncode == 0, "run tools/aa-rates"
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_links_lead_somewhere(document: Path) -> None:
     text = re.sub(r"```.*?```", "", document.read_text(), flags=re.S)
