@@ -30,7 +30,7 @@ from harness.results import Damage, Results, StoredRun, read_runs, write_atomic
 from harness.rows import Row, one_line, phase_rows, probe_rows, run_row, store_rows
 from harness.standing import Standing, standings, verdict
 from harness.summary import summarise
-from harness.table import frame, to_csv
+from harness.table import complete, frame, to_csv
 
 OBSERVED = ("runs", "phases", "probes", "stores")
 """The tables that come from one run at a time."""
@@ -289,8 +289,5 @@ def load(folder: Path | str) -> dict[str, pd.DataFrame]:
             true_values=["true"],
             false_values=["false"],
         )
-        for column in columns:
-            if column.name not in tables[name]:
-                empty = pd.array([None] * len(tables[name]), dtype=DTYPES[column.type])
-                tables[name][column.name] = empty
+        tables[name] = complete(tables[name], columns)
     return tables

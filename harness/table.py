@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -36,3 +36,12 @@ def _texts(column: pd.Series[Any]) -> list[object]:
         return ["" if value is pd.NA else str(value).lower() for value in column.tolist()]
     values: list[object] = column.astype(object).where(column.notna(), None).tolist()
     return values
+
+
+def complete(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """The columns of today in their order, then those of a later version."""
+    for column in columns:
+        if column.name not in table:
+            table[column.name] = pd.array([None] * len(table), dtype=DTYPES[column.type])
+    names = [column.name for column in columns]
+    return table[[*names, *(name for name in table if name not in names)]]
