@@ -61,9 +61,14 @@ def children(pid: int) -> set[int]:
 
 
 class Sshd:
-    """One server; `config` are more lines of its configuration, `space` a network namespace."""
+    """One server; `config` are more lines of its configuration, `space` a network namespace.
 
-    def __init__(self, folder: Path, key: Path, config: str = "", space: str = "") -> None:
+    `fake` puts the fake QEMU before the real one.
+    """
+
+    def __init__(
+        self, folder: Path, key: Path, config: str = "", space: str = "", fake: bool = True
+    ) -> None:
         self.folder, self.port = folder, free_port()
         self.address = "10.213.77.2" if space else "127.0.0.1"
         self.enter = ["ip", "netns", "exec", space] if space else []
@@ -71,7 +76,7 @@ class Sshd:
         self.home.mkdir(parents=True)
         keygen(folder / "host_key")
         shutil.copy(key.with_suffix(".pub"), folder / "authorized_keys")
-        path = f"{FAKES}:/usr/local/bin:/usr/bin:/bin"
+        path = f"{FAKES}:" * fake + "/usr/local/bin:/usr/bin:/bin"
         text = CONFIG.format(port=self.port, address=self.address, folder=folder, path=path)
         text += config
         (folder / "sshd_config").write_text(text)
@@ -125,10 +130,17 @@ class Lab:
         self.known = folder / "known_hosts"
 
     def serve(
-        self, name: str, config: str = "", *, known: bool = True, space: str = "", **keys: object
+        self,
+        name: str,
+        config: str = "",
+        *,
+        known: bool = True,
+        space: str = "",
+        fake: bool = True,
+        **keys: object,
     ) -> Sshd:
         """Starts a server and takes it into the inventory."""
-        server = self.servers[name] = Sshd(self.folder / name, self.key, config, space)
+        server = self.servers[name] = Sshd(self.folder / name, self.key, config, space, fake)
         if known:
             self.know(server.known)
         self.host(name, server.port, **{"address": server.address, **keys})

@@ -10,7 +10,6 @@ import pytest
 from harness.cli import main
 from harness.record import Outcome
 from harness.results import Results
-from tests.conftest import FAKES
 from tests.real import ROOT
 from tests.sshd import BINARY, Lab
 
@@ -32,11 +31,7 @@ def lab(tmp_path):
         pytest.skip("no sshd here: apt-get install openssh-server")
     lab = Lab(tmp_path)
     for name in ("one", "two"):
-        server = lab.serve(name, memory="4GiB", cores=2, python=sys.executable)
-        config = server.folder / "sshd_config"
-        config.write_text(config.read_text().replace(f"{FAKES}:", ""))
-        server.stop()
-        server.start()
+        lab.serve(name, memory="4GiB", cores=2, python=sys.executable, fake=False)
     yield lab
     lab.stop()
 
