@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -11,6 +12,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import UserError
+
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class Model(BaseModel):
@@ -41,10 +44,30 @@ class Model(BaseModel):
         return cls.parse({"name": path.stem, **data}, str(path))
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, but for equal keys, of which that one takes the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for name, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            key = name.value if name.tag == _MERGE else self.construct_object(name, deep=True)
+            line = name.start_mark.line + 1
+            if isinstance(key, Hashable) and key in lines:
+                raise UserError(f"line {line}: {key!r} again; it stands on line {lines[key]}")
+            if isinstance(key, Hashable):
+                lines[key] = line
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(data: bytes | str, where: str) -> Any:
-    """What a YAML file says, by the safe loader; raises `UserError` where it is none."""
+    """What a YAML file says, by the safe loader; raises `UserError` where it is none.
+
+    A key that stands twice is an error too.
+    """
     try:
-        return yaml.safe_load(data)
+        return _Loader(data).get_single_data()
+    except UserError as error:
+        raise UserError(error.what, where=where) from None
     except RecursionError:
         raise UserError("not YAML: it nests too deep", where=where) from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
