@@ -17,6 +17,7 @@ import fcntl
 import gzip
 import json
 import os
+import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ _EARLIER = ".attempt"
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Writes `path` whole or not at all, and durably; raises `HostError` when the disk is full."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
     payload = data.encode() if isinstance(data, str) else data
     with disk_errors(path):
         try:

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,19 @@ def test_an_atomic_write_leaves_no_half_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_threads_may_write_the_same_file(tmp_path: Path) -> None:
+    file, forms = tmp_path / "file", [bytes([n]) * 50_000 for n in range(8)]
+
+    def write(form: bytes) -> None:
+        for _ in range(20):
+            write_atomic(file, form)
+            assert file.read_bytes() in forms
+
+    with ThreadPoolExecutor(len(forms)) as pool:
+        list(pool.map(write, forms))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_full_disk_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / f".f.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(HostError, match="No space left"):
