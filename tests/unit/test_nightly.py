@@ -293,6 +293,19 @@ def test_junit_has_a_case_for_each_figure_and_a_failure_for_each_regression():
     assert "<script>" in failures["boots"].get("message")
 
 
+def test_a_reader_of_others_counts_what_junit_says():
+    junitparser = pytest.importorskip("junitparser")
+    shown = board(bad_night())
+    found = cases.cases(shown.night, shown.changes)
+    whole = junitparser.JUnitXml.fromstring(cases.junit(shown.night, found))
+    (suite,) = whole
+    assert (whole.tests, whole.failures, suite.name) == (2, 2, "eager.small.work")
+    said = {case.name: case.result[0].message for case in suite}
+    assert said == {case.name: case.text for case in found}
+    whole.update_statistics()
+    assert (whole.tests, whole.failures, whole.errors) == (2, 2, 0)
+
+
 def test_ktap_counts_and_no_text_of_the_guest_begins_a_line():
     shown = board(bad_night())
     text = cases.ktap(cases.cases(shown.night, shown.changes))
