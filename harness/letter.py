@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.compare import Comparison, Growth, Tested
 from harness.dataset import Dataset
 from harness.figures import amount, machine_title
+from harness.looks import Look
 from harness.quantity import format_size
+from harness.results import Damage
 from harness.scaling import per_gib, per_page, per_tib
 from harness.series import RSS
 
@@ -45,6 +47,22 @@ def sheets(found: Comparison, largest: int | None = None) -> Iterator[Sheet]:
     if rows:
         title = "DEFECT: repeats of the work clock differ, so no count of these cells is exact"
         yield Sheet(title, ["variant", "machine", "metric", "instructions by block"], rows, 4)
+
+
+def looked(looks: Sequence[Look], damage: Sequence[Damage] = ()) -> Iterator[Sheet]:
+    """When it was looked whether to add blocks, and what was seen."""
+    rows = []
+    for look in looks:
+        widest = look.widest
+        cell = ["-", "-"] if widest is None else [widest.machine, widest.variant]
+        part = None if widest is None else widest.part
+        seen = "-" if part is None else f"±{part:.2%}"
+        word = "yes" if look.reached else "no"
+        rows.append([look.metric, *cell, str(look.blocks), seen, f"±{look.wanted:.2%}", word])
+    head = ["metric", "machine", "variant", "blocks", "widest 95 %", "wanted", "reached"]
+    notes = tuple(f"Damaged: {item.path.name}: {item.reason}" for item in damage)
+    if rows or notes:
+        yield Sheet("looks of `run --until`, at widths alone", head, rows, notes=notes)
 
 
 def _listed(counts: dict[int, int]) -> str:
@@ -191,10 +209,10 @@ def verdict(tested: Tested) -> str:
     return f"inconclusive: {more} more {unit}"
 
 
-def markdown(found: Comparison, dataset: Dataset) -> str:
+def markdown(found: Comparison, dataset: Dataset, more: Iterable[Sheet] = ()) -> str:
     """Tables for a cover letter, one for each machine and clock, and what they rest on."""
     parts = [_rests_on(found, dataset)]
-    for sheet in sheets(found):
+    for sheet in (*sheets(found), *more):
         lines = [sheet.head, ["---"] * len(sheet.head), *sheet.rows]
         table = "\n".join("| " + " | ".join(_cell(c) for c in row) + " |" for row in lines)
         notes = "".join(f"\n{note}\n" for note in sheet.notes)

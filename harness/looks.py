@@ -1,45 +1,62 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""When to stop adding blocks: once the intervals are narrow, looked at on a fixed schedule. Pure.
+"""When to stop adding blocks: once the intervals are narrow, looked at on a fixed schedule.
 
 What is looked at is the width of an interval, never a p: to stop when a test says yes would find
-something sooner or later. The looks are few and known beforehand.
+something sooner or later. The looks are few and known beforehand, and each is kept in the results
+folder: who reads the numbers has to know how it was decided that there are enough of them.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
 
 from harness.dataset import Dataset
 from harness.effect import paired
 from harness.errors import UserError
 from harness.experiment import Experiment, is_arm
+from harness.model import Model
+from harness.results import Damage, disk_errors
 from harness.series import pair, series_of
 
 BLOCKS = (6, 12, 24, 48)
 """Blocks of the time clock at which the intervals are looked at."""
 
+FILE = "looks.jsonl"
 
-@dataclass(frozen=True)
-class Width:
-    """Half the 95 % interval of a ratio to the baseline, as a part; none from under 3 blocks."""
+
+class Width(Model):
+    """The width of one interval."""
 
     machine: str
+    """the machine"""
     variant: str
+    """the variant that is compared with the baseline"""
     blocks: int
+    """blocks in which both booted well"""
     part: float | None
+    """half the 95 % interval of the ratio, as a part of it; none from under 3 blocks"""
 
 
-@dataclass(frozen=True)
-class Look:
-    """What was seen after so many blocks."""
+class Look(Model):
+    """What was seen after so many blocks: a line of looks.jsonl."""
 
+    at_utc: str
+    """when"""
     blocks: int
+    """how many blocks of the time clock were asked for"""
     metric: str
+    """what was looked at"""
     wanted: float
+    """how narrow every interval had to be, as a part"""
     widths: tuple[Width, ...]
+    """what was seen"""
 
     @property
     def widest(self) -> Width | None:
@@ -93,5 +110,33 @@ def look(dataset: Dataset, experiment: Experiment, metric: str, wanted: float, b
             a, b = pair(series, base)
             half = paired(a, b).width if len(a) else None
             part = None if half is None else math.expm1(half)
-            widths.append(Width(subject.machine, variant, len(a), part))
-    return Look(blocks, metric, wanted, tuple(widths))
+            widths.append(Width(machine=subject.machine, variant=variant, blocks=len(a), part=part))
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Look(at_utc=now, blocks=blocks, metric=metric, wanted=wanted, widths=tuple(widths))
+
+
+def keep(folder: Path, seen: Look) -> None:
+    """Adds a look to those of a results folder, whose lock is held; a start that only goes on
+    sees what was seen before, which is no other look."""
+    known, _ = read(folder)
+    if any(seen == other.model_copy(update={"at_utc": seen.at_utc}) for other in known):
+        return
+    path = folder / FILE
+    with disk_errors(path), path.open("a+b") as file:
+        # What a killed writer left of a line is closed, and counts as unreadable.
+        torn = file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+        file.write((b"\n" if torn else b"") + seen.model_dump_json().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(folder: Path) -> tuple[list[Look], list[Damage]]:
+    """The looks of a results folder in their order, and the lines that are none."""
+    looks, damage, path = [], [], folder / FILE
+    data = path.read_bytes() if path.is_file() else b""
+    for number, line in enumerate(data.splitlines(), 1):
+        try:
+            looks.append(Look.model_validate_json(line))
+        except ValidationError:
+            damage.append(Damage(path, f"line {number} is no look"))
+    return looks, damage

@@ -16,10 +16,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from harness import __version__, plots, sections
+from harness import __version__, looks, plots, sections
 from harness.dataset import Dataset
 from harness.exhibits import distributions, growths, host_memory, stacks
 from harness.figures import Figures
+from harness.letter import looked
 from harness.locality import locality_sections
 from harness.proof import gate_sections, limit_sections
 from harness.reproduction import reproduction
@@ -68,7 +69,7 @@ def _sections(stage: Stage, results: Results) -> Iterator[Section]:
     dataset, figures = stage.dataset, stage.figures
     found = compared(dataset)
     yield sections.headline(dataset, figures)
-    yield verdicts(stage, found)
+    yield verdicts(stage, found, looked(*looks.read(results.path)))
     yield sections.claimed(dataset, figures)
     yield from gate_sections(dataset)
     yield from limit_sections(dataset)

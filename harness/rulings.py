@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from harness import plots
@@ -43,12 +43,12 @@ def compared(dataset: Dataset) -> Comparison | None:
         return None
 
 
-def verdicts(stage: Stage, found: Comparison | None) -> Section:
+def verdicts(stage: Stage, found: Comparison | None, more: Iterable[Sheet] = ()) -> Section:
     """Effects, intervals and words; what is not of the headline is folded."""
     if found is None:
         return Section("Verdicts")
     tables: list[Table] = []
-    for sheet in sheets(found):
+    for sheet in (*sheets(found), *more):
         if sheet.title != _GROWTH:
             tables += _tables(sheet, stage.figures)
     figures = tuple(_intervals(stage, found.families))

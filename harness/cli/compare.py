@@ -75,10 +75,11 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.json and (arguments.markdown or arguments.csv):
         raise UserError("one of --json, --markdown and --csv", where="harness compare")
     options = _options(arguments)
-    dataset = analysis.load(find(arguments.folder).path)
+    folder = find(arguments.folder).path
+    dataset = analysis.load(folder)
     against = analysis.load(find(arguments.against).path) if arguments.against else None
     found = compare_datasets(dataset, options, against)
-    _show(arguments, found, dataset)
+    _show(arguments, found, dataset, folder)
     failed = bool(found.defects)
     failed |= "regressed" in arguments.fail_on and any(True for _ in regressions(found))
     failed |= "suspect" in arguments.fail_on and bool(found.suspects)
@@ -105,20 +106,23 @@ def _options(arguments: argparse.Namespace) -> Options:
     )
 
 
-def _show(arguments: argparse.Namespace, found: Comparison, dataset: Dataset) -> None:
+def _show(arguments: argparse.Namespace, found: Comparison, dataset: Dataset, folder: Path) -> None:
+    from harness import looks
     from harness.findings import COLUMNS, document, rows
-    from harness.letter import markdown, sheets
+    from harness.letter import looked, markdown, sheets
     from harness.table import frame, to_csv
 
+    kept, damage = looks.read(folder)
     if arguments.json:
-        print_json(document(found))
+        print_json(document(found) | {"looks": [look.model_dump(mode="json") for look in kept]})
     elif arguments.csv:
         sys.stdout.write(to_csv(frame(rows(found), COLUMNS)).decode())
     elif arguments.markdown:
-        sys.stdout.write(markdown(found, dataset))
+        sys.stdout.write(markdown(found, dataset, looked(kept, damage)))
     else:
         memory = dataset.runs["memory_bytes"].dropna()
-        for sheet in sheets(found, int(memory.max()) if len(memory) else None):
+        largest = int(memory.max()) if len(memory) else None
+        for sheet in (*sheets(found, largest), *looked(kept, damage)):
             if sheet.rows:
                 print_table(f"\n{sheet.title}", [sheet.head, *sheet.rows], left=sheet.left)
             for note in sheet.notes:

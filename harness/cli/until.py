@@ -57,6 +57,7 @@ def go_on(
     for blocks in looks.schedule(experiment):
         failed = boot(blocks, not said)
         seen = looks.look(dataset.collate(results), experiment, arguments.metric, wanted, blocks)
+        looks.keep(results.path, seen)
         said.append(f"{seen}: {'reached' if seen.reached else 'not reached'}")
         log(said[-1])
         if seen.reached or not seen.widths:

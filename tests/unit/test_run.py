@@ -82,6 +82,33 @@ def test_until_adds_blocks_at_fixed_looks_and_goes_on_where_it_was(checkout, cap
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
+def test_looks_are_kept_once_and_shown(checkout, capfd, monkeypatch):
+    monkeypatch.setattr("harness.looks.BLOCKS", (3, 4))
+    argv = ["run", "experiments/pair.yaml", "--metric", "host_rss_peak_bytes", "--until"]
+    assert main([*argv, "0.0001%"]) == 0
+    folder = results(checkout)
+    lines = (folder / "looks.jsonl").read_text().splitlines()
+    assert [json.loads(line)["blocks"] for line in lines] == [3, 4]
+    (folder / "looks.jsonl").write_text("\n".join([*lines, lines[0][:40]]))
+    assert main([*argv, "0.0001%"]) == 0, "goes on"
+    assert main([*argv, "99%"]) == 0
+    kept = [json.loads(line) for line in (folder / "looks.jsonl").read_text().splitlines()[3:]]
+    # Blocks that are there already are looked at as well: the label is what was asked for.
+    assert [(k["blocks"], k["wanted"], k["widths"][0]["blocks"]) for k in kept] == [
+        (3, 0.000001, 4),
+        (3, 0.99, 4),
+    ]
+    text = (folder / "report.md").read_text()
+    assert "looks of" in text and "| no |" in text and "| yes |" in text
+    assert "Damaged: looks.jsonl: line 3 is no look" in text
+    capfd.readouterr()
+    assert main(["compare", str(folder), "--json"]) == 0
+    assert len(json.loads(capfd.readouterr().out)["looks"]) == 4
+    for form in ([], ["--markdown"]):
+        assert main(["compare", str(folder), *form]) == 0
+        assert "line 3 is no look" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
