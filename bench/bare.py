@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from harness.boot import DONE
 from harness.qemu import CONSOLE, MONITOR, PROBES
+from harness.tool import bound
 from harness.vm import prepare_child
 
 DEADLINE_S = 300.0
@@ -31,7 +33,7 @@ class Boot:
 
 def boot(argv: Sequence[str], folder: Path, *, thp: bool) -> Boot | None:
     """Boots once in `folder`, which holds nothing else; none when the guest did not get there."""
-    parent = os.getpid()
+    bind = bound(signal.SIGKILL)
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         for name in (CONSOLE, PROBES):
@@ -51,7 +53,7 @@ def boot(argv: Sequence[str], folder: Path, *, thp: bool) -> Boot | None:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                preexec_fn=lambda: prepare_child(parent, thp),  # noqa: PLW1509
+                preexec_fn=lambda: prepare_child(bind, thp),  # noqa: PLW1509
             )
         )
         try:

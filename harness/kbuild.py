@@ -2,9 +2,8 @@
 """Builds a kernel from a patched tree and fragments, once: the store answers ever after.
 
 A kernel is named by what its bytes depend on: the id of the tree, the merged fragments, the
-toolchain and the KBUILD_* values. All variants of a base are built in one work tree, which is
-switched from tree to tree by writing the files that differ, so that make builds only what they
-touch.
+toolchain and the KBUILD_* values. All variants of a base are built in one work tree: from one to
+the next the files that differ are written, and make builds only what they touch.
 """
 
 from __future__ import annotations
@@ -247,7 +246,7 @@ def make(
 def _running(
     argv: Sequence[str], cwd: Path, env: dict[str, str]
 ) -> Iterator[subprocess.Popen[str]]:
-    """make in a process group of its own, which ends with us: Ctrl-C leaves no compiler behind."""
+    """make in a process group of its own, which ends with us: no compiler is left behind."""
     with subprocess.Popen(
         argv,
         cwd=cwd,
@@ -258,6 +257,7 @@ def _running(
         text=True,
         errors="replace",
         start_new_session=True,
+        preexec_fn=tool.bound(signal.SIGTERM),  # noqa: PLW1509, it calls prctl alone
     ) as process:
         try:
             yield process

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import HostError
@@ -27,6 +29,9 @@ PACKAGES = {
 }
 """The Debian package that brings a program."""
 
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+_libc = ctypes.CDLL(None, use_errno=True)
+
 TAIL = 12
 """Lines of a program's complaint that an error shows."""
 
@@ -35,6 +40,18 @@ def missing(program: str) -> HostError:
     """The error for a program that this host does not have."""
     package = PACKAGES.get(program, program)
     return HostError(f"{program} is not installed", remedy=f"apt-get install {package}")
+
+
+def bound(last: signal.Signals) -> Callable[[], None]:
+    """What a child runs before its program, so that it gets the signal `last` when we are gone."""
+    parent = os.getpid()
+
+    def bind() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, int(last), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return bind
 
 
 def run(

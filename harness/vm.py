@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,8 +25,9 @@ from harness.errors import HostError
 from harness.qemu import CONSOLE, MONITOR, PROBES, STORES
 from harness.record import HostSample
 from harness.results import disk_errors, write_atomic
+from harness.tool import bound
 
-_PR_SET_PDEATHSIG, _PR_SET_THP_DISABLE = 1, 41
+_PR_SET_THP_DISABLE = 41
 """include/uapi/linux/prctl.h"""
 
 SOFT_STOP_S = 2.0
@@ -96,7 +97,7 @@ class VM:
             self._ports[name] = port
             await port.listen(sockets / name)
         await self._qmp.start_server(str(sockets / MONITOR))
-        parent = os.getpid()
+        bind = bound(signal.SIGKILL)
         with disk_errors(self._folder / STDERR):
             said = (self._folder / STDERR).open("wb")
         with said:
@@ -109,7 +110,7 @@ class VM:
                     stderr=said,
                     # Ctrl-C goes to us, and we stop QEMU in order.
                     start_new_session=True,
-                    preexec_fn=lambda: prepare_child(parent, self._thp),
+                    preexec_fn=lambda: prepare_child(bind, self._thp),
                 )
             except FileNotFoundError:
                 raise HostError(
@@ -241,14 +242,12 @@ def _socket_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix=f"pageinit-vm-{os.getpid()}-", dir="/tmp"))
 
 
-def prepare_child(parent: int, thp: bool) -> None:
+def prepare_child(bind: Callable[[], None], thp: bool) -> None:
     """Runs in the child before QEMU: it dies with us, and uses huge pages only if told.
 
     Where the host runs out of memory it is the guest that has to go, and nobody else.
     """
-    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
+    bind()
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")
     if not thp:
