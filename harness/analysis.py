@@ -24,7 +24,7 @@ def load(path: Path | str) -> Dataset:
     file = folder / LOCK_FILE
     lock = None
     if file.is_file():
-        lock = Lock.from_yaml(file.read_text(encoding="utf-8"), str(file))
+        lock = Lock.from_yaml(file.read_bytes(), str(file))
     return Dataset.of(dataset.load(folder), lock)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -18,11 +17,11 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from harness import gate, limit, package, workers
-from harness.columns import DTYPES, OPTIONAL, TABLES
+from harness.columns import OPTIONAL, TABLES
 from harness.errors import HarnessError, ResultsError
+from harness.ledger import Ledger
 from harness.lock import LOCK_FILE, Lock
 from harness.record import Outcome, Run
 from harness.repeats import Print, Repeats, fingerprint, look
@@ -30,7 +29,7 @@ from harness.results import Damage, Results, StoredRun, read_runs, write_atomic
 from harness.rows import Row, one_line, phase_rows, probe_rows, run_row, store_rows
 from harness.standing import Standing, standings, verdict
 from harness.summary import summarise
-from harness.table import complete, frame, to_csv
+from harness.table import frame, from_csv, to_csv
 
 OBSERVED = ("runs", "phases", "probes", "stores")
 """The tables that come from one run at a time."""
@@ -86,9 +85,12 @@ def collate(results: Results, reread: Callable[[StoredRun], Run] | None = None) 
     path, damage = results.path / LOCK_FILE, []
     lock = None
     try:
-        lock = Lock.from_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (HarnessError, OSError, ValueError, yaml.YAMLError) as error:
-        damage.append(Damage(path, error.what if isinstance(error, HarnessError) else str(error)))
+        lock = Lock.from_yaml(path.read_bytes(), str(path))
+    except HarnessError as error:
+        damage.append(Damage(path, error.what))
+    except OSError as error:
+        damage.append(Damage(path, f"cannot be read: {error.strerror}"))
+    damage += Ledger(results.path).read()[1]
     files = results.files()
     batches = [files[n : n + BATCH] for n in range(0, max(1, len(files)), BATCH)]
     read = functools.partial(_read, reread=reread, lock=lock, root=results.path)
@@ -250,11 +252,12 @@ def _package(dataset: Dataset, resources: list[dict[str, Any]], folder: Path) ->
             {"name": "GPL-2.0-only", "path": "https://spdx.org/licenses/GPL-2.0-only.html"}
         ],
         "experiment_hash": dataset.lock.hash if dataset.lock else "",
-        "damaged": [
-            {"path": _relative(d.path, folder), "reason": d.reason} for d in dataset.damage
-        ],
+        "damaged": [{"path": d.within(folder), "reason": d.reason} for d in dataset.damage],
         "resources": resources,
     }
+
+
+_AGAIN = "run `harness collate` on the folder: the raw evidence gives it again"
 
 
 def load(folder: Path | str) -> dict[str, pd.DataFrame]:
@@ -279,15 +282,11 @@ def load(folder: Path | str) -> dict[str, pd.DataFrame]:
             raise ResultsError(
                 f"half written or altered: {len(data)} bytes, {package.FILE} says {known[name][0]}",
                 where=str(path),
-                remedy="run `harness collate` on the folder: the raw evidence gives it again",
+                remedy=_AGAIN,
             )
-        tables[name] = pd.read_csv(
-            io.BytesIO(data),
-            dtype={c.name: DTYPES[c.type] for c in columns},
-            keep_default_na=False,
-            na_values={c.name: [""] for c in columns},
-            true_values=["true"],
-            false_values=["false"],
-        )
-        tables[name] = complete(tables[name], columns)
+        try:
+            tables[name] = from_csv(data, columns)
+        except ValueError as error:
+            what = f"half written or altered: {str(error).splitlines()[0]}"
+            raise ResultsError(what, where=str(path), remedy=_AGAIN) from None
     return tables

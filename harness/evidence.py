@@ -17,11 +17,13 @@ from harness import stores as counts
 from harness.dmesg import Chunk
 from harness.qemu import STORES
 from harness.record import GOOD, Clock, Ending, Judgement, Outcome, Phase, Run, StoreCount
-from harness.results import StoredRun, read_bytes, read_text, write_atomic
+from harness.results import StoredRun, need, read_bytes, read_text, write_atomic
 
 CONSOLE = "console.log"
 LINES = "console.jsonl"
 PROBES = "probes.jsonl"
+UNBOOTED = ("build-failed", "start-refused")
+"""Endings of boots that never began."""
 MAX_PROBE_LINES = 100_000
 MAX_NESTED = 100
 """Brackets in a result: our probes write flat objects, and JSON can nest deeper than any stack."""
@@ -72,7 +74,7 @@ def index(folder: Path, chunks: Sequence[Chunk]) -> None:
 
 def complete(run: Run, folder: Path) -> Run:
     """The run with everything that follows from the raw evidence in `folder`."""
-    if run.ending.cause in ("build-failed", "start-refused"):
+    if run.ending.cause in UNBOOTED:
         outcome = Outcome(run.ending.cause)
         judgement = Judgement(outcome=outcome, reason=run.ending.detail[:2000])
         return run.model_copy(update={"judgement": judgement})
@@ -102,5 +104,13 @@ def _stores(run: Run, folder: Path, found: Findings) -> tuple[StoreCount, ...] |
 
 
 def reread(stored: StoredRun) -> Run:
-    """A stored run, its findings derived again by the parser of today."""
+    """A stored run, its findings derived again by the parser of today.
+
+    Raises `ResultsError` for evidence that is damaged, or gone: what is not there says nothing.
+    """
+    run = stored.run
+    if run.ending.cause not in UNBOOTED:
+        counted = "-plugin" in run.argv and run.judgement.outcome in GOOD
+        for name in (CONSOLE, LINES, PROBES, *([STORES] if counted else [])):
+            need(stored.folder / name)
     return complete(stored.run, stored.folder)

@@ -67,7 +67,7 @@ class Lock(Model):
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
     @classmethod
-    def from_yaml(cls, text: str, where: str) -> Lock:
+    def from_yaml(cls, text: bytes | str, where: str) -> Lock:
         """Reads a lock; raises `UserError` where it is damaged."""
         data = read_yaml(text, where)
         if isinstance(data, dict):

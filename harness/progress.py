@@ -105,9 +105,7 @@ class Observer:
 
     def _lock(self) -> Lock | None:
         path = self.results.path / LOCK_FILE
-        return (
-            Lock.from_yaml(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else None
-        )
+        return Lock.from_yaml(path.read_bytes(), str(path)) if path.is_file() else None
 
     def _read(self) -> tuple[list[Ended], list[Damage]]:
         ended, damage = [], []
@@ -116,7 +114,7 @@ class Observer:
                 try:
                     self._known[path] = _ended(path)
                 except ResultsError as error:
-                    if path.exists():  # else it was set aside meanwhile
+                    if path.parent.exists():  # else it was set aside meanwhile
                         damage.append(Damage(path, error.what))
                     continue
             ended.append(self._known[path])

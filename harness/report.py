@@ -82,7 +82,7 @@ def _sections(stage: Stage, results: Results) -> Iterator[Section]:
     yield sections.memory(dataset, figures)
     yield sections.touch(dataset, figures)
     yield from locality_sections(dataset)
-    yield sections.outcomes(dataset)
+    yield sections.outcomes(dataset, results.path)
     yield sections.environment(dataset)
     yield reproduction(stage, results)
 

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
+from harness.errors import ResultsError
 from harness.figures import Cell
 from harness.results import Results, read_text
 from harness.sections import Section
@@ -37,8 +38,10 @@ def reproduction(stage: Stage, results: Results) -> Section:
 
 def _block(stage: Stage, cell: Cell, results: Results) -> Iterator[str]:
     seen = stage.chosen[cell]
-    script = read_text(results.path / seen.evidence / "qemu.sh")
-    argv = _words(script)
+    try:
+        argv = _words(read_text(results.path / seen.evidence / "qemu.sh"))
+    except ResultsError:
+        return
     if not argv:
         return
     lock = stage.dataset.lock

@@ -71,15 +71,30 @@ def read_text(path: Path) -> str:
 def read_bytes(path: Path) -> bytes:
     """Reads raw evidence, compressed (``NAME.gz``) or not; empty where there is none.
 
-    Raises `ResultsError` for a compressed file that is cut short or altered.
+    Raises `ResultsError` for a compressed file that is cut short, to nothing too, or altered.
     """
     if path.is_file():
         return path.read_bytes()
-    packed = path.with_name(path.name + ".gz")
+    packed = _packed(path)
+    if not packed.is_file():
+        return b""
     try:
-        return gzip.decompress(packed.read_bytes()) if packed.is_file() else b""
+        data = packed.read_bytes()
+        if not data:  # gzip takes it for a file of nothing
+            raise EOFError("empty file")
+        return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise ResultsError(f"cannot be read: {error}", where=str(packed)) from None
+
+
+def need(path: Path) -> None:
+    """Raises `ResultsError` where raw evidence is gone, compressed or not."""
+    if not (path.is_file() or _packed(path).is_file()):
+        raise ResultsError("no such file", where=str(path))
+
+
+def _packed(path: Path) -> Path:
+    return path.with_name(path.name + ".gz")
 
 
 @dataclass(frozen=True)
@@ -98,6 +113,11 @@ class Damage:
     reason: str
     foreign: bool = False
     """whole, but of another schema version"""
+
+    def within(self, root: Path) -> str:
+        """Its path as seen from a results folder, which others have at other places."""
+        known = self.path.is_relative_to(root)
+        return (self.path.relative_to(root) if known else self.path).as_posix()
 
 
 @dataclass(frozen=True)
@@ -165,9 +185,12 @@ class Results:
         return 1 + len(list(final.parent.glob(f"{final.name}{_EARLIER}*")))
 
     def files(self) -> list[Path]:
-        """The record of every finished run, by variant, machine, clock and block."""
-        found = self.path.glob(f"runs/*/*/*/*/{RUN_FILE}")
-        return sorted((path for path in found if _finished(path.parent.name)), key=_place)
+        """The record of every finished run, by variant, machine, clock and block.
+
+        One that is gone is among them: the folder of a boot gets its name when the record is in it.
+        """
+        found = (block for block in self.path.glob("runs/*/*/*/*") if _finished(block.name))
+        return sorted((block / RUN_FILE for block in found if block.is_dir()), key=_place)
 
     def read(self) -> tuple[list[StoredRun], list[Damage]]:
         """Every finished run in the order of `files`, and what could not be read."""
@@ -208,7 +231,9 @@ def read_run(path: Path) -> Run:
         with contextlib.suppress(ValueError):
             return Run.model_validate_json(data)
         record = json.loads(data)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise ResultsError(f"not a run record: {error.strerror}", where=str(path)) from None
+    except ValueError as error:
         raise ResultsError(f"not a run record: {error}", where=str(path)) from None
     version = record.get("schema_version") if isinstance(record, dict) else None
     if version != SCHEMA_VERSION:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from markupsafe import Markup
 
@@ -248,7 +249,7 @@ def claimed(dataset: Dataset, figures: Figures) -> Section:
     return Section("Claims", (note,) if rows else (), tables)
 
 
-def outcomes(dataset: Dataset) -> Section:
+def outcomes(dataset: Dataset, root: Path) -> Section:
     """How the boots ended, with the console around what went wrong."""
     runs = dataset.runs
     keys = runs[["variant", "machine", "clock", "outcome"]].astype(str).to_numpy().tolist()
@@ -269,7 +270,9 @@ def outcomes(dataset: Dataset) -> Section:
     if dataset.repeats.cells:
         notes.append(str(dataset.repeats))
     notes += [f"NOT THE SAME: {mismatch}" for mismatch in dataset.repeats.mismatches]
-    notes += [f"Damaged: {item.path.name}: {clean(item.reason)}" for item in dataset.damage]
+    notes += [
+        f"Damaged: {clean(item.within(root))}: {clean(item.reason)}" for item in dataset.damage
+    ]
     head = ["variant", "machine", "clock", "outcome", "boots"]
     return Section("Outcomes", tuple(notes), (Table(head, rows, left=4),), excerpts=tuple(excerpts))
 

@@ -74,7 +74,7 @@ def _read(place: Path) -> list[tuple[Key, Standing]]:
     """Every kernel that went through this gate; nothing where the folder cannot be read."""
     path = place / "experiment.lock.yaml"
     try:
-        lock = Lock.from_yaml(path.read_text(encoding="utf-8"), str(path))
+        lock = Lock.from_yaml(path.read_bytes(), str(path))
         with (place / "gate.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         names = dict.fromkeys(row["variant"] for row in rows)

@@ -31,6 +31,24 @@ def to_csv(table: pd.DataFrame) -> bytes:
     return out.getvalue().encode()
 
 
+def from_csv(data: bytes, columns: tuple[Column, ...]) -> pd.DataFrame:
+    """A table of such a CSV; columns that are not there are empty.
+
+    Raises `ValueError` where it is none, or ends in the middle of a line.
+    """
+    if not data.endswith(b"\n"):
+        raise ValueError("ends in the middle of a line")
+    table = pd.read_csv(
+        io.BytesIO(data),
+        dtype={c.name: DTYPES[c.type] for c in columns},
+        keep_default_na=False,
+        na_values={c.name: [""] for c in columns},
+        true_values=["true"],
+        false_values=["false"],
+    )
+    return complete(table, columns)
+
+
 def _texts(column: pd.Series[Any]) -> list[object]:
     if str(column.dtype) == "boolean":
         return ["" if value is pd.NA else str(value).lower() for value in column.tolist()]

@@ -37,12 +37,15 @@ def ran(checkout):
 
 @pytest.mark.parametrize(
     "harm",
-    [lambda d: d[: len(d) // 2], lambda d: b"", lambda d: b"\0" * 99],
-    ids=["torn", "empty", "zeros"],
+    [lambda d: d[: len(d) // 2], lambda d: b"", lambda d: b"\0" * 99, None],
+    ids=["torn", "empty", "zeros", "gone"],
 )
 def test_half_a_record_is_set_aside_by_name_and_booted_again(ran, capfd, harm):
     record = ran / "runs/one/small/time/000/run.json"
-    record.write_bytes(harm(record.read_bytes()))
+    if harm:
+        record.write_bytes(harm(record.read_bytes()))
+    else:
+        record.unlink()
     assert main(["status", str(ran)]) == 1
     shown = " ".join(capfd.readouterr().out.split())
     assert "runs/one/small/time/000 damaged not a run record" in shown
@@ -65,8 +68,12 @@ def test_a_record_of_a_later_schema_is_named_and_left_alone(ran, capfd):
 
 @pytest.mark.parametrize("name", ["console.log", "probes.jsonl", "console.jsonl"])
 @pytest.mark.parametrize(
-    "harm", [lambda d: d[: len(d) // 2], lambda d: b"no gzip", lambda d: d[:-9] + b"\xff" * 9],
-    ids=["torn", "foreign", "altered"],
+    "harm",
+    [
+        *(lambda d: d[: len(d) // 2], lambda d: b"no gzip", lambda d: d[:-9] + b"\xff" * 9),
+        lambda d: b"",
+    ],
+    ids=["torn", "foreign", "altered", "empty"],
 )  # fmt: skip
 def test_a_damaged_log_is_named_and_the_figures_stay(ran, name, harm):
     whole = collate(Results(ran), reread)
@@ -82,6 +89,21 @@ def test_a_damaged_log_is_named_and_the_figures_stay(ran, name, harm):
     assert main(["collate", str(ran)]) == 0
     package = json.loads((ran / "datapackage.json").read_text())
     assert package["damaged"][0]["path"] == f"runs/one/small/time/000/{name}.gz"
+    # By its place, which tells it from that of the other run.
+    shown = f"Damaged: runs/one/small/time/000/{name}.gz: cannot be read"
+    assert shown in (ran / "report.md").read_text().replace("\\", "")
+    assert shown in (ran / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["console.log", "probes.jsonl", "console.jsonl"])
+def test_a_log_that_is_gone_is_named_and_the_figures_stay(ran, name):
+    whole = collate(Results(ran), reread)
+    (ran / "runs/one/small/time/000" / name).unlink()
+    found = collate(Results(ran), reread)
+    (damage,) = found.damage
+    assert damage.path == ran / "runs/one/small/time/000" / name
+    assert damage.reason == "no such file; the figures are those of run.json"
+    assert found.runs.equals(whole.runs) and found.phases.equals(whole.phases)
 
 
 def test_half_a_csv_is_named_and_made_again(ran):
@@ -95,6 +117,46 @@ def test_half_a_csv_is_named_and_made_again(ran):
     assert main(["collate", str(ran)]) == 0
     assert path.read_bytes() == whole
     harness.load(ran)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lambda d: d[: len(d) // 2], lambda d: b"", lambda d: b"\0" * 99, lambda d: d + b"\xff\n"],
+    ids=["torn", "empty", "zeros", "altered"],
+)
+@pytest.mark.parametrize("name", ["runs", "phases", "probes", "summary"])
+def test_a_csv_without_a_checksum_is_not_believed_either(tmp_path, name, harm):
+    """As earlier versions wrote it: no datapackage.json."""
+    folder = Path(shutil.copytree(OLD, tmp_path / "old"))
+    assert not (folder / "datapackage.json").exists()
+    path = folder / f"{name}.csv"
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(ResultsError, match="half written or altered") as caught:
+        harness.load(folder)
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lambda d: d[: len(d) // 2], lambda d: b"", lambda d: b"\0" * 99, lambda d: d + b"\xff\n"],
+    ids=["torn", "empty", "zeros", "altered"],
+)
+def test_a_damaged_lock_is_one_error_by_name(ran, capfd, harm):
+    path = ran / "experiment.lock.yaml"
+    path.write_bytes(harm(path.read_bytes()))
+    for words in (["status", str(ran)], ["compare", str(ran), "--baseline", "one"]):
+        assert main(words) == 2
+        assert str(path) in capfd.readouterr().err
+    (damage,) = collate(Results(ran), reread).damage
+    assert damage.path == path
+
+
+def test_half_a_line_of_the_ledger_is_named(ran):
+    path = ran / "ledger.jsonl"
+    with path.open("a") as file:
+        file.write('{"at_utc": "2026')
+    (damage,) = collate(Results(ran), reread).damage
+    assert damage.path == path
 
 
 def test_a_clock_that_went_back_is_named():
