@@ -30,9 +30,7 @@ def talk(channel: paramiko.Channel, stdin: bytes, max_bytes: int, name: str) -> 
         channel.shutdown_write()
     while True:
         if sent < len(stdin) and channel.send_ready():
-            sent += channel.send(stdin[sent : sent + CHUNK])
-            if sent == len(stdin):
-                channel.shutdown_write()
+            sent = _send(channel, stdin, sent)
         select.select([channel], [], [], 0.01 if sent < len(stdin) else 0.5)
         ended = channel.exit_status_ready() or channel.closed
         while channel.recv_ready():
@@ -46,6 +44,20 @@ def talk(channel: paramiko.Channel, stdin: bytes, max_bytes: int, name: str) -> 
     if (status := channel.recv_exit_status()) < 0:  # none came
         raise RemoteError(Failure.CLOSED, f"{name}: a signal or the connection ended it")
     return Done(status, bytes(out), bytes(err))
+
+
+def _send(channel: paramiko.Channel, stdin: bytes, sent: int) -> int:
+    """The next part of the input; answers how much is done with. It ends with a command that does
+    not read it: that is no fault of the connection."""
+    try:
+        sent += channel.send(stdin[sent : sent + CHUNK])
+    except OSError:
+        if not channel.closed:
+            raise
+        return len(stdin)
+    if sent == len(stdin):
+        channel.shutdown_write()
+    return sent
 
 
 def fit(size: int, most: int, what: str) -> None:

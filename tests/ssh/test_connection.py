@@ -12,10 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.command import talk
 from harness.errors import Failure, RemoteError, ResultsError
 from harness.inventory import Inventory
 from harness.ssh import Connection, Limits
 from harness.trust import Trust
+from tests.real import until
 
 pytestmark = pytest.mark.ssh
 
@@ -58,6 +60,15 @@ def test_large_input_and_output_at_the_same_time(host):
 def test_status_and_both_streams(host):
     done = host.run(["sh", "-c", "echo out; echo err >&2; exit 7"])
     assert (done.status, done.stdout, done.stderr) == (7, b"out\n", b"err\n")
+
+
+def test_a_command_that_ends_without_reading_its_input_has_answered(host):
+    """On a loaded machine it is over before the input is sent."""
+    with host._session() as channel:
+        channel.exec_command("printf done; exit 3")
+        until(lambda: channel.closed)
+        done = talk(channel, b"program" * 100, 1000, "printf")
+    assert (done.status, done.stdout) == (3, b"done")
 
 
 def test_a_command_that_takes_too_long_is_cut_off(host):
