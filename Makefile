@@ -55,7 +55,7 @@ report: deps ## collate and report again the newest dataset of EXPERIMENT
 doctor: deps ## what this host can do, and how to mend what it lacks
 	$(HARNESS) doctor
 
-test-deps: deps ## what the tests need beside: an SSH server, which is never started as a service
+test-deps: deps ## what the tests need beside: a browser, logrotate, an SSH server (no service is started)
 	@tools/packages tests
 
 check: deps ## lint, types, unit and property tests: under two minutes
@@ -64,7 +64,7 @@ check: deps ## lint, types, unit and property tests: under two minutes
 	@tools/timed types $(VENV)/bin/mypy
 	$(PYTEST) -m "not qemu and not kernel and not ssh" </dev/null
 
-test: check test-ssh test-boot test-kernel ## all tests: the above, then real logins, real boots, real builds
+test: test-deps check test-ssh test-boot test-kernel ## all tests: the above, then real logins, real boots, real builds
 
 test-ssh: test-deps ## logins to SSH servers on loopback ports, and blocks booted there: two minutes
 	$(PYTEST) -m ssh --durations=5 </dev/null
@@ -72,7 +72,7 @@ test-ssh: test-deps ## logins to SSH servers on loopback ports, and blocks boote
 test-boot: deps ## real boots of Debian's own kernel: under five minutes
 	$(PYTEST) -m qemu --durations=5 </dev/null
 
-test-kernel: deps ## kernels built from source and booted: ten minutes from an empty cache
+test-kernel: deps ## kernels built from source and booted: a quarter of an hour from an empty cache
 	$(PYTEST) -m kernel --durations=5 </dev/null
 
 bench: deps ## measure the harness itself, as ratios in one run

@@ -28,10 +28,13 @@ class Sheet:
     notes: tuple[str, ...] = ()
 
 
+_TOGETHER = "p adjusted over all of them"
+
+
 def sheets(found: Comparison, largest: int | None = None) -> Iterator[Sheet]:
     """Every table that has a row. Lines are extended to `largest` bytes of memory."""
     for family in found.families:
-        yield _tests(family.name, family.tests)
+        yield _tests(f"{family.name}, {_TOGETHER}", family.tests)
     yield from _work(found)
     yield from _boots(found)
     yield from lines(found.growth, largest)
@@ -125,7 +128,8 @@ def _boots(found: Comparison) -> Iterator[Sheet]:
         if s.word != "all booted"
     ]
     if rows:
-        yield Sheet("boots that came to their end (Fisher's exact test)", head, rows)
+        tests = f"Fisher's exact test of {len(found.success)} cells, {_TOGETHER}"
+        yield Sheet(f"boots that came to their end: {tests}", head, rows)
 
 
 def lines(growth: Sequence[Growth], largest: int | None) -> Iterator[Sheet]:

@@ -1,5 +1,6 @@
 "use strict";
-// Tables are sorted by the column whose head is pressed; all else works without a script.
+// Tables are sorted by the column whose head is pressed, and paper, which nobody can press, has all
+// that is folded. All else works without a script.
 const scale = { "µs": 1e-6, ms: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 const number = /^[x+]?([-−]?[\d,]*\.?\d+(?:e[-+]?\d+)?)\s?(µs|ms|[KMGT]iB|[kMGT]\b)?/;
 
@@ -24,6 +25,15 @@ function sort(head) {
   const rows = [...body.rows].sort((a, b) => (down ? order(text(b), text(a)) : order(text(a), text(b))));
   body.append(...rows);
 }
+
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const block of opened) block.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const block of opened) block.open = false;
+});
 
 for (const table of document.querySelectorAll("table")) {
   if (table.tBodies[0].rows.length < 3) continue;
