@@ -5,6 +5,7 @@ sources/<base>/    repo.git, source.json: a base kernel source as a git tree
 prebuilt/<kernel>/ a kernel that a distribution built
 work/<base>/       linux/: the work tree in which kernels are built, with its build folders
 kernels/<id>/      bzImage, System.map, .config, build.log, kernel.json, build.json
+initramfs/ plugin/ programs of the guest, and the plugin of QEMU, compiled
 warnings/<id>.json what the compiler says of a tree
 ccache/            objects of the compiler, where ccache is installed
 """

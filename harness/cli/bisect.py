@@ -38,18 +38,19 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--series", metavar="NAME", help="a folder of kernel-patches/")
     what.add_argument("--range", metavar="GOOD..BAD", help="commits of --tree, by first parents")
-    parser.add_argument("--tree", metavar="DIR", type=Path, default=Path(), help="a kernel tree")
+    here, kept = Path(), Path("results")
+    parser.add_argument("--tree", metavar="DIR", type=Path, default=here, help="a kernel tree")
     parser.add_argument("--good", metavar="REV", help="step: the commit that a factor refers to")
     parser.add_argument(
         "--variant", metavar="NAME",
         help="configuration, boot parameters and series (default: --series' namesake, or eager)",
     )  # fmt: skip
-    parser.add_argument("--machine", metavar="NAME", required=True)
+    parser.add_argument("--machine", metavar="NAME", required=True, help="in qemu-configs/")
     parser.add_argument("--metric", metavar="NAME", required=True, help="as of `harness compare`")
     limit = parser.add_mutually_exclusive_group(required=True)
     limit.add_argument("--above", metavar="N", help="bad is above: 1.1x, 10%%, or a value")
     limit.add_argument("--below", metavar="N", help="bad is below: 0.9x, 10%%, or a value")
-    parser.add_argument("--results", metavar="DIR", type=Path, default=Path("results"))
+    parser.add_argument("--results", metavar="DIR", type=Path, default=kept, help="for its boots")
     add_json(parser)
     common = "--machine tiny-2g --metric memmap_init"
     add_examples(

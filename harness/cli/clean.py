@@ -12,7 +12,7 @@ from harness.quantity import format_size
 
 PARTS = (
     *("work", "kernels", "ccache", "warnings", "initramfs", "prebuilt", "accelerator"),
-    "sources",
+    *("plugin", "sources"),
 )
 
 

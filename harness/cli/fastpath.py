@@ -42,7 +42,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " costs by the work clock, in guest instructions, from datasets of"
         " experiments/fast-path.yaml.",
     )
-    parser.add_argument("variants", nargs="*", metavar="VARIANT")
+    parser.add_argument(
+        "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"
+    )
     parser.add_argument(
         "--results",
         type=Path,

@@ -27,8 +27,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         f" on {gate.MACHINE}, sends them through every check and writes gate.csv. Exit status 1"
         " when a check fails.",
     )
-    parser.add_argument("variants", nargs="*", metavar="VARIANT")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    parser.add_argument(
+        "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="default: results"
+    )
     parser.add_argument("--fresh", action="store_true", help="boot all again, in a new folder")
     parser.add_argument("--force", action="store_true", help="boot even what may not fit")
     add_json(parser)

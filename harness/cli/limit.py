@@ -32,8 +32,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " machine that does not fit is booted all the same: QEMU is told to be the first that the"
         " host's OOM killer takes. Give it the host alone. Writes limits.csv and a report.",
     )
-    parser.add_argument("variants", nargs="*", metavar="VARIANT", help="default: all")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    parser.add_argument(
+        "variants",
+        nargs="*",
+        metavar="VARIANT",
+        help="names in kernel-patches/variants/ (default: all)",
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="default: results"
+    )
     parser.add_argument("--fresh", action="store_true", help="boot all again, in a new folder")
     add_json(parser)
     add_examples(

@@ -48,7 +48,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="history, evidence and reports (default: results/nightly)",
     )  # fmt: skip
     parser.add_argument(
-        "--date", metavar="DATE", type=date.fromisoformat, help="name of the night (default: today)"
+        "--date", metavar="DATE", type=date.fromisoformat, help="its name (default: today, UTC)"
     )
     parser.add_argument(
         "--no-update", action="store_true", help="do not renew apt's lists before asking for a base"

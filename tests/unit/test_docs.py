@@ -113,6 +113,13 @@ def test_examples_of_the_help_are_command_lines(name: str) -> None:
             cli.parser().parse_args(words)
 
 
+@pytest.mark.parametrize("name", commands())
+def test_every_argument_of_a_command_says_what_it_is(name: str) -> None:
+    actions = commands()[name]._actions
+    asked = [a for a in actions if not isinstance(a, argparse._SubParsersAction)]
+    assert [a.dest for a in asked if not a.help] == []
+
+
 def test_every_target_of_make_is_in_its_help() -> None:
     text = (ROOT / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (.*)$", text, re.M)
