@@ -10,22 +10,23 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench.figure import Figure
 from bench.setting import Setting
 from harness import runner
 from harness.executor import Job
-from harness.experiment import Block, Experiment
+from harness.experiment import Experiment
 from harness.initramfs import Initramfs
 from harness.inventory import Inventory
 from harness.ledger import Fate, Ledger
 from harness.lock import Lock
 from harness.machine import Machine
+from harness.passage import take_in
 from harness.quantity import MIB
 from harness.record import Ending, Environment, Judgement, Outcome, Run
-from harness.remote import Patience, Remote, Rounds, take_in
+from harness.remote import Remote, Rounds
 from harness.results import RUN_FILE, Results, to_json
+from harness.roster import Attempt, Patience
 from harness.session import Session
 from harness.trust import Trust
 from harness.variant import Variant
@@ -49,9 +50,10 @@ ENVIRONMENT = Environment(
 class SimulatedHosts(Rounds):
     """Every block is done as soon as it is asked for."""
 
-    def carry(self, name: str, block: Block, folder: Path) -> list[Run]:
+    def carry(self, attempt: Attempt) -> list[Run]:
         """Leaves what a host would have sent, and takes it in."""
-        job = self.job
+        job, block = self.job, attempt.block
+        folder = job.results.path / "incoming" / f"{block.key.replace('/', '-')}-{attempt.number}"
         for slot in block.slots:
             place = folder / "runs" / slot.key
             place.mkdir(parents=True)

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import select
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import paramiko
 
 from harness.errors import Failure, RemoteError
-from harness.quantity import KIB, format_size
+from harness.quantity import KIB, MIB, format_size
 
 CHUNK = 32 * KIB
+MAX_ANSWER = MIB
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,38 @@ class Done:
     status: int
     stdout: bytes
     stderr: bytes
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds for each step on the way in, and for a command that has none of its own."""
+
+    connect_s: float = 10
+    banner_s: float = 10
+    login_s: float = 15
+    command_s: float = 30
+
+
+class Link(Protocol):
+    """A host that programs run on, and that files go to and come from; all raise `RemoteError`."""
+
+    limits: Limits
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        limit_s: float | None = None,
+        max_bytes: int = MAX_ANSWER,
+    ) -> Done:
+        """Runs a program there to its end."""
+
+    def put(self, local: Path, remote: str, *, limit_s: float, start: int = 0) -> str:
+        """Copies a file there, from a byte on; answers the sha256 of all of it."""
+
+    def get(self, remote: str, local: Path, *, max_bytes: int, limit_s: float) -> str:
+        """Copies a file from there; answers its sha256."""
 
 
 def talk(channel: paramiko.Channel, stdin: bytes, max_bytes: int, name: str) -> Done:

@@ -23,14 +23,13 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from harness import bundle, porter, wheel
 from harness import cache as store
+from harness.command import Link
 from harness.errors import Failure, RemoteError, UserError
 from harness.experiment import Slot
-from harness.inventory import Host
 from harness.model import Model
-from harness.parcel import FILE, Files, Packed
+from harness.parcel import FILE, Files, Lender, Packed
 from harness.quantity import GIB, MIB
 from harness.results import write_atomic
-from harness.ssh import Connection
 
 MAX_STATE = 8 * MIB
 MAX_FILE = 256 * MIB
@@ -95,21 +94,22 @@ class Made(Model):
 class Courier:
     """Goes between this machine and a host that we are logged in to."""
 
-    connection: Connection
-    host: Host
+    connection: Link
+    host: Lender
     cache: Path
 
-    def deliver(self, block: str, packed: Packed, seconds: float) -> None:
-        """Brings all that a block needs and begins it, unless that was done before."""
-        code = wheel.build()
-        name = hashlib.sha256(code).hexdigest()
-        self._send({**packed.files, name: self._kept(f"{name}.whl", lambda: code)})
+    def deliver(self, block: str, packed: Packed) -> None:
+        """Brings all that a block needs; its parcel last."""
+        self._send({**packed.files, **self._wheel()})
         self._ask("prepare", block)
         parcel = self.cache / "fleet" / f"{block}.json"
         write_atomic(parcel, packed.parcel.model_dump_json())
         self.connection.put(parcel, f"{self._root}/blocks/{block}/{FILE}", limit_s=60)
         parcel.unlink()
-        self._ask("launch", block, f"{seconds:.0f}", self._python(), name)
+
+    def launch(self, block: str, seconds: float) -> None:
+        """Begins a block that was delivered, unless it has begun."""
+        self._ask("launch", block, f"{seconds:.0f}", self.python(), wheel.name())
 
     def wait(self, block: str, seconds: float) -> State:
         """What has become of a block: as soon as it has ended, or after so long."""
@@ -135,6 +135,9 @@ class Courier:
     def remove(self, block: str) -> None:
         """Removes what a block left on the host."""
         self._ask("remove", block)
+
+    def _wheel(self) -> Files:
+        return {wheel.name(): self._kept(f"{wheel.name()}.whl", wheel.build)}
 
     def _send(self, files: Files) -> None:
         lacking = self._ask("lacks", *files)
@@ -169,11 +172,14 @@ class Courier:
             raise RemoteError(Failure.BAD_ANSWER, "does not say where its files are")
         return root
 
-    def _python(self) -> str:
-        """The interpreter that the worker runs under; a virtual environment, if none is named."""
+    def python(self, *more: str) -> str:
+        """The interpreter that a worker runs under; a virtual environment, if none is named.
+
+        In that are what a worker needs, and `more`, in the versions used here.
+        """
         if self.host.python:
             return self.host.python
-        pins = [f"{name}=={metadata.version(name)}" for name in wheel.NEEDED]
+        pins = [f"{name}=={metadata.version(name)}" for name in (*wheel.NEEDED, *more)]
         place = f"{self._root}/venv-{hashlib.sha256(' '.join(pins).encode()).hexdigest()[:16]}"
         if self.connection.run(["test", "-f", f"{place}/ready"]).status:
             self._do(["python3", "-m", "venv", "--clear", place])

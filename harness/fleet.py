@@ -20,7 +20,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from harness import survey
-from harness.command import Done
+from harness.command import Done, Limits
 from harness.errors import Failure, RemoteError, UserError
 from harness.host import Check
 from harness.inventory import Host, Inventory
@@ -28,7 +28,7 @@ from harness.machine import Accel
 from harness.model import Model
 from harness.qemu import RESERVE_OFF
 from harness.quantity import GIB, KIB, format_size
-from harness.ssh import Connection, Limits
+from harness.ssh import Connection
 from harness.trust import Trust
 
 AT_ONCE = 64

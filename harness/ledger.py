@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -62,7 +63,6 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
-        self._attempts: Counter[str] | None = None
 
     def read(self) -> tuple[list[Entry], list[Damage]]:
         """Every entry in order, and the lines that are none."""
@@ -79,12 +79,18 @@ class Ledger:
 
     def begin(self, block: str, host: str) -> int:
         """Writes that an attempt begins, and answers its number."""
-        if self._attempts is None:
-            self._attempts = Counter(e.block for e in self.read()[0] if e.fate is None)
-        attempt = self._attempts[block] + 1
+        attempt = self.upcoming(block)
         self._append([Entry(at_utc=_now(), block=block, attempt=attempt, host=host)])
-        self._attempts[block] = attempt
+        self._begun[block] = attempt
         return attempt
+
+    def upcoming(self, block: str) -> int:
+        """The number that the next attempt at a block will have."""
+        return self._begun[block] + 1
+
+    @cached_property
+    def _begun(self) -> Counter[str]:
+        return Counter(entry.block for entry in self.read()[0] if entry.fate is None)
 
     def end(
         self,

@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from harness import host
 from harness.counter import Plugin
 from harness.experiment import Block, Slot, definition
 from harness.initramfs import Initramfs
-from harness.inventory import Host
 from harness.kbuild import BuiltKernel
 from harness.lock import Lock
 from harness.model import Model
@@ -44,6 +44,17 @@ class Parcel(Model):
     memory: int
 
 
+class Lender(Protocol):
+    """What a host lends, and the interpreter there if one is named."""
+
+    @property
+    def memory(self) -> int: ...
+    @property
+    def cores(self) -> int: ...
+    @property
+    def python(self) -> str | None: ...
+
+
 @dataclass(frozen=True)
 class Packed:
     """A parcel and the files it names."""
@@ -52,7 +63,7 @@ class Packed:
     files: Files
 
 
-def pack(session: Session, lock: str, block: Block, lender: Host, force: bool) -> Packed:
+def pack(session: Session, lock: str, block: Block, lender: Lender, force: bool) -> Packed:
     """What has to be on a host for a block; `lock` is the session's, as YAML."""
     files: Files = {}
 

@@ -19,19 +19,17 @@ import shlex
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import paramiko
 from paramiko.ssh_exception import SSHException
 
-from harness.command import CHUNK, Done, fit, talk
+from harness.command import CHUNK, MAX_ANSWER, Done, Limits, fit, talk
 from harness.deadline import Deadline
 from harness.errors import Failure, RemoteError, ResultsError
 from harness.identity import log_in
 from harness.inventory import Host, Inventory
-from harness.quantity import MIB
 from harness.results import disk_errors
 from harness.trust import Trust
 
@@ -42,20 +40,9 @@ logging.getLogger("paramiko").propagate = False
 KEEPALIVE_S = 15
 TCP_USER_TIMEOUT_MS = 60_000
 """After this long without an acknowledgement the kernel gives a connection up."""
-MAX_ANSWER = MIB
 _BROKEN = {Failure.CLOSED, Failure.SILENT, Failure.UNREACHABLE}
 """What a connection that we closed ourselves looks like."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Seconds for each step on the way in, and for a command that has none of its own."""
-
-    connect_s: float = 10
-    banner_s: float = 10
-    login_s: float = 15
-    command_s: float = 30
 
 
 class Connection:

@@ -35,13 +35,19 @@ def build() -> bytes:
         if path.is_file() and path.suffix != ".pyc"
     }
     files |= {f"{_INFO}/METADATA": _METADATA.encode(), f"{_INFO}/WHEEL": _WHEEL.encode()}
-    record = [f"{name},sha256={_digest(data)},{len(data)}" for name, data in files.items()]
+    record = [f"{path},sha256={_digest(data)},{len(data)}" for path, data in files.items()]
     files[f"{_INFO}/RECORD"] = "\n".join([*record, f"{_INFO}/RECORD,,", ""]).encode()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
-        for name, data in files.items():
-            out.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+        for path, data in files.items():
+            out.writestr(zipfile.ZipInfo(path), data, zipfile.ZIP_DEFLATED)
     return archive.getvalue()
+
+
+@functools.cache
+def name() -> str:
+    """The hash of the wheel, by which a host knows it."""
+    return hashlib.sha256(build()).hexdigest()
 
 
 def _digest(data: bytes) -> str:

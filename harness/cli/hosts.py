@@ -49,7 +49,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(arguments: argparse.Namespace) -> int:
     """Examines the hosts and shows what was found."""
     from harness import fleet  # paramiko takes long to load
-    from harness.ssh import Limits
+    from harness.command import Limits
     from harness.trust import SYSTEM, Trust
 
     path = Path(arguments.hosts) if arguments.hosts else project(arguments).root / "hosts.yaml"

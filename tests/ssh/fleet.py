@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import runner
+from harness.command import Limits
 from harness.inventory import Inventory
 from harness.ledger import Ledger
-from harness.remote import Patience, Remote
-from harness.ssh import Limits
+from harness.remote import Remote
+from harness.roster import Patience
 from harness.trust import Trust
 from tests.conftest import ROOT
 

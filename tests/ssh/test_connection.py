@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.command import talk
+from harness.command import Limits, talk
 from harness.errors import Failure, RemoteError, ResultsError
 from harness.inventory import Inventory
-from harness.ssh import Connection, Limits
+from harness.ssh import Connection
 from harness.trust import Trust
 from tests.real import until
 

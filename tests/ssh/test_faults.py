@@ -10,9 +10,9 @@ import time
 import pytest
 
 from harness.cli import main
+from harness.command import Limits
 from harness.ledger import Fate, Ledger
-from harness.remote import Patience
-from harness.ssh import Limits
+from harness.roster import Patience
 from tests.conftest import ROOT
 from tests.ssh.fleet import running, when
 from tests.sshd import children

@@ -15,8 +15,8 @@ import paramiko
 import pytest
 
 from harness.cli import main
+from harness.command import Limits
 from harness.errors import Failure
-from harness.ssh import Limits
 from tests.sshd import keygen
 
 pytestmark = pytest.mark.ssh

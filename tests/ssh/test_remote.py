@@ -18,7 +18,7 @@ from harness.courier import check_path
 from harness.errors import HarnessError, RemoteError
 from harness.experiment import Slot
 from harness.ledger import Fate, Ledger
-from harness.remote import Patience
+from harness.roster import Patience
 from tests.conftest import ROOT, heed_ctrl_c
 from tests.ssh.fleet import fleet_folder, running, when
 

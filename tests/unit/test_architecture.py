@@ -15,7 +15,9 @@ BENCH = PACKAGE.with_name("bench")
 ORDER = """
 cli
 fleet remote
+passage
 courier
+roster
 worker bundle
 trial
 runner
