@@ -54,7 +54,7 @@ def _plain(value: object) -> object:
 class Outcome(Model):
     """How a worker ended."""
 
-    cause: Literal["ended", "deadline", "no-worker", "lost"]
+    cause: Literal["ended", "deadline", "no-worker", "lost", "not-begun"]
     status: int = Field(ge=-255, le=255)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,15 @@ class Lender(Protocol):
     def cores(self) -> int: ...
     @property
     def python(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Lent:
+    """What a host lends that no inventory names."""
+
+    memory: int
+    cores: int
+    python: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ def unpack(parcel: Parcel, folder: Path, at: Callable[[str], Path]) -> Session:
         kernels[name] = BuiltKernel(kernel, at(parcel.images[name]), system_map)
     plugin = parcel.plugin and Plugin(at(parcel.plugin), lock.plugin_sha256 or "")
     return Session(
-        project=Project(folder, folder.parents[1] / "host"),
+        project=Project(folder, folder.parents[1] / f"host-{platform.node()}"),
         experiment=lock.experiment,
         variants=lock.variants,
         machines=lock.machines,

@@ -160,7 +160,8 @@ def state(block: str) -> dict[str, object]:
     try:
         outcome = json.loads((folder / "outcome.json").read_text())
     except (OSError, ValueError):
-        outcome = None if alive(folder) else {"cause": "lost", "status": 0}
+        gone = "lost" if (folder / "launched").is_file() else "not-begun"
+        outcome = None if alive(folder) else {"cause": gone, "status": 0}
     said = ""
     with contextlib.suppress(OSError), (folder / "log").open("rb") as log:
         log.seek(max(0, size(folder / "log") - 2000))

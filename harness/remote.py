@@ -12,16 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from harness import inventory as labs
 from harness.command import Limits, Link
 from harness.courier import Courier, State
 from harness.errors import RemoteError
 from harness.executor import Job
 from harness.experiment import Block
-from harness.inventory import Inventory, Need
+from harness.inventory import Inventory
 from harness.passage import Passages
 from harness.record import Run
-from harness.roster import Attempt, Log, Patience, Roster
+from harness.roster import Attempt, Log, Patience, Roster, fitting
 from harness.ssh import Connection
 from harness.trust import Trust
 
@@ -45,29 +44,6 @@ class Remote:
             rounds.stop()
 
 
-@dataclass(frozen=True)
-class Fitting:
-    """Which hosts of an inventory the blocks of a job fit."""
-
-    job: Job
-    inventory: Inventory
-    _known: dict[Need, frozenset[str]] = field(default_factory=dict)
-
-    def need(self, block: Block) -> Need:
-        """What a block asks of its host."""
-        session = self.job.session
-        accel = "tcg" if block.clock == "work" else session.lock.environment.accel
-        memory = max(map(self.job.need, block.slots))
-        return Need(memory, accel, session.experiment.host_labels)
-
-    def hosts(self, block: Block) -> frozenset[str]:
-        """The names of those that fit; raises `UserError` where none does."""
-        need = self.need(block)
-        if need not in self._known:
-            self._known[need] = frozenset(labs.choose(self.inventory.hosts, need))
-        return self._known[need]
-
-
 class Rounds:
     """One job: who does what."""
 
@@ -76,8 +52,7 @@ class Rounds:
         self.job = job
         self._roster = Roster(job, remote.patience, remote.log)
         self._passages = Passages(job, remote.patience, remote.log)
-        fitting = Fitting(job, remote.inventory)
-        self._fits = {block.key: fitting.hosts(block) for block in job.blocks}
+        self._fits = fitting(job, remote.inventory)
         self._pool = ThreadPoolExecutor(max(1, len({n for f in self._fits.values() for n in f})))
 
     async def run(self) -> None:

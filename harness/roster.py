@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from harness.errors import HarnessError, RemoteError
 from harness.executor import Job
 from harness.experiment import Block
+from harness.inventory import Inventory, Need, choose
 from harness.ledger import Entry, Fate
 from harness.record import Run
 
@@ -148,3 +149,21 @@ def last_lost(entries: Sequence[Entry]) -> dict[str, tuple[str, int]]:
     """Host and attempt of each block whose last attempt was lost with whoever watched it."""
     last = {entry.block: entry for entry in entries if entry.fate}
     return {b: (e.host, e.attempt) for b, e in last.items() if e.fate == Fate.LOST}
+
+
+def need_of(job: Job, block: Block) -> Need:
+    """What a block asks of its host."""
+    accel = "tcg" if block.clock == "work" else job.session.lock.environment.accel
+    return Need(max(map(job.need, block.slots)), accel, job.session.experiment.host_labels)
+
+
+def fitting(job: Job, inventory: Inventory) -> dict[str, frozenset[str]]:
+    """The hosts that fit each block, by its name; raises `UserError` where none does."""
+    known: dict[Need, frozenset[str]] = {}
+    found = {}
+    for block in job.blocks:
+        need = need_of(job, block)
+        if need not in known:
+            known[need] = frozenset(choose(inventory.hosts, need))
+        found[block.key] = known[need]
+    return found

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.screen import Log, add_examples, add_json, print_json, print_table, project
+from harness.errors import UserError
 from harness.inventory import Inventory
 
 if TYPE_CHECKING:
@@ -69,14 +71,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def add_hosts(parser: argparse.ArgumentParser) -> None:
-    """Adds --hosts to what boots an experiment."""
-    parser.add_argument(
+    """Adds --hosts, --engine and --dask to what boots an experiment."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "--hosts", metavar="FILE", help="boot on the hosts of this inventory, not on this one"
+    )
+    where.add_argument(
+        "--dask",
+        metavar="FILE",
+        help="boot on the workers of this scheduler file, which share our home folder",
     )
 
 
 def executor_of(arguments: argparse.Namespace, log: Log) -> Executor | None:
-    """What boots on the hosts of ``--hosts``, whose keys have to be known by now."""
+    """What boots elsewhere; the keys of the hosts of ``--hosts`` have to be known by now."""
+    if arguments.dask:
+        return _cluster(Path(arguments.dask), log)
     if not arguments.hosts:
         return None
     from harness.remote import Remote
@@ -84,6 +94,16 @@ def executor_of(arguments: argparse.Namespace, log: Log) -> Executor | None:
 
     inventory = Inventory.load(Path(arguments.hosts))
     return Remote(inventory, Trust((Path(inventory.known_hosts).expanduser(), SYSTEM)), log)
+
+
+def _cluster(file: Path, log: Log) -> Executor:
+    if not find_spec("distributed"):
+        raise UserError("distributed (Dask) is not installed", remedy="pip install pageinit[dask]")
+    if not file.is_file():
+        raise UserError("no such scheduler file", where=str(file))
+    from harness.cluster import Cluster
+
+    return Cluster(file, log)
 
 
 def _word(one: Examination) -> str:

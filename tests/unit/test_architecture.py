@@ -14,7 +14,10 @@ BENCH = PACKAGE.with_name("bench")
 # From the top down: a module may import only those that stand below it.
 ORDER = """
 cli
-fleet remote
+cluster
+dispatch
+lease
+fleet remote home
 passage
 courier
 roster
@@ -86,6 +89,7 @@ verdict scaling
 effect
 quantity
 model
+task
 survey porter wheel
 deadline
 errors
