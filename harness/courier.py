@@ -111,6 +111,12 @@ class Courier:
         """Begins a block that was delivered, unless it has begun."""
         self._ask("launch", block, f"{seconds:.0f}", self.python(), wheel.name())
 
+    def equip(self, *more: str) -> list[str]:
+        """Brings the harness; answers the words before the name of a module that is to run."""
+        self._send(self._wheel())
+        path = f"PYTHONPATH={self._root}/files/{wheel.name()}"
+        return ["env", path, "PYTHONDONTWRITEBYTECODE=1", self.python(*more), "-s", "-m"]
+
     def wait(self, block: str, seconds: float) -> State:
         """What has become of a block: as soon as it has ended, or after so long."""
         limit = seconds + self.connection.limits.command_s

@@ -102,6 +102,10 @@ class Dispatch:
         self._passages.stopped.set()
         self._pool.shutdown(cancel_futures=True)
 
+    def holds(self, name: str) -> bool:
+        """Whether a host has a block now."""
+        return any(errand.host == name for errand in self._running.values())
+
     def _hopes(self) -> bool:
         """Whether a host may come that is good for anything."""
         names = self._hosts.expected()

@@ -18,7 +18,7 @@ import os
 import shlex
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -87,6 +87,33 @@ class Connection:
         with self._within(self.name, seconds, f"{argv[0]}: no end"), self._session() as channel:
             channel.exec_command(shlex.join(argv))
             return talk(channel, stdin, max_bytes, argv[0])
+
+    @contextlib.contextmanager
+    def converse(self, argv: Sequence[str]) -> Iterator[paramiko.Channel]:
+        """Runs a program there that we talk to while it runs; its errors have the host's name."""
+        with self._within(self.name, self.limits.command_s, f"{argv[0]}: no start"):
+            channel = self._transport.open_session() if self._transport else None
+            assert channel
+            channel.exec_command(shlex.join(argv))
+        with contextlib.closing(channel), _named(self.name):
+            yield channel
+
+    def listen(self, connect: Callable[[paramiko.Channel], None]) -> int:
+        """A port of its loopback interface; whoever connects to that comes out at `connect`."""
+        assert self._transport
+        with self._within(self.name, self.limits.command_s, "no answer about a port"):
+            try:
+                return self._transport.request_port_forward(
+                    "127.0.0.1", 0, lambda channel, origin, server: connect(channel)
+                )
+            except SSHException:
+                if not self._transport.is_active():
+                    raise
+                raise RemoteError(
+                    Failure.COMMAND,
+                    "its SSH server forwards no port",
+                    remedy="AllowTcpForwarding remote in its sshd_config, or --engine ssh",
+                ) from None
 
     def put(self, local: Path, remote: str, *, limit_s: float, start: int = 0) -> str:
         """Copies a file there, private, and whole before it has its name; answers its sha256.

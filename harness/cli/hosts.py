@@ -81,24 +81,42 @@ def add_hosts(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="boot on the workers of this scheduler file, which share our home folder",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("ssh", "dask"),
+        default="ssh",
+        help="what gives hosts of --hosts their blocks: rounds over SSH, which need nothing there"
+        " (default), or Dask",
+    )
 
 
 def executor_of(arguments: argparse.Namespace, log: Log) -> Executor | None:
     """What boots elsewhere; the keys of the hosts of ``--hosts`` have to be known by now."""
+    if arguments.engine == "dask" or arguments.dask:
+        _need_dask()
     if arguments.dask:
         return _cluster(Path(arguments.dask), log)
     if not arguments.hosts:
         return None
-    from harness.remote import Remote
     from harness.trust import SYSTEM, Trust
 
     inventory = Inventory.load(Path(arguments.hosts))
-    return Remote(inventory, Trust((Path(inventory.known_hosts).expanduser(), SYSTEM)), log)
+    trust = Trust((Path(inventory.known_hosts).expanduser(), SYSTEM))
+    if arguments.engine == "dask":
+        from harness.lab import Lab
+
+        return Lab(inventory, trust, log)
+    from harness.remote import Remote
+
+    return Remote(inventory, trust, log)
+
+
+def _need_dask() -> None:
+    if not find_spec("distributed"):
+        raise UserError("distributed (Dask) is not installed", remedy="pip install pageinit[dask]")
 
 
 def _cluster(file: Path, log: Log) -> Executor:
-    if not find_spec("distributed"):
-        raise UserError("distributed (Dask) is not installed", remedy="pip install pageinit[dask]")
     if not file.is_file():
         raise UserError("no such scheduler file", where=str(file))
     from harness.cluster import Cluster

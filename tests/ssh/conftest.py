@@ -36,3 +36,17 @@ def session(checkout):
 def fleet(lab, session, checkout):
     """No hosts yet; an experiment of two blocks of two boots."""
     return Fleet(lab, session, checkout)
+
+
+@pytest.fixture
+def dask(fleet):
+    """The same under the other engine."""
+    pytest.importorskip("distributed")
+    fleet.use_dask()
+    return fleet
+
+
+@pytest.fixture(params=["ssh", "dask"])
+def either(request, fleet):
+    """The same under each engine."""
+    return fleet if request.param == "ssh" else request.getfixturevalue("dask")

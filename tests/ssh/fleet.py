@@ -27,6 +27,7 @@ class Fleet:
         self.said = []
         self.patience = Patience(poll_s=0.2, margin_s=20)
         self.limits = Limits(connect_s=3, banner_s=3, login_s=5, command_s=20)
+        self.engine = Remote
 
     def serve(self, name, play="ok", **keys):
         """A host on which the fake QEMU plays a part."""
@@ -43,9 +44,21 @@ class Fleet:
         server.start()
         return server
 
+    def use_dask(self):
+        """Lets the other engine give the hosts their blocks."""
+        from harness.lab import Lab
+
+        self.engine = Lab
+
+    @property
+    def words(self):
+        """The same on the command line."""
+        engine = "ssh" if self.engine is Remote else "dask"
+        return ["run", "experiments/pair.yaml", "--hosts", str(self.lab.file), "--engine", engine]
+
     def run(self):
         inventory = Inventory.load(self.lab.file)
-        remote = Remote(
+        executor = self.engine(
             inventory,
             Trust([self.lab.known]),
             self.said.append,
@@ -53,7 +66,9 @@ class Fleet:
             self.limits,
         )
         try:
-            return runner.run(self.session, self.results, self.options, lambda event: None, remote)
+            return runner.run(
+                self.session, self.results, self.options, lambda event: None, executor
+            )
         finally:
             print(*self.said, sep="\n")
 

@@ -24,10 +24,10 @@ def fates(fleet):
     return [fate for *_, fate in fleet.ledger]
 
 
-def test_sessions_that_fall_silent(fleet):
+def test_sessions_that_fall_silent(either):
     """The server's sessions are stopped, not ended: packets come, and nobody answers."""
-    server = fleet.serve("one")
-    fleet.limits = Limits(connect_s=3, banner_s=3, login_s=5, command_s=3)
+    server = either.serve("one")
+    either.limits = Limits(connect_s=3, banner_s=3, login_s=5, command_s=3)
     stopped = []
 
     def stop():
@@ -38,12 +38,12 @@ def test_sessions_that_fall_silent(fleet):
 
     when(lambda: running(server, "harness.worker"), stop)
     try:
-        assert fleet.run() == 0
+        assert either.run() == 0
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGKILL)
-    assert stopped and any("tries again" in text for text in fleet.said)
-    assert fleet.counted() == 4 and fates(fleet) == [Fate.DONE] * 2
+    assert stopped and any("tries again" in text for text in either.said)
+    assert either.counted() == 4 and fates(either) == [Fate.DONE] * 2
 
 
 @pytest.fixture
@@ -73,10 +73,10 @@ def space():
         subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
-def test_a_link_that_is_cut(fleet, space):
+def test_a_link_that_is_cut(either, space):
     """Packets get lost both ways for longer than any command may take."""
-    server = fleet.serve("one", space=space)
-    fleet.limits = Limits(connect_s=2, banner_s=2, login_s=3, command_s=3)
+    server = either.serve("one", space=space)
+    either.limits = Limits(connect_s=2, banner_s=2, login_s=3, command_s=3)
     cut = []
 
     def link(state):
@@ -89,28 +89,28 @@ def test_a_link_that_is_cut(fleet, space):
         link("up")
 
     thread = when(lambda: running(server, "harness.worker"), lose)
-    assert fleet.run() == 0
+    assert either.run() == 0
     thread.join(30)
-    assert cut and any("tries again" in text for text in fleet.said), fleet.said
-    assert fleet.counted() == 4 and fates(fleet) == [Fate.DONE] * 2
+    assert cut and any("tries again" in text for text in either.said), either.said
+    assert either.counted() == 4 and fates(either) == [Fate.DONE] * 2
 
 
-def test_a_host_whose_disk_is_full(fleet):
-    fleet.serve("good")
-    bad = fleet.serve("bad")
+def test_a_host_whose_disk_is_full(either):
+    either.serve("good")
+    bad = either.serve("bad")
     (bad.home / ".cache").mkdir()
     argv = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(bad.home / ".cache")]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
-    fleet.patience = Patience(poll_s=0.2, margin_s=20, failures=1, attempts=9)
+    either.patience = Patience(poll_s=0.2, margin_s=20, failures=1, attempts=9)
     try:
-        assert fleet.run() == 0
+        assert either.run() == 0
     finally:
         subprocess.run(["umount", "--lazy", str(bad.home / ".cache")], check=True)
-    assert fleet.counted() == 4
-    assert {host for *_, host, fate in fleet.ledger if fate == Fate.DONE} == {"good"}
-    assert any("bad is set aside" in text for text in fleet.said)
+    assert either.counted() == 4
+    assert {host for *_, host, fate in either.ledger if fate == Fate.DONE} == {"good"}
+    assert any("bad is set aside" in text for text in either.said)
 
 
 def test_a_qemu_that_the_host_kills_is_a_row(fleet):

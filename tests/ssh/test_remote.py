@@ -71,16 +71,16 @@ def test_a_copy_that_broke_off_goes_on_and_a_wrong_one_is_refused_once(fleet, da
     assert fates.count(Fate.FAILED) == (damage == "wrong") and fleet.counted() == 4
 
 
-def test_a_failed_boot_is_a_row_and_no_failure_of_the_host(fleet):
-    fleet.serve("one", play="panic")
-    assert fleet.run() == 4
-    assert fleet.counted() == 4
-    assert {fate for *_, fate in fleet.ledger} == {Fate.DONE}
+def test_a_failed_boot_is_a_row_and_no_failure_of_the_host(either):
+    either.serve("one", play="panic")
+    assert either.run() == 4
+    assert either.counted() == 4
+    assert {fate for *_, fate in either.ledger} == {Fate.DONE}
 
 
-def test_a_connection_that_breaks_loses_nothing(fleet):
+def test_a_connection_that_breaks_loses_nothing(either):
     """The server and all its sessions are killed while a block runs; then it is there again."""
-    server = fleet.serve("one")
+    server = either.serve("one")
 
     def cut():
         server.stop()
@@ -88,16 +88,16 @@ def test_a_connection_that_breaks_loses_nothing(fleet):
         server.start()
 
     thread = when(lambda: running(server, "harness.worker"), cut)
-    assert fleet.run() == 0
+    assert either.run() == 0
     thread.join(30)
-    assert fleet.counted() == 4
-    assert any("tries again" in text for text in fleet.said), fleet.said
-    assert [fate for *_, fate in fleet.ledger] == [Fate.DONE] * 2
+    assert either.counted() == 4
+    assert any("tries again" in text for text in either.said), either.said
+    assert [fate for *_, fate in either.ledger] == [Fate.DONE] * 2
 
 
 @pytest.mark.parametrize("victim", ["harness.worker", "supervise"])
-def test_a_killed_worker_or_supervisor_is_a_failed_attempt_and_leaves_no_qemu(fleet, victim):
-    server = fleet.serve("one")
+def test_a_killed_worker_or_supervisor_is_a_failed_attempt_and_leaves_no_qemu(either, victim):
+    server = either.serve("one")
     killed = []
 
     def kill():
@@ -106,36 +106,35 @@ def test_a_killed_worker_or_supervisor_is_a_failed_attempt_and_leaves_no_qemu(fl
             os.kill(pid, signal.SIGKILL)
 
     when(lambda: list(fleet_folder(server).glob("blocks/*/results/runs/*/*/*/*")), kill)
-    assert fleet.run() == 0
-    assert killed and fleet.counted() == 4
-    fates = [fate for *_, fate in fleet.ledger]
+    assert either.run() == 0
+    assert killed and either.counted() == 4
+    fates = [fate for *_, fate in either.ledger]
     assert fates.count(Fate.FAILED) == 1 and fates.count(Fate.DONE) == 2
     assert not running(server, "qemu-system-x86_64")
 
 
-def test_a_worker_that_outlives_its_deadline_is_killed_and_named(fleet, monkeypatch):
+def test_a_worker_that_outlives_its_deadline_is_killed_and_named(either, monkeypatch):
     monkeypatch.setattr(runner, "_longest", lambda session, slot: 0.75)
-    limits = fleet.session.experiment.limits.model_copy(
+    limits = either.session.experiment.limits.model_copy(
         update={"silence_s": 99.0, "progress_s": 99.0}
     )
-    experiment = fleet.session.experiment.model_copy(update={"limits": limits})
-    lock = fleet.session.lock.model_copy(update={"experiment": experiment})
-    fleet.session = replace(fleet.session, experiment=experiment, lock=lock)
-    fleet.results = runner.open_results(fleet.session, fleet.options)
-    server = fleet.serve("one", play="hang")
-    fleet.patience = Patience(poll_s=0.2, margin_s=20, failures=1)
+    experiment = either.session.experiment.model_copy(update={"limits": limits})
+    lock = either.session.lock.model_copy(update={"experiment": experiment})
+    either.session = replace(either.session, experiment=experiment, lock=lock)
+    either.results = runner.open_results(either.session, either.options)
+    server = either.serve("one", play="hang")
+    either.patience = Patience(poll_s=0.2, margin_s=20, failures=1)
     with pytest.raises(HarnessError, match="could not be booted anywhere"):
-        fleet.run()
-    assert any("the worker deadline" in text for text in fleet.said)
+        either.run()
+    assert any("the worker deadline" in text for text in either.said)
     time.sleep(0.2)
     assert not running(server, "harness.worker") and not running(server, "qemu-system-x86_64")
 
 
-def test_a_killed_controller_finds_its_blocks_again(fleet, checkout):
-    server = fleet.serve("one")
-    argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
+def test_a_killed_controller_finds_its_blocks_again(either, checkout):
+    server = either.serve("one")
+    argv = [sys.executable, "-m", "harness", *either.words]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    argv += ["--hosts", str(fleet.lab.file)]
     with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as controller:
         end = time.monotonic() + 60
         while not running(server, "harness.worker"):
@@ -143,21 +142,20 @@ def test_a_killed_controller_finds_its_blocks_again(fleet, checkout):
             time.sleep(0.01)
         controller.kill()
     (worker,) = running(server, "harness.worker")
-    fleet.results = runner.open_results(fleet.session, fleet.options)
-    assert fleet.run() == 0
-    assert any("taken up again on one, attempt 1" in text for text in fleet.said)
-    assert fleet.counted() == 4
-    assert fleet.ledger[0][1:] == (1, "one", Fate.LOST)
-    assert [fate for *_, fate in fleet.ledger[1:]] == [Fate.DONE] * 2
-    assert not (fleet.results.path / "aside").exists() and not running(server, "harness.worker")
+    either.results = runner.open_results(either.session, either.options)
+    assert either.run() == 0
+    assert any("taken up again on one, attempt 1" in text for text in either.said)
+    assert either.counted() == 4
+    assert either.ledger[0][1:] == (1, "one", Fate.LOST)
+    assert [fate for *_, fate in either.ledger[1:]] == [Fate.DONE] * 2
+    assert not (either.results.path / "aside").exists() and not running(server, "harness.worker")
     assert not list((fleet_folder(server) / "blocks").iterdir()) and worker
 
 
-def test_ctrl_c_ends_the_controller_at_once_and_not_the_block(fleet, checkout):
-    server = fleet.serve("one", play="hang")
-    argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
+def test_ctrl_c_ends_the_controller_at_once_and_not_the_block(either, checkout):
+    server = either.serve("one", play="hang")
+    argv = [sys.executable, "-m", "harness", *either.words]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    argv += ["--hosts", str(fleet.lab.file)]
     with subprocess.Popen(
         argv, env=env, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c
     ) as controller:
@@ -174,14 +172,14 @@ def test_ctrl_c_ends_the_controller_at_once_and_not_the_block(fleet, checkout):
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_host_that_fails_is_set_aside_and_the_others_do_its_work(fleet):
-    fleet.serve("good")
-    bad = fleet.serve("bad")
+def test_a_host_that_fails_is_set_aside_and_the_others_do_its_work(either):
+    either.serve("good")
+    bad = either.serve("bad")
     (bad.home / ".cache").write_text("no folder can be made here")
-    fleet.patience = Patience(poll_s=0.2, margin_s=20, failures=2, attempts=9)
-    assert fleet.run() == 0
-    assert fleet.counted() == 4
-    assert {host for _, _, host, fate in fleet.ledger if fate == Fate.DONE} == {"good"}
+    either.patience = Patience(poll_s=0.2, margin_s=20, failures=2, attempts=9)
+    assert either.run() == 0
+    assert either.counted() == 4
+    assert {host for _, _, host, fate in either.ledger if fate == Fate.DONE} == {"good"}
 
 
 def test_an_unknown_host_key_is_a_failure_with_a_name(fleet):

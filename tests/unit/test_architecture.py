@@ -14,8 +14,9 @@ BENCH = PACKAGE.with_name("bench")
 # From the top down: a module may import only those that stand below it.
 ORDER = """
 cli
-cluster
-dispatch
+cluster lab
+dispatch outpost
+scheduler
 lease
 fleet remote home
 passage
@@ -89,7 +90,7 @@ verdict scaling
 effect
 quantity
 model
-task
+task attendant
 survey porter wheel
 deadline
 errors

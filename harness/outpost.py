@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A Dask worker that is kept on a host, over one connection that is made again when it breaks.
+
+Port 22 alone is used: the host reaches our scheduler through a port that its SSH server forwards.
+The worker ends with the connection; what it has begun does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.command import Limits, Link
+from harness.courier import Courier
+from harness.deadline import Deadline
+from harness.errors import Failure, RemoteError
+from harness.inventory import Host, Inventory
+from harness.ssh import Connection
+from harness.trust import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import paramiko
+
+    from harness.lease import Resources
+    from harness.scheduler import Gate
+
+BEAT_S, LOOK_S = 5.0, 0.5
+CHUNK = 1 << 16
+NEEDED = "distributed"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all outposts have in common."""
+
+    inventory: Inventory
+    trust: Trust
+    limits: Limits
+    cache: Path
+    gate: Gate
+    pause_s: float
+
+
+class Outpost:
+    """One host. `keep` runs in a thread; all else may be called from any."""
+
+    def __init__(self, terms: Terms, name: str, number: int, failed: Callable[[str], None]) -> None:
+        self._terms, self._name, self._number = terms, name, number
+        self._failed = failed
+        self._connection: Connection | None = None
+        self._stopped = threading.Event()
+
+    def keep(self) -> None:
+        """Returns when it is stopped; `failed` is told of each time that there is no worker."""
+        while not self._stopped.is_set():
+            try:
+                self._hold()
+            except RemoteError as error:
+                why = error.what
+            except Exception as error:  # of one host: it must not take the others along
+                why = f"{type(error).__name__}: {error}"[:200]
+            else:
+                return
+            self._failed(why)
+            self._stopped.wait(self._terms.pause_s)
+
+    def stop(self) -> None:
+        """Ends the worker, soon."""
+        self._stopped.set()
+
+    @contextlib.contextmanager
+    def link(self) -> Iterator[Link]:
+        """The connection; raises `RemoteError` while there is none."""
+        connection = self._connection
+        if connection is None:
+            raise RemoteError(Failure.CLOSED, "is not connected now", where=self._name)
+        yield connection
+
+    def _hold(self) -> None:
+        """Until the connection breaks, or the worker ends: both are errors."""
+        terms, host = self._terms, self._terms.inventory.hosts[self._name]
+        with Connection(terms.inventory, self._name, terms.trust, terms.limits) as connection:
+            words = Courier(connection, host, terms.cache).equip(NEEDED)
+            port = connection.listen(lambda channel: _join(channel, terms.gate.port))
+            with connection.converse([*words, "harness.attendant"]) as channel:
+                channel.sendall(json.dumps(self._settings(port)).encode() + b"\n")
+                self._connection = connection
+                try:
+                    self._beat(channel)
+                finally:
+                    self._connection = None
+
+    def _settings(self, port: int) -> dict[str, object]:
+        return {
+            "scheduler": f"tls://127.0.0.1:{port}",
+            "identity": self._terms.gate.identity,
+            "name": self._name,
+            "resources": declared(self._name, self._terms.inventory.hosts[self._name]),
+            "listen": f"tls://{address(self._number)}",
+        }
+
+    def _beat(self, channel: paramiko.Channel) -> None:
+        """Shows the attendant that we are there, and wants to hear the same of it."""
+        limit, seen = self._terms.limits.command_s, False
+        heard = Deadline.after(limit)
+        while not self._stopped.is_set():
+            channel.settimeout(limit)
+            channel.sendall(b".")
+            beat = Deadline.after(min(BEAT_S, limit / 3))
+            while not beat.expired and not self._stopped.is_set():
+                channel.settimeout(LOOK_S)
+                with contextlib.suppress(TimeoutError):
+                    if not channel.recv(CHUNK):
+                        raise RemoteError(Failure.CLOSED, f"its Dask worker ended{_last(channel)}")
+                    heard = Deadline.after(limit)
+                there = self._name in self._terms.gate.workers()
+                if heard.expired or (seen and not there):
+                    raise RemoteError(Failure.SILENT, "its Dask worker is silent")
+                seen = there
+
+
+def declared(name: str, host: Host) -> Resources:
+    """What the worker of a host declares."""
+    found: Resources = {"memory": host.memory, "cores": host.cores, f"host:{name}": 1}
+    found |= {f"label:{label}": 1 for label in host.labels}
+    return found | ({"kvm": 1} if host.accel == "kvm" else {})
+
+
+def address(number: int) -> str:
+    """A loopback address for each host: Dask knows workers by their addresses, all being local."""
+    high, low = divmod(number, 250)
+    return f"127.{77 + high // 250}.{high % 250}.{low + 1}"
+
+
+def _last(channel: paramiko.Channel) -> str:
+    """What a worker said last, without control characters."""
+    said = b""
+    with contextlib.suppress(TimeoutError):
+        channel.settimeout(LOOK_S)
+        said = channel.recv_stderr(CHUNK)
+    line = said.decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
+    return f": {''.join(c if c.isprintable() else '?' for c in line)}" if line else ""
+
+
+def _join(channel: paramiko.Channel, port: int) -> None:
+    """Carries bytes between a channel and a port here, until either of them ends."""
+    try:
+        link = socket.create_connection(("127.0.0.1", port), 10)
+    except OSError:
+        channel.close()
+        return
+    link.settimeout(None)
+
+    def carry(take: Callable[[int], bytes], give: Callable[[bytes], object]) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while data := take(CHUNK):
+                give(data)
+        with contextlib.suppress(OSError, EOFError):
+            link.shutdown(socket.SHUT_RDWR)
+        link.close()
+        channel.close()
+
+    for ends in ((channel.recv, link.sendall), (link.recv, channel.sendall)):
+        threading.Thread(target=carry, args=ends, daemon=True).start()
