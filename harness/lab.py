@@ -39,7 +39,7 @@ class Lab:
     async def execute(self, job: Job) -> None:
         """Has Dask give each host a block that fits it, as long as there are any."""
         names = sorted({name for fit in fitting(job, self.inventory).values() for name in fit})
-        async with open_gate() as gate:
+        async with open_gate(job.session.project.cache / "fleet") as gate:
             terms = Terms(
                 self.inventory,
                 self.trust,

@@ -119,9 +119,13 @@ def environment(wheel: str) -> dict[str, str]:
 
 
 def started(pid: int) -> str:
-    """When a process began, in ticks since the boot: with its number, its name for ever."""
+    """When a process began, in ticks since the boot: with its number, its name for ever.
+
+    Nothing where it has ended, whether its parent has asked after it or not.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if words[0] in "ZX" else words[19]
     except (OSError, IndexError):
         return ""
 

@@ -13,6 +13,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -66,13 +67,10 @@ def read_message(frame: bytes | memoryview) -> object:
     return msgpack.loads(frame, object_hook=plain, use_list=False, strict_map_key=False)
 
 
-def sift(message: object, topics: str = SCHEME) -> object:
-    """The message, or of a list of messages those that matter; refuses what is none of a worker.
-
-    `topics` is how the topics begin that somebody listens to.
-    """
+def sift(message: object) -> object:
+    """The message, or of a list of messages those that matter; refuses what is none of a worker."""
     if isinstance(message, tuple):
-        return tuple(one for one in message if _matters(sift(one), topics))
+        return tuple(sift(one) for one in message if _matters(one))
     if not isinstance(message, dict):
         return message
     if "op" in message and message["op"] not in OPS:
@@ -81,9 +79,10 @@ def sift(message: object, topics: str = SCHEME) -> object:
     return message | {"type": b""} if "type" in message else message
 
 
-def _matters(message: object, topics: str) -> bool:
+def _matters(message: object) -> bool:
+    """Dask's own clients listen to some topics, and unpickle what is said there."""
     if isinstance(message, dict) and message.get("op") == "log-event":
-        return str(message.get("topic")).startswith(topics)
+        return str(message.get("topic")).startswith(SCHEME)
     return True
 
 
@@ -147,13 +146,15 @@ class Gate:
 
 
 @asynccontextmanager
-async def open_gate() -> AsyncIterator[Gate]:
-    """A scheduler in this process, and a client of it."""
+async def open_gate(folder: Path) -> AsyncIterator[Gate]:
+    """A scheduler in this process, and a client of it; `folder` is for their files."""
     backends.setdefault(SCHEME, GuardedBackend())
     security = Security.temporary()
     with dask.config.set(SETTINGS):
         both: dict[str, Any] = {"protocol": ["inproc", SCHEME], "host": [None, "127.0.0.1"]}
-        async with Quiet(**both, port=0, security=security) as scheduler:
+        async with Quiet(
+            **both, port=0, security=security, local_directory=str(folder)
+        ) as scheduler:
             inside, outside = (listener.contact_address for listener in scheduler.listeners)
             async with Client(inside, asynchronous=True, security=security) as client:
                 port = int(outside.rpartition(":")[2])
