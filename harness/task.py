@@ -8,6 +8,7 @@ nothing back: what became of the block, and what it made, is read from the host'
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 
@@ -39,6 +40,8 @@ def boot(topic: str, block: str, seconds: float, wheel: str) -> None:
             worker.log_event(topic, {"block": block, "host": str(worker.name)})
             say = time.monotonic() + SAY_S
         time.sleep(LOOK_S)
-    porter.launch(block, f"{seconds:.0f}", sys.executable, wheel)
+    # By a process that ends at once: the supervisor is no child of a worker that may be killed.
+    words = ["launch", block, f"{seconds:.0f}", sys.executable, wheel]
+    subprocess.run([sys.executable, "-s", "-m", "harness.porter", *words], check=True)
     while wanted() and not porter.state(block)["outcome"]:
         time.sleep(POLL_S)

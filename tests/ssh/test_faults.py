@@ -52,6 +52,7 @@ def space():
     name = f"pageinit-{os.getpid()}"
     steps = [
         ["ip", "netns", "add", name],
+        ["ip", "-n", name, "link", "set", "lo", "up"],
         ["ip", "link", "add", "pageinit0", "type", "veth", "peer", "name", "pageinit1"],
         ["ip", "link", "set", "pageinit1", "netns", name],
         ["ip", "addr", "add", "10.213.77.1/30", "dev", "pageinit0"],

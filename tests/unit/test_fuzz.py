@@ -67,6 +67,7 @@ COUNTS = {
     "known hosts": 500,
     "results of a block": 500,
     "ledger": 100,
+    "messages of Dask": 500,
     "YAML models": 500,
     "lock": 50,
     "Debian indices": 500,
@@ -358,6 +359,45 @@ def test_checkpatch(data):
 def test_config(data):
     with contextlib.suppress(HarnessError):
         kconfig.missing(kconfig.parse(data.decode("utf-8", "replace"), "x"), {})
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["op", "__Pickled__", "__Enum__", "__Serialized__", "__Set__", "as-list"]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=4,
+        )
+    ),
+)
+
+
+def inside(value):
+    """A value and all that is in it."""
+    yield value
+    parts = value.items() if isinstance(value, dict) else value
+    for part in parts if isinstance(value, dict | list | tuple) else ():
+        yield from inside(part)
+
+
+@fuzz("messages of Dask", data=st.binary(), value=PLAIN)
+def test_message_of_a_worker(data, value):
+    msgpack = pytest.importorskip("msgpack")
+    scheduler = pytest.importorskip("harness.scheduler")
+    kinds = {dict, tuple, list, str, bytes, int, float, bool, type(None), msgpack.ExtType}
+    for frame in (data, msgpack.packb(value)):
+        try:
+            message = scheduler.sift(scheduler.read_message(frame))
+        except (ValueError, TypeError, LookupError):  # the connection is cut off
+            continue
+        for one in inside(message):
+            assert type(one) in {*kinds, msgpack.Timestamp}
+            assert not isinstance(one, dict) or not any(str(key).startswith("__") for key in one)
 
 
 def test_the_counts_are_those_of_the_document():

@@ -22,11 +22,8 @@ from distributed.comm import connect
 from distributed.comm.registry import backends
 from distributed.comm.tcp import TLSBackend
 from distributed.protocol import Serialize, ToPickle
-from hypothesis import given
-from hypothesis import strategies as st
 
-from harness import scheduler
-from harness.scheduler import SCHEME, GuardedBackend, open_gate, read_message, sift
+from harness.scheduler import SCHEME, GuardedBackend, open_gate
 
 
 class Evil:
@@ -224,44 +221,6 @@ def test_nothing_of_it_is_open_to_the_network(tmp_path):
             assert mine == [f"0100007F:{gate.port:04X}"]
 
     asyncio.run(run())
-
-
-PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(
-                ["op", "__Pickled__", "__Enum__", "__Serialized__", "__Set__", "as-list"]
-            )
-            | st.text(max_size=5),
-            inner,
-            max_size=4,
-        )
-    ),
-)
-
-
-PLAIN_TYPES = {dict, tuple, list, str, bytes, int, float, bool, type(None)}
-
-
-def inside(value):
-    """A value and all that is in it."""
-    yield value
-    parts = value.items() if isinstance(value, dict) else value
-    for part in parts if isinstance(value, dict | list | tuple) else ():
-        yield from inside(part)
-
-
-@given(st.binary() | PLAIN.map(scheduler.msgpack.packb))
-def test_any_message_is_plain_or_refused(data):
-    try:
-        message = sift(read_message(data))
-    except (ValueError, TypeError, LookupError):  # the connection is cut off
-        return
-    for one in inside(message):
-        assert not isinstance(one, dict) or not any(str(key).startswith("__") for key in one)
-        assert type(one) in PLAIN_TYPES
 
 
 def test_the_scheduler_is_not_loaded_without_need():
