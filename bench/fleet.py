@@ -51,25 +51,30 @@ class SimulatedHosts(Rounds):
     """Every block is done as soon as it is asked for."""
 
     def carry(self, attempt: Attempt) -> list[Run]:
-        """Leaves what a host would have sent, and takes it in."""
-        job, block = self.job, attempt.block
-        folder = job.results.path / "incoming" / f"{block.key.replace('/', '-')}-{attempt.number}"
-        for slot in block.slots:
-            place = folder / "runs" / slot.key
-            place.mkdir(parents=True)
-            run = Run(
-                run_id=slot.run_id(job.session.lock.hash),
-                variant=slot.variant,
-                machine=slot.machine,
-                clock=slot.clock,
-                block=slot.block,
-                started_utc="2026-01-01T00:00:00Z",
-                environment=ENVIRONMENT,
-                ending=Ending(cause="done"),
-                judgement=Judgement(outcome=Outcome.OK),
-            )
-            (place / RUN_FILE).write_text(to_json(run))
-        return take_in(job, block, folder)
+        """Without the way there and back."""
+        return answer(self.job, attempt)
+
+
+def answer(job: Job, attempt: Attempt) -> list[Run]:
+    """Leaves what a host would have sent, and takes it in."""
+    block = attempt.block
+    folder = job.results.path / "incoming" / f"{block.key.replace('/', '-')}-{attempt.number}"
+    for slot in block.slots:
+        place = folder / "runs" / slot.key
+        place.mkdir(parents=True)
+        run = Run(
+            run_id=slot.run_id(job.session.lock.hash),
+            variant=slot.variant,
+            machine=slot.machine,
+            clock=slot.clock,
+            block=slot.block,
+            started_utc="2026-01-01T00:00:00Z",
+            environment=ENVIRONMENT,
+            ending=Ending(cause="done"),
+            judgement=Judgement(outcome=Outcome.OK),
+        )
+        (place / RUN_FILE).write_text(to_json(run))
+    return take_in(job, block, folder)
 
 
 class Simulated(Remote):

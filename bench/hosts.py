@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What it costs to boot a block on a host over SSH instead of here: both in turns, same kernels."""
+"""What a block costs more on a host than here, under each engine: in turns, same kernels."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench.figure import Figure, percent_more
@@ -38,8 +39,12 @@ def measure(setting: Setting) -> Iterator[Figure]:
     try:
         lab.serve(HOST, memory="4GiB", cores=2, python=sys.executable, fake=False)
         inventory = Inventory.load(lab.file)
-        remote = Remote(inventory, Trust([lab.known]), lambda text: None)
-        ways: dict[str, Executor] = {"local": Local(), "ssh": remote}
+        words = (inventory, Trust([lab.known]), lambda text: None)
+        ways: dict[str, Executor] = {"local": Local(), "ssh": Remote(*words)}
+        if find_spec("distributed"):
+            from harness.lab import Lab as DaskLab
+
+            ways["dask"] = DaskLab(*words)
         spent: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(ROUNDS):
             order = list(ways)[:: -1 if number % 2 else 1]

@@ -32,6 +32,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "harness hosts check big-1 big-2           # these two",
         "harness hosts check --accept-new          # and believe the keys of those not known yet",
         "harness hosts check --hosts lab.yaml --json",
+        "harness run scale --hosts hosts.yaml --engine dask",
+        "harness run scale --dask ~/dask.json      # workers that Slurm, say, has started",
     )
     actions = parser.add_subparsers(dest="hosts_action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="log in to each host and see what it has")
