@@ -8,7 +8,6 @@ fits is free. Retries, the ledger and what counts are ours: Dask forgets, and ma
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -26,10 +25,15 @@ from harness.parcel import Lender
 from harness.passage import Passages
 from harness.record import Run
 from harness.roster import Attempt, Log, Patience, Roster, need_of
+from harness.task import TOPIC
 
 if TYPE_CHECKING:
     from distributed import Client
 
+TURN_S = 1.0
+"""Between two looks at what workers there are."""
+NOWHERE = "nowhere"
+"""In the ledger, for a task that ended before anybody knew where it was."""
 THREADS = 10_000
 """One for each block that is under way; they wait."""
 
@@ -75,10 +79,10 @@ class Dispatch:
         self, client: Client, hosts: Hosts, job: Job, patience: Patience, log: Log
     ) -> None:
         self._client, self._hosts, self._job = client, hosts, job
-        self._patience, self._log = patience, log
+        self._log = log
         self.roster = Roster(job, patience, log)
         self._passages = Passages(job, patience, log)
-        self._topic = f"pageinit-{job.session.lock.hash}-{os.getpid()}"
+        self._needs = {block.key: need_of(job, block) for block in job.blocks}
         self._workers: Workers = {}
         self._leases: dict[str, Lease] = {}
         self._running: dict[asyncio.Task[None], Errand] = {}
@@ -86,7 +90,7 @@ class Dispatch:
 
     async def run(self) -> None:
         """Returns when every block is booted; raises `HarnessError` where one could not be."""
-        self._client.subscribe_topic(self._topic, self._arrived)
+        self._client.subscribe_topic(TOPIC, self._arrived)
         told = False
         while self._running or (self.roster.todo and self._hopes()):
             self._workers = await self._hosts.workers()
@@ -113,7 +117,7 @@ class Dispatch:
 
     async def _turn(self) -> None:
         """Until something has changed, or may have."""
-        timer = asyncio.create_task(asyncio.sleep(self._patience.poll_s))
+        timer = asyncio.create_task(asyncio.sleep(TURN_S))
         await asyncio.wait({timer, *self._running}, return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
         for task in [task for task in self._running if task.done()]:
@@ -127,7 +131,7 @@ class Dispatch:
         found: list[Errand] = []
 
         def fits(block: Block) -> bool:
-            if (need := need_of(self._job, block)) in vain:
+            if (need := self._needs[block.key]) in vain:
                 return False
             errand = self._errand(block, need)
             if errand and any(meets(declared, errand.need) for declared in free.values()):
@@ -171,12 +175,12 @@ class Dispatch:
         block, roster, passages = errand.block, self.roster, self._passages
         number = roster.number(block, errand.home)
         ident = passages.ident(block, number)
-        lease = Lease(self._client, self._topic, ident, passages.seconds(block))
+        lease = Lease(self._client, ident, passages.seconds(block))
         self._leases[ident] = lease
         try:
             lease.ask(errand.need)
             errand.host = await lease.host
-            attempt = roster.begin(block, errand.host or "nowhere", number)
+            attempt = roster.begin(block, errand.host or NOWHERE, number)
             try:
                 roster.done(attempt, await self._carry(attempt, lease))
             except RemoteError as error:
@@ -189,11 +193,9 @@ class Dispatch:
 
     async def _carry(self, attempt: Attempt, lease: Lease) -> list[Run]:
         """There and back, in a thread."""
-        if attempt.host not in self._workers:
+        if attempt.host == NOWHERE:
             raise RemoteError(Failure.COMMAND, lease.error or "its task ended before it began")
         lease.connect = partial(self._hosts.link, attempt.host)
-        if meets(self._workers[attempt.host], only(attempt.host)):
-            lease.home = only(attempt.host)
         lender = self._hosts.lender(attempt.host)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._passages.make, attempt, lender, lease)
@@ -204,8 +206,10 @@ class Dispatch:
             case {"block": str(ident), "host": str(name)} if ident in self._leases:
                 if name not in self._workers:
                     self._workers = await self._hosts.workers()
-                if name in self._workers and ident in self._leases:
-                    self._leases[ident].arrive(name)
+                if name in self._workers and (lease := self._leases.get(ident)):
+                    if meets(self._workers[name], only(name)):
+                        lease.home = only(name)
+                    lease.arrive(name)
 
 
 def resources(need: Need, memory: bool) -> Resources:

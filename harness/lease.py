@@ -28,9 +28,9 @@ class Lease:
     All of it belongs to the event loop but the way: `link`, `begin` and `outcome`.
     """
 
-    def __init__(self, client: Client, topic: str, ident: str, seconds: float) -> None:
+    def __init__(self, client: Client, ident: str, seconds: float) -> None:
         self._client = client
-        self._words = (topic, ident, seconds, wheel.name())
+        self._words = (ident, seconds, wheel.name())
         self._loop = asyncio.get_running_loop()
         self._times = 0
         self._over = threading.Event()
@@ -46,7 +46,7 @@ class Lease:
     def ask(self, need: Resources) -> None:
         """Has Dask choose a host that has all this."""
         self._times += 1
-        key = f"{self._words[1]}#{self._times}"
+        key = f"{self._words[0]}#{self._times}"
         future = self._client.submit(
             task.boot, *self._words, key=key, resources=need, pure=False, retries=0
         )

@@ -27,6 +27,7 @@ from tornado.iostream import StreamClosedError
 
 from harness.lease import Resources
 from harness.quantity import MIB
+from harness.task import TOPIC
 
 MAX_MESSAGE = MIB
 SCHEME = "pageinit"
@@ -82,7 +83,7 @@ def sift(message: object) -> object:
 def _matters(message: object) -> bool:
     """Dask's own clients listen to some topics, and unpickle what is said there."""
     if isinstance(message, dict) and message.get("op") == "log-event":
-        return str(message.get("topic")).startswith(SCHEME)
+        return message.get("topic") == TOPIC
     return True
 
 

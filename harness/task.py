@@ -16,11 +16,13 @@ from harness import porter
 
 PARCEL = "parcel.json"
 """The last of what a block needs; `harness.parcel` is not on a bare host."""
+TOPIC = "pageinit"
+"""Under which a task says where it is."""
 SAY_S = 5
 LOOK_S, POLL_S = 0.05, 0.5
 
 
-def boot(topic: str, block: str, seconds: float, wheel: str) -> None:
+def boot(block: str, seconds: float, wheel: str) -> None:
     """Runs in a thread of a Dask worker."""
     from distributed import get_worker
 
@@ -37,7 +39,7 @@ def boot(topic: str, block: str, seconds: float, wheel: str) -> None:
         if not wanted():
             return
         if time.monotonic() >= say:  # again and again, in case nobody heard
-            worker.log_event(topic, {"block": block, "host": str(worker.name)})
+            worker.log_event(TOPIC, {"block": block, "host": str(worker.name)})
             say = time.monotonic() + SAY_S
         time.sleep(LOOK_S)
     # By a process that ends at once: the supervisor is no child of a worker that may be killed.

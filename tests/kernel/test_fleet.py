@@ -55,10 +55,11 @@ def counts(results: Results):
     }
 
 
-def test_boots_elsewhere_are_the_boots_here(project, lab, tmp_path):
+@pytest.mark.parametrize("engine", ["ssh", "dask"])
+def test_boots_elsewhere_are_the_boots_here(project, lab, tmp_path, engine):
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
-    there = run(project, tmp_path / "there", "--hosts", str(lab.file))
+    there = run(project, tmp_path / "there", "--hosts", str(lab.file), "--engine", engine)
     runs = [stored.run for stored in there.read()[0]]
     assert len(runs) == 6 and {run.judgement.outcome for run in runs} == {Outcome.OK}
     assert {run.environment.host for run in runs} <= {os.uname().nodename, "one", "two"}

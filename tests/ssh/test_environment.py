@@ -21,15 +21,15 @@ def reachable(folder) -> bool:
     )
 
 
-def test_a_virtual_environment_is_made_once(fleet, tmp_path):
+def test_a_virtual_environment_is_made_once(either, tmp_path):
     if not reachable(tmp_path / "download"):
         pytest.skip("no package index can be reached")
-    server = fleet.serve("one", python=None)
-    assert fleet.run() == 0
-    assert fleet.counted() == 4
+    server = either.serve("one", python=None)
+    assert either.run() == 0
+    assert either.counted() == 4
     (place,) = fleet_folder(server).glob("venv-*")
     made = (place / "ready").stat().st_mtime_ns
-    fleet.again()
-    assert fleet.run() == 0
+    either.again()
+    assert either.run() == 0
     assert list(fleet_folder(server).glob("venv-*")) == [place]
     assert (place / "ready").stat().st_mtime_ns == made
