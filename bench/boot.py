@@ -15,11 +15,11 @@ from bench import bare
 from bench.figure import Figure, more, percent_more
 from bench.setting import Setting
 from harness import accelerator, boot, dmesg, host, initramfs, phases, qemu
-from harness.boot import BootRequest
 from harness.errors import HostError
 from harness.kernels import Kernels
 from harness.prebuilt import fetch_prebuilt
 from harness.project import Project
+from harness.request import BootRequest
 from harness.results import read_bytes
 from harness.variant import Variant
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from harness import host
-from harness.boot import BootRequest, boot
+from harness.boot import boot
 from harness.errors import HostError
 from harness.experiment import Limits, Probes
 from harness.machine import Accel, Machine
+from harness.request import BootRequest
 from harness.results import write_atomic
 
 _LIMITS = Limits(silence_s=5, progress_s=8, grace_s=0.5)

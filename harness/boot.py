@@ -7,20 +7,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from harness import host, qemu, stores
 from harness.cputime import CpuTime, neighbours
 from harness.dmesg import Chunk
-from harness.experiment import Limits, Probes
-from harness.machine import Accel, Machine
 from harness.quantity import format_size
-from harness.record import Clock, Ending, HostSample, Neighbours
+from harness.record import Ending, HostSample, Neighbours
 from harness.registers import resolve
+from harness.request import BootRequest
 from harness.results import write_atomic
-from harness.variant import MemoryModel
 from harness.vm import VM, script
 from harness.watch import Watch
 
@@ -29,67 +27,6 @@ SAMPLE_S = 0.05
 MAX_SAMPLES = 256
 
 Output = Callable[[bytes], None]
-
-
-@dataclass(frozen=True)
-class BootRequest:
-    """What boots, on what, and within which limits (unscaled: as for hardware)."""
-
-    kernel: Path
-    initrd: Path
-    machine: Machine
-    accel: Accel
-    clock: Clock = "time"
-    words: tuple[str, ...] = ()
-    probes: Probes = field(default_factory=Probes)
-    limits: Limits = field(default_factory=Limits)
-    memory_model: MemoryModel = field(default_factory=MemoryModel)
-    system_map: Path | None = None
-    tsc_khz: int | None = None
-    force: bool = False
-    plugin: Path | None = None
-    """the plugin that counts stores, where they are counted"""
-
-    @property
-    def symbols(self) -> str:
-        """The text of System.map, as far as there is one."""
-        if not self.system_map or not self.system_map.is_file():
-            return ""
-        return self.system_map.read_text(encoding="ascii", errors="replace")
-
-    @property
-    def slowdown(self) -> float:
-        """How much longer than on hardware this boot may take."""
-        return host.SLOWDOWN[self.accel] * (host.WORK_SLOWDOWN if self.clock == "work" else 1)
-
-    @property
-    def scaled(self) -> Limits:
-        limits = {k: v * self.slowdown for k, v in self.limits.model_dump().items()}
-        return Limits.model_validate(limits)
-
-    def command(self, binary: qemu.Qemu, *, sockets: bool = True) -> qemu.CommandLine:
-        """The line of QEMU for this boot; without `sockets`, the one for people."""
-        machine = self.machine
-        if self.clock == "work" and machine.work_clock.one_cpu:
-            machine = machine.model_copy(update={"boot": (*machine.boot, "maxcpus=1")})
-        return qemu.CommandLine(
-            machine,
-            self.kernel,
-            self.initrd,
-            self.clock,
-            self.accel,
-            binary,
-            (*self.words, *probe_words(self.probes)),
-            self.tsc_khz,
-            self._plugin,
-            sockets=sockets,
-        )
-
-    @property
-    def _plugin(self) -> str | None:
-        if not self.plugin or stores.obstacle(self.machine, self.symbols):
-            return None
-        return stores.option(self.plugin, self.machine, self.symbols, qemu.STORES)
 
 
 @dataclass(frozen=True)
@@ -102,15 +39,6 @@ class Evidence:
     argv: tuple[str, ...] = ()
     command_line: str = ""
     neighbours: Neighbours | None = None
-
-
-def probe_words(probes: Probes) -> tuple[str, ...]:
-    """What the init of the guest reads from the kernel command line."""
-    return (
-        f"probe.run={','.join(probes.run)}",
-        f"probe.touch_bytes={probes.touch_bytes}",
-        f"probe.touch_threads={probes.touch_threads}",
-    )
 
 
 def boot(request: BootRequest, folder: Path, on_output: Output | None = None) -> Evidence:

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import evidence, qemu
-from harness.boot import BootRequest, Evidence, Output, launch
+from harness.boot import Evidence, Output, launch
 from harness.executor import Executor, Job, Local
 from harness.experiment import Slot, blocks
 from harness.ledger import Ledger
 from harness.record import GOOD, Clock, Ending, Judgement, Outcome, Run
+from harness.request import BootRequest
 from harness.results import Results, newest, to_json, write_atomic
 from harness.session import Session
 from harness.turns import turn

@@ -57,7 +57,7 @@ identity trust command
 evidence
 accelerator
 boot
-vm
+vm request
 console
 host cputime
 hygiene fastpath

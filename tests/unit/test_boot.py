@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import boot as module
 from harness import dmesg, host, qemu
-from harness.boot import BootRequest, boot, resolve
-from harness.experiment import Limits
+from harness.boot import boot
+from harness.experiment import Limits, Probes
 from harness.machine import Machine
 from harness.qemu import Footprint
 from harness.quantity import GIB
+from harness.registers import resolve
+from harness.request import BootRequest, probe_words
 
 ROOT = Path(__file__).parents[2]
 FAKES = ROOT / "tests" / "fakes"
@@ -183,7 +184,7 @@ def test_addresses_without_a_map_stay_addresses():
 
 
 def test_the_guest_is_told_what_to_probe():
-    words = module.probe_words(module.Probes(run=("meminfo",), touch_bytes="1MiB"))
+    words = probe_words(Probes(run=("meminfo",), touch_bytes="1MiB"))
     assert words[:2] == ("probe.run=meminfo", "probe.touch_bytes=1048576")
 
 

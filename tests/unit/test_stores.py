@@ -222,7 +222,7 @@ def test_the_plugin_compiles_once_and_is_one(tmp_path):
 def test_an_experiment_counts_and_collates(checkout, monkeypatch, capfd):
     (checkout / "System.map").write_text(SYSTEM_MAP)
     monkeypatch.setattr(
-        "harness.boot.BootRequest.symbols", property(lambda self: SYSTEM_MAP), raising=True
+        "harness.request.BootRequest.symbols", property(lambda self: SYSTEM_MAP), raising=True
     )
     text = (checkout / "experiments/pair.yaml").read_text()
     text = text.replace("{time: {blocks: 2, warmup: 1}}", "{work: {}}\n    count_stores: true")
