@@ -69,6 +69,13 @@ def test_no_probe_acts_on_the_machine_it_is_tried_on(program, name, root, tmp_pa
     assert (done.returncode, done.stdout) == (2, "")
 
 
+@pytest.mark.parametrize("name", ["huge", "oom"])
+def test_what_a_copy_does_not_hold_back_runs_in_a_guest_only(program, name, tmp_path):
+    argv = ["prlimit", "--nofile=3:3", program, name, tmp_path]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_census_counts_each_page_once_and_by_node(probe, tmp_path):
     memory(tmp_path, {0: 0, 1: 2})
     pages(tmp_path, [BUDDY] * 1000 + [RESERVED] * 20 + [LRU] * 4 + [NOPAGE] * 1024)
