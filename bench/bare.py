@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.boot import DONE
+from harness.initramfs import DONE
 from harness.qemu import CONSOLE, MONITOR, PROBES
 from harness.tool import bound
 from harness.vm import prepare_child

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness import host, qemu, stores
+from harness import host, image, qemu, stores
+from harness.caller import Caller
 from harness.cputime import CpuTime, neighbours
 from harness.dmesg import Chunk
+from harness.initramfs import DONE
 from harness.quantity import format_size
-from harness.record import Ending, HostSample, Neighbours
+from harness.record import Ending, HostSample, Neighbours, Visit
 from harness.registers import resolve
 from harness.request import BootRequest
 from harness.results import write_atomic
 from harness.vm import VM, script
 from harness.watch import Watch
 
-DONE = b'{"probe":"done"}\n'
 SAMPLE_S = 0.05
 MAX_SAMPLES = 256
 
@@ -39,6 +40,7 @@ class Evidence:
     argv: tuple[str, ...] = ()
     command_line: str = ""
     neighbours: Neighbours | None = None
+    visit: Visit | None = None
 
 
 def boot(request: BootRequest, folder: Path, on_output: Output | None = None) -> Evidence:
@@ -68,8 +70,9 @@ def _refusal(request: BootRequest, binary: qemu.Qemu) -> str | None:
             return "this QEMU was built without plugins, so that it cannot count stores"
         if obstacle := stores.obstacle(request.machine, request.symbols):
             return obstacle
-    touched = request.probes.touched(request.machine.memory)
-    need = qemu.footprint(request.machine, request.memory_model, touched)
+    if request.guest and image.changed(request.guest.image):
+        return f"{request.guest.image.path} has changed since its hash was taken"
+    need = qemu.footprint(request.machine, request.memory_model, request.taken)
     return None if request.force else host.refusal(need, host.available_memory())
 
 
@@ -89,27 +92,43 @@ class _Boot:
         self._oom_kills = host.oom_kills()
         self._before = CpuTime.now()
         self._watch: Watch | None = None
+        self._caller = Caller(request, folder, self._progress) if request.guest else None
         self._vm = VM(
             argv,
             folder,
             thp=request.machine.thp,
             on_console=self._console,
-            on_probes=self._probes,
+            on_probes=None if self._caller else self._probes,
+            files=self._caller.files if self._caller else None,
+            room=self._room(),
         )
 
+    def _room(self) -> int | None:
+        """Bytes that a file of QEMU may have, where the guest can write to one."""
+        guest, backend = self._request.guest, self._request.machine.memory_backend
+        # Memory of the guest in a memfd is a file too.
+        return guest.distribution.room if guest and backend.type == "ram" else None
+
     async def run(self) -> Evidence:
-        request = self._request
+        request, caller = self._request, self._caller
+        call = None
         async with self._vm as vm:
-            deadline = request.machine.deadline_s * request.slowdown
-            self._watch = Watch(request.scaled, deadline, vm.start)
+            self._watch = Watch(request.scaled, request.deadline_s, vm.start)
             sampler = asyncio.create_task(self._sample())
+            if caller:
+                call = asyncio.create_task(self._call(caller))
             try:
                 cause = await self._wait()
             finally:
                 sampler.cancel()
+                if caller:
+                    caller.leave()
             ending = await self._ending(cause)
             self._take_sample()
             beside = neighbours(self._before, self._samples)
+        if call:
+            # With QEMU the visitor's connections are gone, and so is he.
+            await call
         return Evidence(
             ending,
             tuple(self._samples),
@@ -117,11 +136,28 @@ class _Boot:
             tuple(self._argv),
             self._argv[self._argv.index("-append") + 1],
             beside,
+            caller.visit if caller else None,
         )
+
+    async def _call(self, caller: Caller) -> None:
+        try:
+            await caller.call(self._vm)
+            self._done = caller.done
+        finally:
+            if self._watch and not caller.done:
+                self._watch.give_up(time.monotonic())
+            self._news.set()
+
+    def _progress(self) -> None:
+        if self._watch:
+            self._watch.progress(time.monotonic())
+        self._news.set()
 
     def _console(self, data: bytes, now: float) -> None:
         if self._watch:
             self._watch.feed(data, now)
+        if self._caller:
+            self._caller.console(data)
         if self._on_output:
             self._on_output(data)
         self._news.set()
@@ -160,13 +196,14 @@ class _Boot:
         if cause == "ended":
             return self._gone(wall)
         registers, where = "", ""
-        if cause not in ("done", "failure"):
+        waits = self._caller.waits if self._caller else ""
+        if cause not in ("done", "failure", "no-visit"):
             registers = await self._vm.registers()
             where = resolve(registers, self._request.symbols)
         return Ending.model_validate(
             {
                 "cause": cause,
-                "detail": where,
+                "detail": "; ".join(filter(None, (where, waits))),
                 "wall_s": wall,
                 "registers": registers or None,
                 "where": where or None,

@@ -7,7 +7,7 @@ The raw files are written first and never changed, so a better parser improves o
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,12 +87,19 @@ def complete(run: Run, folder: Path) -> Run:
         stores = ()
     return run.model_copy(
         update={
-            "phases": found.phases,
+            "phases": (*found.phases, *_login(run, found.phases)),
             "judgement": judgement,
             "probes": found.probes,
             "stores": stores,
         }
     )
+
+
+def _login(run: Run, found: Sequence[Phase]) -> Iterator[Phase]:
+    """From the begin of user space to the first login, in a guest that lets somebody in."""
+    booted = next((p for p in found if (p.name, p.source) == ("boot", "host")), None)
+    if run.visit and booted and booted.end <= run.visit.login_s:
+        yield phases.on_host("login", booted.end, run.visit.login_s)
 
 
 def _stores(run: Run, folder: Path, found: Findings) -> tuple[StoreCount, ...] | str:

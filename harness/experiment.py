@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from harness.distribution import Distribution
 from harness.model import Model
 from harness.quantity import GIB, Size
 from harness.record import Clock
@@ -133,6 +134,17 @@ class Experiment(Model):
     """labels that a host has to have to be given a part of it (hosts.yaml)"""
     boot: tuple[str, ...] = ()
     """kernel parameters of every boot; they come last, and the kernel takes the last"""
+    guest: Distribution | None = None
+    """a distribution to boot into, in the place of the initramfs"""
+
+    @model_validator(mode="after")
+    def _a_network_is_no_clockwork(self) -> Self:
+        if self.guest and any("work" in group.clocks for group in self.matrix):
+            raise ValueError(
+                "guest: its probes run over SSH, whose packets come when they come: no two boots of"
+                " the work clock would be the same; use the time clock, or drop the guest"
+            )
+        return self
 
     @model_validator(mode="after")
     def _baseline_takes_part(self) -> Self:
@@ -175,6 +187,11 @@ class Experiment(Model):
         """What runs in the guest in a cell: what the first group that has it says."""
         group = self._group_of(variant, machine, clock)
         return (group and group.probes) or self.probes
+
+    def taken(self, slot: Slot, memory: int) -> int:
+        """Bytes of the host that user space takes in a boot, the probes among it."""
+        more = self.guest.memory if self.guest else 0
+        return self.probes_of(*slot.cell).touched(memory) + more
 
     def counts_stores(self, variant: str, machine: str, clock: Clock) -> bool:
         """Whether the stores of a cell are counted: what the first group that has it says."""

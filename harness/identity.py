@@ -9,11 +9,16 @@ from pathlib import Path
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paramiko.pkey import UnknownKeyType
 from paramiko.ssh_exception import SSHException
 
 from harness.errors import Failure, RemoteError
 from harness.inventory import Host
+
+Pair = tuple[bytes, bytes]
+"""A private key in OpenSSH's format, and its public one as a line of authorized_keys."""
 
 DEFAULT = ("id_ed25519", "id_ecdsa", "id_rsa")
 
@@ -50,6 +55,16 @@ def keys(file: str | None, on_obstacle: Callable[[str], None]) -> Iterator[param
             path = Path("~/.ssh", name).expanduser()
             if path.is_file() and (key := _load(path, on_obstacle)):
                 yield key
+
+
+def generate() -> Pair:
+    """A new Ed25519 key."""
+    key = Ed25519PrivateKey.generate()
+    form = serialization.PrivateFormat.OpenSSH
+    private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    encoding = serialization.Encoding.OpenSSH
+    public = key.public_key().public_bytes(encoding, serialization.PublicFormat.OpenSSH)
+    return private, public + b" pageinit\n"
 
 
 def _load(path: Path, on_obstacle: Callable[[str], None]) -> paramiko.PKey | None:

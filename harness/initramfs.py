@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest's user space: probes compiled to one static program, packed as an initramfs."""
+"""The guest's own user space: probes as one static program, and the archives they travel in."""
 
 from __future__ import annotations
 
 import hashlib
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +22,13 @@ PROBES = (
 )
 """The probes, and what they share; the second and third line are the correctness gate's."""
 
+DONE = b'{"probe":"done"}\n'
+"""What ends the results of a boot: the init says it, or who was sent into another guest."""
+
 
 @dataclass(frozen=True)
 class Initramfs:
-    """An initramfs in the cache, and the SHA-256 of its bytes."""
+    """An archive or a program in the cache, and the SHA-256 of its bytes."""
 
     path: Path
     sha256: str
@@ -46,18 +49,38 @@ def build(cache: Path) -> Initramfs:
 
     Raises `HostError` where there is no compiler, or it has no static libc.
     """
+    return _made(cache, "initramfs.cpio", lambda path: path.write_bytes(cpio(_entries("init.c"))))
+
+
+def entry(cache: Path) -> Initramfs:
+    """As `build`, the initramfs that hands over to a distribution on a disk."""
+    return _made(cache, "entry.cpio", lambda path: path.write_bytes(cpio(_entries("enter.c"))))
+
+
+def program(cache: Path) -> Initramfs:
+    """As `build`, the probes as a program to be run by hand, or over SSH."""
+    return _made(cache, "probe", lambda path: compile_program("probe.c", path))
+
+
+def keys(public: bytes, host_key: bytes) -> bytes:
+    """What `entry` finds beside itself: who may come in, and a host key where there is none."""
+    private = stat.S_IFREG | 0o600
+    return cpio([Entry("key", private, public), Entry("host_key", private, host_key)])
+
+
+def _made(cache: Path, name: str, make: Callable[[Path], object]) -> Initramfs:
     compiler = tool.run(["gcc", "--version"]).stdout
     digest = hashlib.sha256(b"\0".join((compiler, *(f.encode() for f in FLAGS))))
     for source in sorted(SOURCES.iterdir()):
         if source.suffix in (".c", ".h"):
             digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    final = cache / "initramfs" / digest.hexdigest()[:16]
-    image = final / "initramfs.cpio"
+    final = cache / "initramfs" / f"{digest.hexdigest()[:16]}-{name}"
+    path = final / name
     with store.locked(cache / "initramfs" / ".lock"):
-        if not image.is_file():
+        if not path.is_file():
             with store.filling(final) as part:
-                (part / image.name).write_bytes(cpio(_entries()))
-    return Initramfs(image, hashlib.sha256(image.read_bytes()).hexdigest())
+                make(part / name)
+    return Initramfs(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def compile_program(main: str, out: Path) -> None:
@@ -65,10 +88,10 @@ def compile_program(main: str, out: Path) -> None:
     tool.run(["gcc", *FLAGS, "-o", out, main, *PROBES], cwd=SOURCES)
 
 
-def _entries() -> list[Entry]:
+def _entries(main: str) -> list[Entry]:
     with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
         program = Path(folder) / "init"
-        compile_program("init.c", program)
+        compile_program(main, program)
         # The kernel opens /dev/console for init before anything is mounted.
         return [
             Entry("dev", stat.S_IFDIR | 0o755),

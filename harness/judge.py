@@ -42,6 +42,7 @@ _BY_CAUSE = {
     "guest-shutdown": Outcome.INCOMPLETE,
     "exited": Outcome.INCOMPLETE,
     "failure": Outcome.OOPS,
+    "no-visit": Outcome.INCOMPLETE,
 }
 _WITHOUT_WORDS = {
     "exited": "it ends before user space reported",
@@ -131,7 +132,8 @@ def _outcome(
             first = troubles[0]
             before = f"; first: {first.line.text}" if first is not worst else ""
             return severe, _bounded(worst.line.text + before)
-    if not done and ending.cause != "done":
+    # A guest that lets visitors in may say that it is done when it is not.
+    if (not done and ending.cause != "done") or ending.cause == "no-visit":
         return _unfinished(ending, troubles)
     absent = phases.missing(console, found) if phases.has_marks(console) else ()
     if absent:

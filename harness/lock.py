@@ -24,6 +24,8 @@ LOCK_FILE = "experiment.lock.yaml"
 
 # What may differ between two starts of the same experiment.
 _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
+# Keys that came later, and are no part of what an experiment without them is.
+_ADDED = ("guest", "image_sha256", "program_sha256")
 # What is only said about an experiment, a variant or a machine. Where it runs: see environment.
 _WORDS = ("description", "origin", "claims", "host_labels")
 
@@ -38,6 +40,8 @@ class Lock(Model):
     kernels: dict[str, Kernel | str]
     initramfs_sha256: str
     plugin_sha256: str | None = None
+    image_sha256: str | None = None
+    program_sha256: str | None = None
     environment: Environment
     on_file: str | None = Field(default=None, exclude=True)
 
@@ -55,6 +59,10 @@ class Lock(Model):
         for entry in (data["experiment"], *data["variants"].values(), *data["machines"].values()):
             for key in _WORDS:
                 entry.pop(key, None)
+        for key in _ADDED:
+            for entry in (data, data["experiment"]):
+                if entry.get(key, key) is None:
+                    del entry[key]
         text = json.dumps(data, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

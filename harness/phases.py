@@ -183,13 +183,14 @@ def _from_arrival(console: Dmesg) -> list[Phase]:
     begin = console.arrival(banner[0]) if banner else None
     if begin is None:
         return []
-    found = [_on_host("firmware", 0.0, begin)]
+    found = [on_host("firmware", 0.0, begin)]
     init = next(console.find(INIT), None)
     end = console.arrival(init[0]) if init else None
     if end is not None and end >= begin:
-        found.append(_on_host("boot", begin, end))
+        found.append(on_host("boot", begin, end))
     return found
 
 
-def _on_host(name: str, start: float, end: float) -> Phase:
+def on_host(name: str, start: float, end: float) -> Phase:
+    """An interval on the host's clock, s since the launch."""
     return Phase(name=name, source="host", start=start, end=end, host_start_s=start, host_end_s=end)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.distribution import Image
 from harness.errors import HostError, UserError
 from harness.machine import Accel, Machine, Node
 from harness.quantity import GIB, MIB, TIB, format_cpus
@@ -35,6 +36,9 @@ WORK_TSC_KHZ = 1_000_000
 STORES = "stores.txt"
 """What the plugin that counts stores writes, in QEMU's working directory."""
 
+ENTRY = "entry.cpio"
+"""What lets a guest that is an image in, in QEMU's working directory: it holds the keys."""
+
 CONSOLE, PROBES, MONITOR = "console.fifo", "probes.fifo", "monitor.sock"
 """In QEMU's working directory: relative, so that argv is the same for every run and no path can
 pass the 108 bytes of `sun_path`. The harness opens all three before QEMU starts, which opens them
@@ -58,7 +62,7 @@ class CommandLine:
     """What one boot needs from QEMU.
 
     `words` are the kernel parameters of variant and experiment; `tsc_khz` is the host's TSC rate;
-    `plugin` is a plugin of TCG with its options.
+    `plugin` is a plugin of TCG with its options; `image` is the guest's disk, where it has one.
     With `sockets` off the console goes to stdout and the probes to a file: that is the line for
     people to run by hand.
     """
@@ -72,6 +76,7 @@ class CommandLine:
     words: tuple[str, ...] = ()
     tsc_khz: int | None = None
     plugin: str | None = None
+    image: Image | None = None
     sockets: bool = field(default=True, kw_only=True)
 
     @property
@@ -99,7 +104,8 @@ def render(line: CommandLine) -> list[str]:
         *("-nodefaults", "-no-user-config", "-display", "none"),
         # panic=-1 resets at once, and this turns the reset into the end of the process.
         "-no-reboot",
-        *_ports(line.sockets),
+        *_ports(line),
+        *(_disk(line.image) if line.image else ()),
         *(("-plugin", line.plugin) if line.plugin else ()),
         *("-kernel", str(line.kernel), "-initrd", str(line.initrd), "-append", line.append),
         *machine.extra_args,
@@ -209,13 +215,30 @@ def _distances(machine: Machine) -> list[str]:
     return argv
 
 
-def _ports(sockets: bool) -> list[str]:
-    if not sockets:
-        return ["-serial", "stdio", "-serial", "file:probes.jsonl"]
+def _ports(line: CommandLine) -> list[str]:
+    """A guest with a disk reports by SSH: what it writes to a second port would not be ours."""
+    second = not line.image
+    if not line.sockets:
+        return ["-serial", "stdio", *(("-serial", "file:probes.jsonl") if second else ())]
+    probes = ("-chardev", f"file,id=probes,path={PROBES}", "-serial", "chardev:probes")
     return [
         *("-chardev", f"file,id=console,path={CONSOLE}", "-serial", "chardev:console"),
-        *("-chardev", f"file,id=probes,path={PROBES}", "-serial", "chardev:probes"),
+        *(probes if second else ()),
         *("-chardev", f"socket,id=monitor,path={MONITOR}", "-mon", "chardev=monitor,mode=control"),
+    ]
+
+
+def _disk(image: Image) -> list[str]:
+    """The image, never written to, and a network that leads nowhere but to the guest's port 22."""
+    path = str(image.path).replace(",", ",,")
+    return [
+        # What the guest writes goes to a file without a name, which ends with QEMU.
+        *("-drive", f"file={path},format={image.format},if=none,id=disk,snapshot=on"),
+        *("-device", "virtio-blk-pci,drive=disk"),
+        # Port 0: QEMU takes a free one, and the monitor tells which.
+        *("-netdev", "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22"),
+        # No option ROM: nobody boots from the network.
+        *("-device", "virtio-net-pci,netdev=net,romfile="),
     ]
 
 

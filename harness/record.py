@@ -115,6 +115,7 @@ class Ending(Model):
         "no-output",  # silence from the start
         "no-progress",  # output stopped, or repeats itself
         "deadline",
+        "no-visit",  # a guest that is an image did not let us in, or not to the end
         "start-refused",  # QEMU would not start, or the prediction said that it cannot fit
         "build-failed",
     ]
@@ -195,6 +196,17 @@ class Neighbours(Model):
     """what the hypervisor below a host that is virtual gave to others meanwhile"""
 
 
+class Visit(Model):
+    """The way into a guest that is the image of a distribution. `server` is guest text."""
+
+    host_key: str
+    """kind and fingerprint of the host key that it showed first, and then had to show again"""
+    server: str
+    """what its SSH server calls itself"""
+    login_s: float
+    """the first login, since the launch"""
+
+
 class Environment(Model):
     """What the numbers depend on beside the kernel and the machine."""
 
@@ -269,3 +281,5 @@ class Run(Model):
     """the QEMU process over the boot, at most 256"""
     neighbours: Neighbours | None = None
     """who else had the host's CPUs"""
+    visit: Visit | None = None
+    """the way into a guest that is an image"""

@@ -7,10 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import host, qemu, stores
+from harness.distribution import Distribution, Image
 from harness.experiment import Limits, Probes
+from harness.initramfs import Initramfs
 from harness.machine import Accel, Machine
 from harness.record import Clock
 from harness.variant import MemoryModel
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A distribution in the place of the initramfs: what it is, and the files that are needed."""
+
+    distribution: Distribution
+    image: Image
+    program: Initramfs
+    """the probes, which are copied into it"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class BootRequest:
     force: bool = False
     plugin: Path | None = None
     """the plugin that counts stores, where they are counted"""
+    guest: Guest | None = None
+    """a distribution that `initrd` hands over to"""
 
     @property
     def symbols(self) -> str:
@@ -54,18 +68,33 @@ class BootRequest:
         machine = self.machine
         if self.clock == "work" and machine.work_clock.one_cpu:
             machine = machine.model_copy(update={"boot": (*machine.boot, "maxcpus=1")})
+        guest = self.guest
         return qemu.CommandLine(
             machine,
             self.kernel,
-            self.initrd,
+            # With the keys, which are of this boot only.
+            Path(qemu.ENTRY) if guest and sockets else self.initrd,
             self.clock,
             self.accel,
             binary,
-            (*self.words, *probe_words(self.probes)),
+            (*self.words, *(guest.distribution.words if guest else probe_words(self.probes))),
             self.tsc_khz,
             self._plugin,
+            guest.image if guest else None,
             sockets=sockets,
         )
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the host that user space takes, the probes among it."""
+        more = self.guest.distribution.memory if self.guest else 0
+        return self.probes.touched(self.machine.memory) + more
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds until this boot is given up, on this accelerator."""
+        more = self.guest.distribution.login_s if self.guest else 0
+        return (self.machine.deadline_s + more) * self.slowdown
 
     @property
     def _plugin(self) -> str | None:

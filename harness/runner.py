@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness import evidence, qemu
 from harness.boot import Evidence, Output, launch
+from harness.errors import UserError
 from harness.executor import Executor, Job, Local
 from harness.experiment import Slot, blocks
 from harness.ledger import Ledger
@@ -81,6 +82,11 @@ def run(
     The caller holds the folder's lock. A boot is on disk as soon as it is over. The executor says
     where boots happen: on this host, where it is not told.
     """
+    if session.guest and executor and not isinstance(executor, Local):
+        raise UserError(
+            "guest: its image is not sent to other hosts",
+            remedy="run the experiment on the host that has the image, without --hosts",
+        )
     begin(session, results)
     Ledger(results.path).close_lost()
     if options.retry:
@@ -171,8 +177,8 @@ def _job(
 
 def _need(session: Session, slot: Slot) -> qemu.Footprint:
     variant, machine = session.variants[slot.variant], session.machines[slot.machine]
-    touched = session.experiment.probes_of(*slot.cell).touched(machine.memory)
-    return qemu.footprint(machine, variant.memory_model, touched)
+    taken = session.experiment.taken(slot, machine.memory)
+    return qemu.footprint(machine, variant.memory_model, taken)
 
 
 def _longest(session: Session, slot: Slot) -> float:
@@ -180,7 +186,7 @@ def _longest(session: Session, slot: Slot) -> float:
     if isinstance(session.kernels[slot.variant], str):
         return LEAVE_S
     asked = request(session, slot)
-    return MAX_ATTEMPTS * (asked.machine.deadline_s * asked.slowdown + LEAVE_S)
+    return MAX_ATTEMPTS * (asked.deadline_s + LEAVE_S)
 
 
 def slot_of(run: Run) -> Slot:
@@ -209,6 +215,7 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
         session.environment.tsc_khz,
         force,
         session.plugin.path if session.plugin and experiment.counts_stores(*slot.cell) else None,
+        session.guest,
     )
 
 
@@ -274,4 +281,5 @@ def _record(session: Session, slot: Slot, seen: Evidence, attempt: int, started:
         judgement=Judgement(outcome=Outcome.INCOMPLETE),
         samples=seen.samples,
         neighbours=seen.neighbours,
+        visit=seen.visit,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness import accelerator, counter, host, initramfs
+from harness import accelerator, counter, host, image, initramfs
 from harness.counter import Plugin
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.experiment import Experiment, definition
@@ -18,6 +18,7 @@ from harness.lock import Lock
 from harness.machine import Accel, Machine
 from harness.project import Project
 from harness.record import Environment
+from harness.request import Guest
 from harness.variant import Variant
 
 Log = Callable[[str], None]
@@ -39,6 +40,8 @@ class Session:
     """Variants whose input is wrong: a patch that does not apply, an option that was dropped."""
     plugin: Plugin | None = None
     """What counts stores, where the experiment has any counted."""
+    guest: Guest | None = None
+    """A distribution that the initramfs hands over to."""
 
 
 def prepare(
@@ -52,35 +55,66 @@ def prepare(
 ) -> Session:
     """Builds kernels and guest programs and looks at the host.
 
-    `derived` are variants, and `machines` machines, that have no file of their own; `store` is
-    where kernels come from, if not from what the project says. A variant that does not apply,
-    configure or compile is kept with its error: its boots become rows with the outcome
-    `build-failed`.
+    `derived` and `machines` are those without a file of their own; `store` is where kernels come
+    from, if not from what the project says. A variant that does not apply, configure or compile is
+    kept with its error, and its boots become rows with the outcome `build-failed`.
     """
-    known = derived or {}
-    variants = {name: known.get(name) or project.variant(name) for name in experiment.variants}
-    made = machines or {}
+    known, made = derived or {}, machines or {}
+    named = {name: known.get(name) or project.variant(name) for name in experiment.variants}
+    variants = {name: fit(project, experiment, variant) for name, variant in named.items()}
     machines = {name: made.get(name) or project.machine(name) for name in experiment.machines}
     host.find_qemu()
-    store = store or Kernels(project, log)
+    guest, store = _guest(project, experiment), store or Kernels(project, log)
     kernels, misfits = _build(store, variants, log)
-    guest = initramfs.build(project.cache)
+    probes = initramfs.build(project.cache)
+    environment = host.environment(_accel(project, machines, kernels, probes))
+    first = initramfs.entry(project.cache) if guest else probes
     plugin = counter.build(project.cache) if experiment.counted else None
-    environment = host.environment(_accel(project, machines, kernels, guest))
-    built = any(not variant.prebuilt for variant in variants.values())
     lock = Lock(
         experiment=experiment,
-        base=store.base.version if built else "",
+        base=_base(store, variants),
         variants=variants,
         machines=machines,
         kernels={n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()},
-        initramfs_sha256=guest.sha256,
+        initramfs_sha256=first.sha256,
         plugin_sha256=plugin.sha256 if plugin else None,
+        image_sha256=guest.image.sha256 if guest else None,
+        program_sha256=guest.program.sha256 if guest else None,
         environment=environment,
     )
-    return Session(
-        project, experiment, variants, machines, kernels, guest, environment, lock, misfits, plugin
-    )
+    made_of = (kernels, first, environment, lock, misfits, plugin, guest)
+    return Session(project, experiment, variants, machines, *made_of)
+
+
+def fit(project: Project, experiment: Experiment, variant: Variant) -> Variant:
+    """The variant with what the experiment's guest needs of a kernel; a prebuilt one must have it.
+
+    Raises `UserError` where there is no such fragment.
+    """
+    more = experiment.guest.fragments if experiment.guest else ()
+    if variant.prebuilt or not more:
+        return variant
+    for name in more:
+        if not project.fragment(name).is_file():
+            raise UserError(
+                f"guest.fragments: no such file: {project.fragment(name)}", where=experiment.name
+            )
+    fragments = tuple(dict.fromkeys((*variant.fragments, *more)))
+    return variant.model_copy(update={"fragments": fragments})
+
+
+def _base(store: Kernels, variants: Mapping[str, Variant]) -> str:
+    """The version that kernels are built from; nothing where none is."""
+    built = any(not variant.prebuilt for variant in variants.values())
+    return store.base.version if built else ""
+
+
+def _guest(project: Project, experiment: Experiment) -> Guest | None:
+    """The distribution, before any kernel is built for it."""
+    if not (wanted := experiment.guest):
+        return None
+    disk = image.read(wanted.path(project.root), project.cache)
+    return Guest(wanted, disk, initramfs.program(project.cache))
 
 
 def _build(

@@ -70,6 +70,19 @@ class Connection:
     def __exit__(self, *exc: object) -> None:
         self._links.close()
 
+    @property
+    def server(self) -> str:
+        """What the server calls itself; its text, at most so much of it."""
+        assert self._transport
+        return str(self._transport.remote_version)[:100]
+
+    @property
+    def host_key(self) -> str:
+        """Kind and fingerprint of the key that it showed."""
+        assert self._transport
+        key = self._transport.get_remote_server_key()
+        return f"{key.get_name()} {key.fingerprint}"
+
     def run(
         self,
         argv: Sequence[str],

@@ -8,12 +8,14 @@ import contextlib
 import ctypes
 import logging
 import os
+import re
+import resource
 import shlex
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -43,8 +45,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class VM:
     """One QEMU process with its console, its results port and its monitor.
 
-    `on_console` and `on_probes` get bytes with the monotonic time of their arrival. In the block,
-    `ended` is set when the process is gone; `events` are those of QMP, in order.
+    `on_console` and `on_probes` get bytes with the monotonic time of their arrival; without the
+    latter there is no results port. In the block, `ended` is set when the process is gone; `events`
+    are those of QMP, in order. `files` are put, private, into its working directory, `place`. No
+    file of QEMU grows beyond `room` bytes, if that is given: its guest sees a disk with an error.
     """
 
     def __init__(
@@ -54,12 +58,16 @@ class VM:
         *,
         thp: bool,
         on_console: Arrival,
-        on_probes: Arrival,
+        on_probes: Arrival | None,
+        files: Mapping[str, bytes] | None = None,
+        room: int | None = None,
     ) -> None:
         self._argv = list(argv)
         self._folder = folder
         self._thp = thp
-        self._arrivals = {CONSOLE: on_console, PROBES: on_probes}
+        self._arrivals = {CONSOLE: on_console} | ({PROBES: on_probes} if on_probes else {})
+        self._given = files or {}
+        self._room = room
         self._files = {CONSOLE: "console.log", PROBES: "probes.jsonl"}
         self._qmp = QMPClient("pageinit")
         self._listener = EventListener()
@@ -91,6 +99,8 @@ class VM:
         await self._stop()
 
     async def _launch(self, sockets: Path) -> None:
+        for name, data in self._given.items():
+            _write_private(sockets / name, data)
         self.start = time.monotonic()
         for name, arrival in self._arrivals.items():
             port = Port(self._folder / self._files[name], self.start, arrival)
@@ -110,7 +120,7 @@ class VM:
                     stderr=said,
                     # Ctrl-C goes to us, and we stop QEMU in order.
                     start_new_session=True,
-                    preexec_fn=lambda: prepare_child(bind, self._thp),
+                    preexec_fn=lambda: prepare_child(bind, self._thp, self._room),
                 )
             except FileNotFoundError:
                 raise HostError(
@@ -132,6 +142,12 @@ class VM:
                 data = event.get("data")
                 details = data if isinstance(data, dict) else {}
                 self.events.append((str(event["event"]), details))
+
+    @property
+    def place(self) -> Path:
+        """QEMU's working directory, which nobody else may read and which ends with it."""
+        assert self._sockets
+        return self._sockets
 
     @property
     def exit_code(self) -> int | None:
@@ -183,9 +199,19 @@ class VM:
 
     async def registers(self) -> str:
         """The registers of every vCPU as the monitor shows them; empty when it does not answer."""
+        return await self._ask("info registers -a")
+
+    async def forwarded_port(self) -> int | None:
+        """The port of this host behind which the guest's SSH server is; none where none is told."""
+        shown = await self._ask("info usernet")
+        match = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d{1,5})\s", shown)
+        return int(match[1]) if match else None
+
+    async def _ask(self, question: str) -> str:
+        """What the monitor for people answers; empty when it does not."""
         try:
             async with asyncio.timeout(MONITOR_S):
-                asked = {"command-line": "info registers -a"}
+                asked = {"command-line": question}
                 answer = await self._qmp.execute("human-monitor-command", asked)
         except (QMPError, TimeoutError, OSError, EOFError):
             return ""
@@ -230,6 +256,12 @@ def script(argv: Sequence[str]) -> str:
     return "#!/bin/sh\nexec " + " \\\n  ".join(shlex.quote(word) for word in argv) + "\n"
 
 
+def _write_private(path: Path, data: bytes) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with disk_errors(path), os.fdopen(file, "wb") as out:
+        out.write(data)
+
+
 def _socket_folder() -> Path:
     """A new folder for sockets; those of processes that were killed are removed on the way.
 
@@ -242,12 +274,15 @@ def _socket_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix=f"pageinit-vm-{os.getpid()}-", dir="/tmp"))
 
 
-def prepare_child(bind: Callable[[], None], thp: bool) -> None:
+def prepare_child(bind: Callable[[], None], thp: bool, room: int | None = None) -> None:
     """Runs in the child before QEMU: it dies with us, and uses huge pages only if told.
 
     Where the host runs out of memory it is the guest that has to go, and nobody else.
     """
     bind()
+    if room is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")
     if not thp:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.experiment import Limits
 
-Cause = Literal["no-output", "no-progress", "deadline", "failure"]
+Cause = Literal["no-output", "no-progress", "deadline", "failure", "no-visit"]
 
 FATAL = re.compile(
     rb"Kernel panic - not syncing|\] Oops: |[Kk]ernel BUG at "
@@ -34,6 +34,7 @@ class Watch:
         self._output = self._progress = start
         self._seen_any = False
         self._failed: float | None = None
+        self._failure: Cause = "failure"
         self._forms: set[bytes] = set()
         self._tail = b""
 
@@ -60,6 +61,11 @@ class Watch:
         self._seen_any = True
         self._output = self._progress = now
 
+    def give_up(self, now: float) -> None:
+        """Takes that a visitor is back too early: a panic may be why, and is worth waiting for."""
+        if self._failed is None:
+            self._failed, self._failure = now, "no-visit"
+
     def poll(self, now: float) -> Cause | None:
         """Why the boot should end now, if it should."""
         for cause, at in self._events():
@@ -75,7 +81,7 @@ class Watch:
         events: list[tuple[Cause, float]] = []
         if self._failed is not None:
             # The trace after the first line is wanted, an endless stream of traces is not.
-            events.append(("failure", self._failed + self._limits.grace_s))
+            events.append((self._failure, self._failed + self._limits.grace_s))
         quiet = self._output + self._limits.silence_s
         events.append(("no-progress" if self._seen_any else "no-output", quiet))
         events.append(("no-progress", self._progress + self._limits.progress_s))

@@ -30,6 +30,26 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("variant", metavar="VARIANT", help="name in kernel-patches/variants/")
     parser.add_argument("machine", metavar="MACHINE", help="name in qemu-configs/")
+    _add_what_boots(parser)
+    parser.add_argument(
+        "--keep", metavar="DIR", type=Path, help="keep console, probes and run.json in DIR"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="boot even what is predicted not to fit"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no console on the terminal")
+    add_json(parser)
+    add_examples(
+        parser,
+        "harness boot eager tiny-2g                      # console live, then outcome and phases",
+        "harness boot grow quad-16t --keep /tmp/16t      # 16 TiB of guest, the evidence kept",
+        "harness boot eager quad-16g --clock work --json # instructions a phase, as a record",
+        "harness boot eager quad-16g --image debian.qcow2 # to the login of a distribution",
+    )
+    parser.set_defaults(action=run)
+
+
+def _add_what_boots(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clock",
         choices=("time", "work"),
@@ -44,20 +64,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="a kernel parameter; may be given more than once",
     )
     parser.add_argument(
-        "--keep", metavar="DIR", type=Path, help="keep console, probes and run.json in DIR"
+        "--image",
+        metavar="FILE",
+        help="boot into the distribution of a disk image (docs/guests.md), not into our initramfs",
     )
-    parser.add_argument(
-        "--force", action="store_true", help="boot even what is predicted not to fit"
-    )
-    parser.add_argument("--quiet", action="store_true", help="no console on the terminal")
-    add_json(parser)
-    add_examples(
-        parser,
-        "harness boot eager tiny-2g                      # console live, then outcome and phases",
-        "harness boot grow quad-16t --keep /tmp/16t      # 16 TiB of guest, the evidence kept",
-        "harness boot eager quad-16g --clock work --json # instructions a phase, as a record",
-    )
-    parser.set_defaults(action=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,6 +95,7 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
             }
         ],
         boot=tuple(arguments.append),
+        guest={"image": arguments.image} if arguments.image else None,
     )
     session = prepare(place, experiment, Log())
     slot = Slot(variant.name, machine.name, arguments.clock, 0, 0)

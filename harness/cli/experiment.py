@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import evidence, host, qemu, runner
+from harness import evidence, host, image, qemu, runner
 from harness.cli.hosts import add_hosts, executor_of
 from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.cli.until import add_until, check, go_on
@@ -21,7 +21,7 @@ from harness.project import Project
 from harness.quantity import format_size
 from harness.results import Results, write_atomic
 from harness.runner import Event, Options
-from harness.session import Session, prepare
+from harness.session import Session, fit, prepare
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -262,8 +262,8 @@ def _cells(slots: Sequence[Slot]) -> list[Slot]:
 
 def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) -> dict[str, Any]:
     variant, machine = place.variant(slot.variant), place.machine(slot.machine)
-    touched = experiment.probes_of(*slot.cell).touched(machine.memory)
-    need = qemu.footprint(machine, variant.memory_model, touched)
+    guest = experiment.guest
+    need = qemu.footprint(machine, variant.memory_model, experiment.taken(slot, machine.memory))
     line = qemu.CommandLine(
         machine,
         Path("bzImage"),
@@ -271,13 +271,12 @@ def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) ->
         slot.clock,
         "tcg",
         host.find_qemu(),
-        (*variant.boot, *experiment.boot),
+        (*variant.boot, *experiment.boot, *(guest.words if guest else ())),
+        image=image.read(guest.path(place.root), place.cache) if guest else None,
         sockets=False,
     )
     return {
-        "variant": slot.variant,
-        "machine": machine.name,
-        "clock": slot.clock,
+        **dict(zip(("variant", "machine", "clock"), slot.cell, strict=True)),
         "memory_bytes": machine.memory,
         "host_memory_bytes": need.total,
         "seconds_about": round(qemu.boot_seconds(need, slot.clock), 1),
@@ -292,7 +291,7 @@ def _unbuilt(place: Project, experiment: Experiment) -> list[str]:
     missing = []
     for name in dict.fromkeys(map(definition, experiment.variants)):
         try:
-            known = store.known(place.variant(name))
+            known = store.known(fit(place, experiment, place.variant(name)))
         except HarnessError:
             known = None
         if known is None:

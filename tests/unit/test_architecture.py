@@ -52,11 +52,13 @@ observations
 table
 rows package
 columns
-ssh
-identity trust command
 evidence
 accelerator
 boot
+caller
+visit
+ssh
+identity trust command
 vm request
 console
 host cputime
@@ -69,7 +71,7 @@ source
 debian
 repository
 cache
-tool pruning
+tool pruning image
 turns
 ledger
 results
@@ -83,7 +85,7 @@ dmesg
 qemu
 kconfig
 experiment
-variant
+variant distribution
 record machine base effort
 steps bisection
 verdict scaling

@@ -29,6 +29,7 @@ from harness import (
     evidence,
     fleet,
     gate,
+    image,
     judge,
     kconfig,
     phases,
@@ -72,6 +73,7 @@ COUNTS = {
     "lock": 50,
     "Debian indices": 500,
     "bzImage": 500,
+    "disk image": 500,
     "System.map": 500,
     "disassembly": 500,
     "checkpatch": 500,
@@ -315,6 +317,24 @@ def test_bzimage(data):
         for read in (prebuilt.read_image, lambda p: disassembly.vmlinux(p.read_bytes(), "x")):
             with contextlib.suppress(HarnessError):
                 read(path)
+
+
+DISKS = (
+    b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(96),
+    b"QFI\xfb" + (3).to_bytes(4, "big") + (104).to_bytes(8, "big") + bytes(88) + b"/etc/shadow",
+)
+
+
+@fuzz("disk image", data=damaged(*DISKS))
+def test_disk_image(data):
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "disk")
+        path.write_bytes(data)
+        with contextlib.suppress(HarnessError):
+            found = image.read(path, Path(name))
+            # As qcow2 only what names no other file; anything else is not looked into by QEMU.
+            whole = not any(data[8:16])
+            assert whole if data.startswith(b"QFI\xfb") else found.format == "raw"
 
 
 MAP = b"".join(
