@@ -27,7 +27,7 @@ from paramiko.ssh_exception import SSHException
 
 from harness.command import CHUNK, MAX_ANSWER, Done, Limits, fit, talk
 from harness.deadline import Deadline
-from harness.errors import Failure, RemoteError, ResultsError
+from harness.errors import Failure, HarnessError, RemoteError, ResultsError
 from harness.identity import log_in
 from harness.inventory import Host, Inventory
 from harness.results import disk_errors
@@ -40,7 +40,7 @@ logging.getLogger("paramiko").propagate = False
 KEEPALIVE_S = 15
 TCP_USER_TIMEOUT_MS = 60_000
 """After this long without an acknowledgement the kernel gives a connection up."""
-_BROKEN = {Failure.CLOSED, Failure.SILENT, Failure.UNREACHABLE}
+_BROKEN = {Failure.CLOSED, Failure.SILENT, Failure.UNREACHABLE, Failure.BAD_ANSWER}
 """What a connection that we closed ourselves looks like."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
@@ -174,7 +174,7 @@ class Connection:
     def _hop(self, name: str, host: Host) -> paramiko.Transport:
         """Logs in to one host of the way, through the one before it."""
         limits = self.limits
-        with _named(name):
+        with named(name):
             link = self._through(host) if self._transport else self._dial(host)
             self._links.callback(link.close)
             with self._within(name, limits.banner_s, "no answer from an SSH server", link):
@@ -241,7 +241,7 @@ class Connection:
         timer.daemon = True
         timer.start()
         try:
-            with _named(name):
+            with named(name):
                 yield
         except RemoteError as error:
             if deadline.expired and error.failure in _BROKEN:
@@ -270,16 +270,23 @@ def _prefer(transport: paramiko.Transport, known: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Turns the many errors of sockets and of paramiko into one kind, with the host's name."""
+def named(name: str) -> Iterator[None]:
+    """Turns the many errors of sockets and of paramiko into one kind, with the host's name.
+
+    paramiko hands on whatever its parsers raise at bytes that are no SSH, of any type.
+    """
     try:
         yield
-    except RemoteError as error:
-        error.where = error.where or name
+    except HarnessError as error:
+        if isinstance(error, RemoteError):
+            error.where = error.where or name
         raise
     except (OSError, SSHException, EOFError) as error:
         failure, what = _meaning(error)
         raise RemoteError(failure, what, where=name) from None
+    except Exception as error:
+        what = f"what it speaks is no SSH: {str(error)[:200]}"
+        raise RemoteError(Failure.BAD_ANSWER, what, where=name) from None
 
 
 def _meaning(error: Exception) -> tuple[Failure, str]:

@@ -3,6 +3,7 @@
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,14 @@ import paramiko
 
 HELLO = b'{"probe":"hello","release":"6.12","cpus":4}\n'
 MEMINFO = b'{"probe":"meminfo","mem_total_bytes":1073741824}\n'
+GARBAGE = (
+    b"SSH-2.0-evil\r\n"
+    + struct.pack(">IBB", 76, 4, 20)
+    + bytes(16)
+    + 9 * (struct.pack(">I", 2) + b"\xff\xfe")
+    + bytes(4)
+)
+"""A KEXINIT (RFC 4253, section 7.1) whose lists of names are no text."""
 
 
 class Files(paramiko.SFTPServerInterface):
@@ -98,8 +107,9 @@ class Session(paramiko.ServerInterface):
 class GuestSshd:
     """A server on a loopback port.
 
-    Its part: good, closed (hangs up on all), silent, drip, refuse (the key), rekey (another host
-    key at the second connection), flood, break (in the middle of a probe), lie, killed, cannot.
+    Its part: good, closed (hangs up on all), garbage, silent, drip, refuse (the key), rekey
+    (another host key at the second connection), flood, break (in the middle of a probe), lie,
+    killed, cannot.
     """
 
     def __init__(self, folder, part):
@@ -124,6 +134,9 @@ class GuestSshd:
                 return
             if self.part == "closed":
                 link.close()
+            elif self.part == "garbage":
+                link.sendall(GARBAGE)
+                self._links.append(link)
             elif self.part in ("silent", "drip"):
                 self._links.append(link)
                 threading.Thread(target=self._drip, args=(link,), daemon=True).start()
@@ -137,7 +150,7 @@ class GuestSshd:
 
     def _welcome(self, link):
         transport = paramiko.Transport(link)
-        second = self.part == "rekey" and bool(self._links)
+        second = self.part == "rekey" and bool(self.logins)
         self._links.append(transport)
         transport.add_server_key(self._host_keys[second])
         transport.set_subsystem_handler("sftp", paramiko.SFTPServer, Files)

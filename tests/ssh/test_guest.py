@@ -107,7 +107,8 @@ def test_the_key_is_of_one_boot_and_leaves_nothing_behind(guest, tmp_path):
     ("part", "reason"),
     [
         ("closed", "closed: "),
-        ("silent", "silent: no answer from an SSH server within"),
+        ("garbage", "bad-answer: what it speaks is no SSH: 'utf-8' codec"),
+        ("silent", "silent: no answer"),
         ("drip", "silent: no answer from an SSH server within"),
         ("refuse", "login: root: 1 keys were refused"),
         ("rekey", "changed-host-key: shows another key than the one it is known by: ecdsa"),
