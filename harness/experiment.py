@@ -188,10 +188,10 @@ class Experiment(Model):
         group = self._group_of(variant, machine, clock)
         return (group and group.probes) or self.probes
 
-    def taken(self, slot: Slot, memory: int) -> int:
+    def taken(self, cell: tuple[str, str, Clock], memory: int) -> int:
         """Bytes of the host that user space takes in a boot, the probes among it."""
         more = self.guest.memory if self.guest else 0
-        return self.probes_of(*slot.cell).touched(memory) + more
+        return self.probes_of(*cell).touched(memory) + more
 
     def counts_stores(self, variant: str, machine: str, clock: Clock) -> bool:
         """Whether the stores of a cell are counted: what the first group that has it says."""

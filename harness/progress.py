@@ -192,5 +192,5 @@ def _predicted(lock: Lock, variant: str, machine: str, clock: Clock) -> float:
     if variant not in lock.variants or machine not in lock.machines:
         return 0.0
     model, of = lock.variants[variant].memory_model, lock.machines[machine]
-    touched = lock.experiment.probes_of(variant, machine, clock).touched(of.memory)
-    return qemu.boot_seconds(qemu.footprint(of, model, touched), clock)
+    need = qemu.footprint(of, model, lock.experiment.taken((variant, machine, clock), of.memory))
+    return qemu.boot_seconds(need, clock, lock.experiment.guest is not None)

@@ -143,7 +143,8 @@ def _job(
 ) -> Job:
     todo = [slot for block in blocks(todo) for slot in block.slots]
     needs = {slot.key: _need(session, slot) for slot in todo}
-    costs = {slot.key: qemu.boot_seconds(needs[slot.key], slot.clock) for slot in todo}
+    long = session.guest is not None
+    costs = {slot.key: qemu.boot_seconds(needs[slot.key], slot.clock, long) for slot in todo}
     numbers = {slot.key: number for number, slot in enumerate(todo, 1)}
     total, over = sum(costs.values()), 0.0
 
@@ -177,7 +178,7 @@ def _job(
 
 def _need(session: Session, slot: Slot) -> qemu.Footprint:
     variant, machine = session.variants[slot.variant], session.machines[slot.machine]
-    taken = session.experiment.taken(slot, machine.memory)
+    taken = session.experiment.taken(slot.cell, machine.memory)
     return qemu.footprint(machine, variant.memory_model, taken)
 
 

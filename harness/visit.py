@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from harness.experiment import Probes
 from harness.inventory import Host, Inventory
 from harness.quantity import MIB
 from harness.record import Visit
-from harness.ssh import Connection, Limits
+from harness.ssh import Connection, Limits, named
 from harness.trust import Trust
 
 PROGRAM = "pageinit-probe"
@@ -35,6 +36,10 @@ COPY_S = 60.0
 """Seconds for each step, as for hardware."""
 
 PAUSE_S = 0.25
+PATIENCE_S = 0.5
+"""With the first knock; a packet that was lost while a network was set up comes again after 6 s,
+when another knock would have been answered long since. Twice as much after each one in vain."""
+
 LOGIN_PAUSE_S = 5.0
 """Before the next try where a login was refused: newer servers shut out who tries too often."""
 
@@ -113,8 +118,10 @@ class Visitor:
     def _come_in(self, stack: contextlib.ExitStack) -> Connection:
         """The first login, tried until it succeeds or its time is over; `stack` logs out."""
         end = time.monotonic() + self._address.login_s
+        patience = PATIENCE_S
         while True:
             try:
+                self._knock(patience)
                 link = stack.enter_context(self._connect())
             except RemoteError as error:
                 self.complaint = f"{error.failure}: {error.what}"
@@ -122,6 +129,8 @@ class Visitor:
                     raise
                 if error.failure in (Failure.CLOSED, Failure.LOGIN):
                     self._on_sign()  # somebody there said no
+                if error.failure is Failure.SILENT:
+                    patience = min(2 * patience, self._limits.banner_s)
                 refused = error.failure is Failure.LOGIN
                 self._over.wait(LOGIN_PAUSE_S if refused else PAUSE_S)
                 continue
@@ -129,6 +138,13 @@ class Visitor:
             self.visit = Visit(host_key=link.host_key, server=link.server, login_s=login_s)
             self._on_sign()
             return link
+
+    def _knock(self, patience: float) -> None:
+        """Raises `RemoteError` where nobody says a word within so many seconds."""
+        there = ("127.0.0.1", self._address.port)
+        with named("guest"), socket.create_connection(there, patience) as link:
+            if not link.recv(1):
+                raise EOFError
 
     def _connect(self) -> Connection:
         there = self._address

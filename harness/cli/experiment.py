@@ -262,8 +262,9 @@ def _cells(slots: Sequence[Slot]) -> list[Slot]:
 
 def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) -> dict[str, Any]:
     variant, machine = place.variant(slot.variant), place.machine(slot.machine)
-    guest = experiment.guest
-    need = qemu.footprint(machine, variant.memory_model, experiment.taken(slot, machine.memory))
+    need = qemu.footprint(
+        machine, variant.memory_model, experiment.taken(slot.cell, machine.memory)
+    )
     line = qemu.CommandLine(
         machine,
         Path("bzImage"),
@@ -271,7 +272,7 @@ def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) ->
         slot.clock,
         "tcg",
         host.find_qemu(),
-        (*variant.boot, *experiment.boot, *(guest.words if guest else ())),
+        (*variant.boot, *experiment.boot, *(guest.words if (guest := experiment.guest) else ())),
         image=image.read(guest.path(place.root), place.cache) if guest else None,
         sockets=False,
     )
@@ -279,7 +280,7 @@ def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) ->
         **dict(zip(("variant", "machine", "clock"), slot.cell, strict=True)),
         "memory_bytes": machine.memory,
         "host_memory_bytes": need.total,
-        "seconds_about": round(qemu.boot_seconds(need, slot.clock), 1),
+        "seconds_about": round(qemu.boot_seconds(need, slot.clock, bool(guest)), 1),
         "fits": need.total <= available,
         "argv": qemu.render(line),
     }

@@ -118,17 +118,24 @@ static int find_system(const char *asked)
 	return -1;
 }
 
+/* passwd(5): name, password, uid, gid, comment and home, any of the text empty */
 static int find_user(const char *name, struct user *user)
 {
 	FILE *file = fopen("/etc/passwd", "re");
-	size_t length = strlen(name);
-	char line[1024];
-	int found = 0;
+	char line[1024], *rest, *field[6];
+	int found = 0, i;
 
-	while (file && !found && fgets(line, sizeof(line), file))
-		found = !strncmp(line, name, length) && line[length] == ':' &&
-			sscanf(line + length, ":%*[^:]:%u:%u:%*[^:]:%255[^:]", &user->uid,
-			       &user->gid, user->home) == 3;
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		rest = line;
+		for (i = 0; i < 6; i++)
+			field[i] = strsep(&rest, ":\n");
+		if (!field[5] || strcmp(field[0], name))
+			continue;
+		user->uid = strtoul(field[2], NULL, 10);
+		user->gid = strtoul(field[3], NULL, 10);
+		snprintf(user->home, sizeof(user->home), "%s", field[5]);
+		found = 1;
+	}
 	if (file)
 		fclose(file);
 	return found ? 0 : -1;
