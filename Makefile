@@ -10,7 +10,7 @@ PYTEST     := $(PYTHON) -m pytest -q
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps experiment plan kernels patches gate fastpath nightly limit report doctor check test test-ssh test-boot test-kernel bench clean test-deps
+.PHONY: help deps experiment plan kernels patches gate fastpath nightly limit report doctor check test test-ssh test-slurm test-boot test-kernel bench clean test-deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -55,19 +55,22 @@ report: deps ## collate and report again the newest dataset of EXPERIMENT
 doctor: deps ## what this host can do, and how to mend what it lacks
 	$(HARNESS) doctor
 
-test-deps: deps ## what the tests need beside: a browser, logrotate, an SSH server (no service is started)
+test-deps: deps ## what the tests need beside: browser, logrotate, SSH server, Slurm (no service is started)
 	@tools/packages tests
 
 check: deps ## lint, types, unit and property tests: under two minutes
 	@tools/timed lint $(VENV)/bin/ruff check .
 	@tools/timed format $(VENV)/bin/ruff format --check .
 	@tools/timed types $(VENV)/bin/mypy
-	$(PYTEST) -m "not qemu and not kernel and not ssh" </dev/null
+	$(PYTEST) -m "not qemu and not kernel and not ssh and not slurm" </dev/null
 
-test: test-deps check test-ssh test-boot test-kernel ## all tests: the above, then real logins, real boots, real builds
+test: test-deps check test-ssh test-slurm test-boot test-kernel ## all tests: the above, then real logins, jobs, boots, builds
 
 test-ssh: test-deps ## logins to SSH servers on loopback ports, and blocks booted there: two minutes
 	$(PYTEST) -m ssh --durations=5 </dev/null
+
+test-slurm: test-deps ## blocks booted by Slurm jobs, on a Slurm of the tests on loopback ports: one minute
+	$(PYTEST) -m slurm --durations=5 </dev/null
 
 test-boot: deps ## real boots of Debian's own kernel: under five minutes
 	$(PYTEST) -m qemu --durations=5 </dev/null

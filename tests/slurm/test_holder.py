@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`tools/slurm` on a Slurm of our own: what its jobs ask for, and what becomes of them."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from harness.quantity import GIB
+
+distributed = pytest.importorskip("distributed")
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture
+def client(holder):
+    """Connected as soon as two nodes have a worker."""
+    holder.hold()
+    until(holder.file.is_file)
+    with distributed.Client(scheduler_file=str(holder.file), set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=30)
+        yield client
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def node():
+    return os.environ["SLURMD_NODENAME"]
+
+
+def running(slurm):
+    """Job by node."""
+    lines = [line.split() for line in slurm.jobs("%A %T %N")]
+    return {words[2]: words[0] for words in lines if words[1] == "RUNNING"}
+
+
+def test_each_node_lends_itself_to_one_block_at_a_time(slurm, client):
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    lent = [{"memory": 4.0 * GIB, f"host:{name}": 1.0} for name in slurm.nodes]
+    assert sorted((w["resources"] for w in workers), key=str) == lent
+    assert {w["nthreads"] for w in workers} == {1}
+    assert slurm.jobs("%N %m %l %h") == ["n1 5G 10:00 NO", "n2 5G 10:00 NO"]
+    for name in slurm.nodes:
+        assert client.submit(node, resources={f"host:{name}": 1}, pure=False).result(10) == name
+
+
+def test_another_job_takes_the_place_of_one_that_was_cancelled(slurm, client):
+    first = running(slurm)
+    future = client.submit(time.sleep, 60, resources={"host:n1": 1})
+    until(lambda: any(client.processing().values()))
+    slurm.ask("scancel", first["n1"])
+    with pytest.raises(distributed.KilledWorker):
+        future.result(30)
+    until(lambda: len(running(slurm)) == 2)
+    second = running(slurm)
+    assert second["n1"] != first["n1"] and second["n2"] == first["n2"]
+    assert client.submit(node, resources={"host:n1": 1}, pure=False).result(30) == "n1"
+
+
+def test_a_job_that_was_cancelled_while_it_waited_is_asked_for_again(slurm, holder):
+    slurm.ask("scontrol", "update", "nodename=n2", "state=drain", "reason=test")
+    holder.hold()
+    until(lambda: len(slurm.jobs()) == 2 and running(slurm))
+    (waits,) = set(slurm.jobs()) - set(running(slurm).values())
+    slurm.ask("scancel", waits)
+    until(lambda: len(slurm.jobs()) == 2 and waits not in slurm.jobs())
+    slurm.ask("scontrol", "update", "nodename=n2", "state=resume")
+    until(lambda: set(running(slurm)) == {"n1", "n2"})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_it_takes_its_jobs_with_it(slurm, holder, client, number):
+    assert holder.end(number) == (-number if number == signal.SIGKILL else 0)
+    until(lambda: not slurm.jobs(), 90)
+    until(lambda: not slurm.processes("distributed.cli.dask_worker"))
+    assert holder.file.exists() == (number == signal.SIGKILL)
+
+
+def test_a_controller_that_is_away_for_a_while(slurm, holder, client):
+    """Jobs go on, and are the same ones afterwards."""
+    first = running(slurm)
+    with slurm.without_controller():
+        time.sleep(6)
+    assert client.submit(node, resources={"host:n2": 1}, pure=False).result(10) == "n2"
+    until(lambda: running(slurm) == first)
+    assert "has ended" not in holder.log.read_text()
