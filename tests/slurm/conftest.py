@@ -31,12 +31,13 @@ class Holder:
     """`tools/slurm` at work: it holds jobs, and each of them is a worker."""
 
     def __init__(self, slurm, folder):
-        self.slurm, self.file, self.log = slurm, folder / "scheduler.json", folder / "holder.log"
+        self.slurm, self.folder = slurm, folder / "slurm"
+        self.file, self.log = self.folder / "scheduler.json", folder / "holder.log"
         self.process = None
 
     def hold(self, jobs=2, walltime="10:00", **options):
         """Starts it; `options` are more of its own."""
-        argv = [sys.executable, ROOT / "tools/slurm", self.file, f"--jobs={jobs}", "--cores=2"]
+        argv = [sys.executable, ROOT / "tools/slurm", self.folder, f"--jobs={jobs}", "--cores=2"]
         argv += ["--memory=4GiB", f"--walltime={walltime}", "--interface=lo"]
         argv += [f"--{key}={value}" for key, value in options.items()]
         with self.log.open("ab") as log:

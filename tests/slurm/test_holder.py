@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`tools/slurm` on a Slurm of our own: what its jobs ask for, and what becomes of them."""
 
+import asyncio
 import os
 import signal
 import time
@@ -14,12 +15,18 @@ distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.slurm
 
 
+def credentials(holder):
+    cert, key = (str(holder.folder / "tls" / name) for name in ("cert.pem", "key.pem"))
+    return distributed.Security(tls_ca_file=cert, tls_client_cert=cert, tls_client_key=key)
+
+
 @pytest.fixture
 def client(holder):
     """Connected as soon as two nodes have a worker."""
     holder.hold()
     until(holder.file.is_file)
-    with distributed.Client(scheduler_file=str(holder.file), set_as_default=False) as client:
+    file, security = str(holder.file), credentials(holder)
+    with distributed.Client(scheduler_file=file, security=security, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=30)
         yield client
 
@@ -43,8 +50,8 @@ def running(slurm):
 
 def test_each_node_lends_itself_to_one_block_at_a_time(slurm, client):
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    lent = [{"memory": 4.0 * GIB, f"host:{name}": 1.0} for name in slurm.nodes]
-    assert sorted((w["resources"] for w in workers), key=str) == lent
+    lent = {n: {"memory": 4.0 * GIB, "cores": 2.0, f"host:{n}": 1.0} for n in slurm.nodes}
+    assert {w["name"]: w["resources"] for w in workers} == lent
     assert {w["nthreads"] for w in workers} == {1}
     assert slurm.jobs("%N %m %l %h") == ["n1 5G 10:00 NO", "n2 5G 10:00 NO"]
     for name in slurm.nodes:
@@ -91,3 +98,21 @@ def test_a_controller_that_is_away_for_a_while(slurm, holder, client):
     assert client.submit(node, resources={"host:n2": 1}, pure=False).result(10) == "n2"
     until(lambda: running(slurm) == first)
     assert "has ended" not in holder.log.read_text()
+
+
+def test_nobody_else_is_let_in(holder, client):
+    tls = holder.folder / "tls"
+    assert [path.stat().st_mode & 0o77 for path in (tls, tls / "key.pem")] == [0, 0]
+    address = client.scheduler.address
+    assert address.startswith("tls://127.0.0.1:")
+
+    async def knock(address, security):
+        args = security.get_connection_args("client")
+        comm = await distributed.comm.connect(address, timeout=2, **args)
+        await comm.close()
+
+    asyncio.run(knock(address, credentials(holder)))
+    with pytest.raises(OSError):
+        asyncio.run(knock(address, distributed.Security.temporary()))
+    with pytest.raises(OSError):
+        asyncio.run(knock(address.replace("tls", "tcp"), distributed.Security()))
