@@ -69,7 +69,7 @@ test: test-deps check test-ssh test-slurm test-boot test-kernel ## all tests: th
 test-ssh: test-deps ## logins to SSH servers on loopback ports, and blocks booted there: two minutes
 	$(PYTEST) -m ssh --durations=5 </dev/null
 
-test-slurm: test-deps ## blocks booted by Slurm jobs, on a Slurm of the tests on loopback ports: one minute
+test-slurm: test-deps ## blocks booted by Slurm jobs, on a Slurm of their own on loopback ports: two minutes
 	$(PYTEST) -m slurm --durations=5 </dev/null
 
 test-boot: deps ## real boots of Debian's own kernel: under five minutes

@@ -39,6 +39,7 @@ JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 KillWait=2
+MessageTimeout=5
 PartitionName=lab Nodes=ALL Default=YES State=UP
 """
 NODE = """\

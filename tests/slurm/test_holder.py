@@ -94,7 +94,7 @@ def test_a_controller_that_is_away_for_a_while(slurm, holder, client):
     """Jobs go on, and are the same ones afterwards."""
     first = running(slurm)
     with slurm.without_controller():
-        time.sleep(6)
+        until(lambda: "Unable to contact slurm controller" in holder.log.read_text())
     assert client.submit(node, resources={"host:n2": 1}, pure=False).result(10) == "n2"
     until(lambda: running(slurm) == first)
     assert "has ended" not in holder.log.read_text()

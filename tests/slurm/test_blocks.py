@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An experiment whose blocks are booted by Slurm jobs, with the fake QEMU there."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from harness.ledger import Fate, Ledger
+from harness.results import Results
+from tests.conftest import ROOT
+from tests.slurm.test_holder import running, until
+
+pytestmark = pytest.mark.slurm
+
+
+class Laboratory:
+    """The command line beside `tools/slurm`, and what has come of it."""
+
+    def __init__(self, slurm, holder, checkout):
+        self.slurm, self.holder, self.checkout = slurm, holder, checkout
+        self.home = checkout.parent / "home"
+
+    def run(self):
+        """Starts the experiment; its blocks go to whatever jobs there are."""
+        until(self.holder.file.is_file)
+        argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
+        argv += ["--dask", str(self.holder.file)]
+        env = {**os.environ, "DASK_CONFIG": str(self.holder.folder / "tls")}
+        with (self.checkout / "log").open("ab") as log:
+            return subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+
+    def busy(self):
+        """Whether a block is being booted."""
+        blocks = self.home / ".cache/pageinit/fleet/blocks"
+        return any(blocks.glob("*/results/runs/*/*/*/*"))
+
+    @property
+    def results(self):
+        (lock,) = self.checkout.glob("results/pair/*/experiment.lock.yaml")
+        return Results(lock.parent)
+
+    @property
+    def ledger(self):
+        entries, damage = Ledger(self.results.path).read()
+        assert not damage
+        return [(entry.host, entry.fate) for entry in entries if entry.fate]
+
+    def counted(self):
+        stored, damage = self.results.read()
+        ids = [each.run.run_id for each in stored]
+        assert not damage and len(ids) == len(set(ids))
+        return len(ids)
+
+
+@pytest.fixture
+def laboratory(checkout, monkeypatch, slurm, holder):
+    laboratory = Laboratory(slurm, holder, checkout)
+    monkeypatch.setenv("HOME", str(laboratory.home))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    path = checkout / "experiments/pair.yaml"
+    path.write_text(path.read_text().replace("warmup: 1", "warmup: 0"))
+    yield laboratory
+    if (checkout / "log").is_file():
+        print((checkout / "log").read_text())
+
+
+def test_blocks_are_booted_by_jobs(laboratory):
+    laboratory.holder.hold()
+    assert laboratory.run().wait(60) == 0
+    assert laboratory.counted() == 4
+    assert {fate for _, fate in laboratory.ledger} == {Fate.DONE}
+    assert {host for host, _ in laboratory.ledger} <= {"n1", "n2"}
+
+
+def test_a_job_that_is_cancelled_in_the_middle_of_a_block(laboratory):
+    """A failed attempt, of which nothing is left running; the next job does the block."""
+    slurm = laboratory.slurm
+    laboratory.holder.hold(jobs=1)
+    harness = laboratory.run()
+    until(laboratory.busy)
+    (job,) = running(slurm).values()
+    busy = [slurm.processes(of) for of in ("harness.worker", "supervise")]
+    slurm.ask("scancel", job)
+    until(lambda: job not in slurm.jobs())
+    assert all(busy) and not set().union(*busy) & slurm.processes()
+    assert harness.wait(60) == 0
+    assert laboratory.counted() == 4
+    assert [fate for _, fate in laboratory.ledger] == [Fate.FAILED, Fate.DONE, Fate.DONE]
+
+
+def test_everything_but_slurm_is_killed_in_the_middle_of_a_block(laboratory):
+    """As when the machine that all was started on goes down: both are started again."""
+    slurm, holder = laboratory.slurm, laboratory.holder
+    holder.hold(jobs=1)
+    harness = laboratory.run()
+    until(laboratory.busy)
+    harness.kill()
+    assert harness.wait() and holder.end(signal.SIGKILL)
+    until(lambda: not slurm.jobs(), 90)
+    holder.file.unlink()
+    holder.hold(jobs=1)
+    assert laboratory.run().wait(60) == 0
+    assert laboratory.counted() == 4
+    assert laboratory.ledger[0] == ("n1", Fate.LOST)
+    assert [fate for _, fate in laboratory.ledger].count(Fate.DONE) == 2
