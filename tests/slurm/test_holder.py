@@ -82,6 +82,15 @@ def test_a_job_that_was_cancelled_while_it_waited_is_asked_for_again(slurm, hold
     until(lambda: set(running(slurm)) == {"n1", "n2"})
 
 
+def test_a_job_that_was_refused_is_asked_for_again_and_the_reason_said(slurm, holder):
+    slurm.ask("scontrol", "update", "partitionname=lab", "state=inactive")
+    holder.hold()
+    until(lambda: "sbatch: error" in holder.log.read_text())
+    slurm.ask("scontrol", "update", "partitionname=lab", "state=up")
+    until(lambda: set(running(slurm)) == {"n1", "n2"})
+    assert "Traceback" not in holder.log.read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_it_takes_its_jobs_with_it(slurm, holder, client, number):
     assert holder.end(number) == (-number if number == signal.SIGKILL else 0)
@@ -97,7 +106,7 @@ def test_a_controller_that_is_away_for_a_while(slurm, holder, client):
         until(lambda: "Unable to contact slurm controller" in holder.log.read_text())
     assert client.submit(node, resources={"host:n2": 1}, pure=False).result(10) == "n2"
     until(lambda: running(slurm) == first)
-    assert "has ended" not in holder.log.read_text()
+    assert "job has ended" not in holder.log.read_text()
 
 
 def test_nobody_else_is_let_in(holder, client):
