@@ -25,9 +25,10 @@ from typing import Self
 import paramiko
 from paramiko.ssh_exception import SSHException
 
+from harness.breakage import named
 from harness.command import CHUNK, MAX_ANSWER, Done, Limits, fit, talk
 from harness.deadline import Deadline
-from harness.errors import Failure, HarnessError, RemoteError, ResultsError
+from harness.errors import Failure, RemoteError, ResultsError
 from harness.identity import log_in
 from harness.inventory import Host, Inventory
 from harness.results import disk_errors
@@ -108,7 +109,7 @@ class Connection:
             channel = self._transport.open_session() if self._transport else None
             assert channel
             channel.exec_command(shlex.join(argv))
-        with contextlib.closing(channel), _named(self.name):
+        with contextlib.closing(channel), named(self.name):
             yield channel
 
     def listen(self, connect: Callable[[paramiko.Channel], None]) -> int:
@@ -267,39 +268,3 @@ def _prefer(transport: paramiko.Transport, known: Sequence[str]) -> None:
     wanted |= set(known)
     offered = tuple(options.key_types)
     options.key_types = tuple(sorted(offered, key=lambda kind: kind not in wanted))
-
-
-@contextlib.contextmanager
-def named(name: str) -> Iterator[None]:
-    """Turns the many errors of sockets and of paramiko into one kind, with the host's name.
-
-    paramiko hands on whatever its parsers raise at bytes that are no SSH, of any type.
-    """
-    try:
-        yield
-    except HarnessError as error:
-        if isinstance(error, RemoteError):
-            error.where = error.where or name
-        raise
-    except (OSError, SSHException, EOFError) as error:
-        failure, what = _meaning(error)
-        raise RemoteError(failure, what, where=name) from None
-    except Exception as error:
-        what = f"what it speaks is no SSH: {str(error)[:200]}"
-        raise RemoteError(Failure.BAD_ANSWER, what, where=name) from None
-
-
-def _meaning(error: Exception) -> tuple[Failure, str]:
-    match error:
-        case socket.gaierror():
-            return Failure.NO_SUCH_NAME, f"no such address: {error.strerror}"
-        case TimeoutError():
-            return Failure.SILENT, "no answer"
-        case ConnectionResetError():
-            return Failure.CLOSED, "closed the connection"
-        case paramiko.ChannelException():
-            return Failure.UNREACHABLE, f"the host before it refuses: {error.text}"
-        case OSError():
-            return Failure.UNREACHABLE, str(error.strerror or error)
-        case _:
-            return Failure.CLOSED, f"broke off: {error or 'end of the connection'}"

@@ -16,13 +16,14 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from harness.command import Done
+from harness.breakage import named
+from harness.command import Done, Limits
 from harness.errors import Failure, RemoteError
 from harness.experiment import Probes
 from harness.inventory import Host, Inventory
 from harness.quantity import MIB
 from harness.record import Visit
-from harness.ssh import Connection, Limits, named
+from harness.ssh import Connection
 from harness.trust import Trust
 
 PROGRAM = "pageinit-probe"

@@ -58,7 +58,7 @@ boot
 caller
 visit
 ssh
-identity trust command
+identity trust command breakage
 vm request
 console
 host cputime
