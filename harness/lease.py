@@ -35,6 +35,7 @@ class Lease:
         self._times = 0
         self._over = threading.Event()
         self._watch: asyncio.Task[None] | None = None
+        self._future: Future[None] | None = None
         self.host: asyncio.Future[str] = self._loop.create_future()
         """where the task is; no name where it ended before anybody knew"""
         self.connect: Callable[[], AbstractContextManager[Link]]
@@ -47,15 +48,16 @@ class Lease:
         """Has Dask choose a host that has all this."""
         self._times += 1
         key = f"{self._words[0]}#{self._times}"
-        future = self._client.submit(
+        self._future = self._client.submit(
             task.boot, *self._words, key=key, resources=need, pure=False, retries=0
         )
-        self._watch = asyncio.create_task(self._await(future))
+        self._watch = asyncio.create_task(self._await(self._future))
 
     def release(self) -> None:
         """The host is free again; a task that is still there looks up and ends."""
-        if self._watch:
-            self._watch.cancel()  # with it goes the last that wants the task
+        if self._watch and self._future:
+            self._watch.cancel()
+            self._future.release()
 
     def arrive(self, name: str) -> None:
         """The task is on a host; where Dask moves it to another, that one only waits."""

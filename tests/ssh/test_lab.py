@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import runner
+from harness import runner, wheel
 from harness.errors import HarnessError
 from harness.ledger import Fate, Ledger
 from harness.outpost import address
@@ -211,3 +211,18 @@ def test_no_worker_outlives_a_killed_controller(dask):
     assert running(server, "harness.worker")  # it is not Dask's
     kill(running(server, "harness.worker"))
     assert gone(server)
+
+
+def test_a_host_that_got_a_wrong_copy_is_free_for_the_next_attempt(dask):
+    """What holds it is a task that waits for a parcel which never comes."""
+    server = dask.serve("one")
+    assert dask.run() == 0
+    files = fleet_folder(server) / "files"
+    packed = {p.stem: p for p in (dask.session.project.cache / "fleet").glob("*.zz")}
+    name = next(n for n in packed if n != wheel.name() and (files / n).is_file())
+    (files / name).unlink()
+    (files / f"{name}.zz.part").write_bytes(bytes(packed[name].stat().st_size // 2))
+    dask.again()
+    assert dask.run() == 0
+    assert dask.counted() == 4
+    assert fates(dask).count(Fate.FAILED) == 1
