@@ -146,17 +146,28 @@ class Courier:
         return {wheel.name(): self._kept(f"{wheel.name()}.whl", wheel.build)}
 
     def _send(self, files: Files) -> None:
+        """One of us at a time: two that write the same file there would spoil it for each other."""
+        if self._lacking(files):
+            who = hashlib.sha256(repr(self.host).encode()).hexdigest()[:12]
+            with store.locked(self.cache / "fleet" / f".{who}.lock"):
+                for name, there in self._lacking(files).items():
+                    self._bring(name, files[name], there)
+
+    def _lacking(self, files: Files) -> dict[str, int]:
+        """Which of these files a host lacks, and how many bytes of each it has all the same."""
         lacking = self._ask("lacks", *files)
         if not isinstance(lacking, dict) or not lacking.keys() <= files.keys():
             raise RemoteError(Failure.BAD_ANSWER, "does not say which files it lacks")
-        for name, there in lacking.items():
-            packed = self._compressed(name, files[name])
-            size = packed.stat().st_size
-            start = there if isinstance(there, int) and 0 < there <= size else 0
-            limit = 30 + size / SLOWEST
-            self.connection.put(packed, f"{self._root}/files/{name}.zz", limit_s=limit, start=start)
-            if self._ask("unpack", name, limit_s=limit) is not True:
-                raise RemoteError(Failure.BAD_ANSWER, f"{files[name].name} did not arrive whole")
+        return {name: there if isinstance(there, int) else 0 for name, there in lacking.items()}
+
+    def _bring(self, name: str, path: Path, there: int) -> None:
+        packed = self._compressed(name, path)
+        size = packed.stat().st_size
+        start = there if 0 < there <= size else 0
+        limit = 30 + size / SLOWEST
+        self.connection.put(packed, f"{self._root}/files/{name}.zz", limit_s=limit, start=start)
+        if self._ask("unpack", name, limit_s=limit) is not True:
+            raise RemoteError(Failure.BAD_ANSWER, f"{path.name} did not arrive whole")
 
     def _compressed(self, name: str, path: Path) -> Path:
         """The file as it is sent; the same bytes each time, so that a copy can go on."""

@@ -8,6 +8,8 @@ one left is kept aside.
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import shutil
 import threading
 from contextlib import AbstractContextManager
@@ -58,8 +60,8 @@ class Passages:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def ident(self, block: Block, number: int) -> str:
-        """The name that a host knows an attempt by."""
-        return f"{self._lock[0]}-{_name(block, number)}"
+        """The name that a host knows an attempt by: ours alone, and the same after a restart."""
+        return f"{self._owner}-{_name(block, number)}"
 
     def seconds(self, block: Block) -> float:
         """Longest that the boots of a block may take."""
@@ -69,7 +71,7 @@ class Passages:
         """There and back; blocks, so it runs in a thread. Raises `RemoteError` if it fails."""
         folder = self.job.results.path / "incoming" / _name(attempt.block, attempt.number)
         deadline = Deadline.after(self.seconds(attempt.block) + self.patience.margin_s)
-        packed = pack(self.job.session, self._lock[1], attempt.block, lender, self.job.force)
+        packed = pack(self.job.session, self._lock, attempt.block, lender, self.job.force)
         try:
             while True:
                 try:
@@ -87,10 +89,15 @@ class Passages:
             raise
 
     @cached_property
-    def _lock(self) -> tuple[str, str]:
-        """Hash and text of the lock, which take a while."""
-        lock = self.job.session.lock
-        return lock.hash, lock.to_yaml()
+    def _owner(self) -> str:
+        """The lock and this results folder: another one of the same lock has blocks of its own."""
+        place = f"{platform.node()}:{self.job.results.path.resolve()}"
+        return f"{self.job.session.lock.hash}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+
+    @cached_property
+    def _lock(self) -> str:
+        """The text of the lock, which takes a while."""
+        return self.job.session.lock.to_yaml()
 
     def pause(self, seconds: float) -> None:
         """Waits, unless somebody stops us."""

@@ -12,6 +12,7 @@ import pytest
 from harness.cli import main
 from harness.command import Limits
 from harness.ledger import Fate, Ledger
+from harness.results import Results
 from harness.roster import Patience
 from tests.conftest import ROOT
 from tests.ssh.fleet import running, when
@@ -137,6 +138,20 @@ def test_two_controllers_of_one_results_folder(fleet, capfd):
         first.kill()
     for pid in running(server, "harness.worker"):
         os.kill(pid, signal.SIGKILL)
+
+
+def test_two_controllers_with_the_same_experiment_have_blocks_of_their_own(fleet, tmp_path):
+    fleet.serve("one")
+    words = ["run", "experiments/pair.yaml", "--hosts", str(fleet.lab.file), "--results"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-m", "harness", *words]
+    both = [subprocess.Popen([*argv, str(tmp_path / name)], env=env) for name in ("a", "b")]
+    assert [controller.wait(60) for controller in both] == [0, 0]
+    for name in ("a", "b"):
+        (path,) = (tmp_path / name / "pair").iterdir()
+        assert len(Results(path).read()[0]) == 4
+        ended = [entry.fate for entry in Ledger(path).read()[0] if entry.fate]
+        assert ended == [Fate.DONE] * 2
 
 
 def test_a_clock_that_is_hours_off_changes_no_order_and_no_duration(fleet):
