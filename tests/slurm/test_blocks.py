@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.ledger import Fate, Ledger
 from harness.results import Results
-from tests.conftest import ROOT
+from tests.conftest import FAKES, ROOT
 from tests.slurm.test_holder import running, until
 
 pytestmark = pytest.mark.slurm
@@ -31,6 +32,11 @@ class Laboratory:
         env = {**os.environ, "DASK_CONFIG": str(self.holder.folder / "tls")}
         with (self.checkout / "log").open("ab") as log:
             return subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+
+    def edit(self, old, new):
+        """Changes the experiment."""
+        path = self.checkout / "experiments/pair.yaml"
+        path.write_text(path.read_text().replace(old, new))
 
     def busy(self):
         """Whether a block is being booted."""
@@ -60,8 +66,7 @@ def laboratory(checkout, monkeypatch, slurm, holder):
     laboratory = Laboratory(slurm, holder, checkout)
     monkeypatch.setenv("HOME", str(laboratory.home))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    path = checkout / "experiments/pair.yaml"
-    path.write_text(path.read_text().replace("warmup: 1", "warmup: 0"))
+    laboratory.edit("warmup: 1", "warmup: 0")
     yield laboratory
     if (checkout / "log").is_file():
         print((checkout / "log").read_text())
@@ -76,19 +81,46 @@ def test_blocks_are_booted_by_jobs(laboratory):
 
 
 def test_a_job_that_is_cancelled_in_the_middle_of_a_block(laboratory):
-    """A failed attempt, of which nothing is left running; the next job does the block."""
+    """A failed attempt; the next job does the block."""
     slurm = laboratory.slurm
     laboratory.holder.hold(jobs=1)
     harness = laboratory.run()
     until(laboratory.busy)
     (job,) = running(slurm).values()
-    busy = [slurm.processes(of) for of in ("harness.worker", "supervise")]
     slurm.ask("scancel", job)
-    until(lambda: job not in slurm.jobs())
-    assert all(busy) and not set().union(*busy) & slurm.processes()
     assert harness.wait(60) == 0
     assert laboratory.counted() == 4
     assert [fate for _, fate in laboratory.ledger] == [Fate.FAILED, Fate.DONE, Fate.DONE]
+
+
+WORKER = "distributed.cli.dask_worker"
+QEMU = str(FAKES / "qemu-system-x86_64")
+
+
+@pytest.mark.parametrize("end", ["scancel", "worker", "holder"])
+def test_nothing_of_a_block_outlives_its_job(laboratory, monkeypatch, end):
+    """Slurm tracks processes by their parents here, and the supervisor of a block has lost its."""
+    slurm, holder = laboratory.slurm, laboratory.holder
+    monkeypatch.setenv("FAKE_QEMU", "hang")
+    laboratory.edit("silence_s: 1, progress_s: 1.5", "silence_s: 60, progress_s: 60")
+    holder.hold(jobs=1)
+    harness = laboratory.run()
+    parts = ("supervise", "harness.worker", QEMU)
+    until(lambda: all(map(slurm.processes, parts)))
+    block = set().union(*map(slurm.processes, parts))
+    (job,) = running(slurm).values()
+    harness.kill()
+    harness.wait()
+    if end == "scancel":
+        slurm.ask("scancel", job)
+    elif end == "worker":
+        for pid in slurm.processes(WORKER):
+            if "slurm-job" not in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+    else:
+        holder.end(signal.SIGKILL)
+    until(lambda: job not in slurm.jobs())
+    assert not block & slurm.processes()
 
 
 def test_everything_but_slurm_is_killed_in_the_middle_of_a_block(laboratory):
