@@ -2,6 +2,7 @@
 """Faults, each done for real: after each of them every boot is there once, and the fault named."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,8 @@ def test_sessions_that_fall_silent(either):
 @pytest.fixture
 def space():
     """A network namespace, a link to it, and how to cut that."""
+    if not shutil.which("ip"):
+        pytest.skip("no ip here: apt-get install iproute2")
     name = f"pageinit-{os.getpid()}"
     steps = [
         ["ip", "netns", "add", name],
@@ -63,10 +66,7 @@ def space():
     ]
     try:
         for argv in steps:
-            try:
-                done = subprocess.run(argv, capture_output=True, text=True)
-            except FileNotFoundError:
-                pytest.skip("no ip here: apt-get install iproute2")
+            done = subprocess.run(argv, capture_output=True, text=True)
             if done.returncode:
                 pytest.skip(f"no network namespace: {done.stderr.strip()}")
         yield name

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.ssh
 def check(lab, capfd, monkeypatch):
     """Runs the command; answers its exit status and what it found, by host."""
     quick = Limits(connect_s=3, banner_s=1.5, login_s=3, command_s=6)
-    monkeypatch.setattr("harness.ssh.Limits", lambda: quick)
+    monkeypatch.setattr("harness.command.Limits", lambda: quick)
 
     def run(*words):
         status = main(["hosts", "check", "--hosts", str(lab.file), "--json", *words])
