@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness.command import Link
 from harness.dispatch import Dispatch, Workers
-from harness.errors import UserError
+from harness.errors import HostError, UserError
 from harness.executor import Job
 from harness.home import Home
 from harness.parcel import Lent
@@ -40,6 +40,7 @@ class Cluster:
     async def execute(self, job: Job) -> None:
         """Gives each worker a block that fits it, as long as there are any."""
         from distributed import Client
+        from distributed.comm.core import CommClosedError
 
         file = str(self.scheduler_file)
         try:
@@ -50,6 +51,12 @@ class Cluster:
             dispatch = Dispatch(client, Sharing(client, self.log), job, self.patience, self.log)
             try:
                 await dispatch.run()
+            except CommClosedError:
+                raise HostError(
+                    "the scheduler is gone",
+                    where=file,
+                    remedy="start it again, and then this; what is done is kept",
+                ) from None
             finally:
                 dispatch.stop()
 

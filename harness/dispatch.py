@@ -104,6 +104,8 @@ class Dispatch:
     def stop(self) -> None:
         """Ends all threads as soon as they look up; hosts go on with what they have."""
         self._passages.stopped.set()
+        for task in self._running:
+            task.cancel()
         self._pool.shutdown(cancel_futures=True)
 
     def holds(self, name: str) -> bool:

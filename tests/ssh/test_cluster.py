@@ -102,6 +102,18 @@ def test_a_killed_worker_loses_nothing(fleet, elsewhere):
     assert not list(blocks.iterdir())
 
 
+def test_a_scheduler_that_goes_away_is_named_and_loses_nothing(fleet, elsewhere):
+    elsewhere.work("one")
+    blocks = fleet.session.project.cache.parents[0] / "own/.cache/pageinit/fleet/blocks"
+    when(lambda: list(blocks.glob("*/results/runs/*/*/*/*")), elsewhere.processes[0].kill)
+    argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml", "--dask"]
+    done = subprocess.run(
+        [*argv, str(elsewhere.file)], env=elsewhere.env, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert "the scheduler is gone" in done.stderr
+
+
 def test_a_worker_without_the_harness_gets_nothing_and_is_named(fleet, elsewhere):
     (elsewhere.folder / "harness.py").write_text("")
     elsewhere.work("bare", PYTHONPATH=str(elsewhere.folder))
