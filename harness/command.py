@@ -26,6 +26,12 @@ class Done:
     stdout: bytes
     stderr: bytes
 
+    @property
+    def complaint(self) -> str:
+        """The last line that it printed to standard error."""
+        said = printable(self.stderr.decode("utf-8", "replace"), keep="\n\t")
+        return said.strip().rpartition("\n")[2][:300]
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -94,6 +100,11 @@ def _send(channel: paramiko.Channel, stdin: bytes, sent: int) -> int:
     if sent == len(stdin):
         channel.shutdown_write()
     return sent
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Foreign text without control characters, but for those that are to be kept."""
+    return "".join(c if c.isprintable() or c in keep else "?" for c in text)
 
 
 def fit(size: int, most: int, what: str) -> None:

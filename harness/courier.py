@@ -23,7 +23,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from harness import bundle, porter, wheel
 from harness import cache as store
-from harness.command import Link
+from harness.command import Link, printable
 from harness.errors import Failure, RemoteError, UserError
 from harness.experiment import Slot
 from harness.model import Model
@@ -45,10 +45,7 @@ _ATTEMPT = re.compile(r"(\.attempt\d{1,4}|\.part)?")
 
 
 def _plain(value: object) -> object:
-    keep = "\n\t"
-    if not isinstance(value, str):
-        return value
-    return "".join(c if c.isprintable() or c in keep else "?" for c in value)
+    return printable(value, keep="\n\t") if isinstance(value, str) else value
 
 
 class Outcome(Model):
@@ -208,10 +205,9 @@ class Courier:
         words = list(argv)
         done = self.connection.run(words, limit_s=SETUP_S)
         if done.status:
-            said = str(_plain(done.stderr.decode("utf-8", "replace"))).strip().rpartition("\n")[2]
             raise RemoteError(
                 Failure.COMMAND,
-                f"{' '.join(words[:3])}: exit status {done.status}: {said[:300]}",
+                f"{' '.join(words[:3])}: exit status {done.status}: {done.complaint}",
                 remedy="let it reach a package index, or name an interpreter with `python`",
             )
 
@@ -224,8 +220,9 @@ class Courier:
         mark = porter.MARK.encode()
         lines = [line for line in done.stdout.split(b"\n") if line.startswith(mark)]
         if done.status or not lines:
-            said = str(_plain(done.stderr.decode("utf-8", "replace"))).strip().rpartition("\n")[2]
-            raise RemoteError(Failure.COMMAND, f"{words[0]}: status {done.status}: {said[:300]}")
+            raise RemoteError(
+                Failure.COMMAND, f"{words[0]}: status {done.status}: {done.complaint}"
+            )
         try:
             return json.loads(lines[-1][len(mark) :])
         except (ValueError, RecursionError):

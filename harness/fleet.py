@@ -20,7 +20,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from harness import survey
-from harness.command import Done, Limits
+from harness.command import Done, Limits, printable
 from harness.errors import Failure, RemoteError, UserError
 from harness.host import Check
 from harness.inventory import Host, Inventory
@@ -42,9 +42,7 @@ MAX_ANSWER = 64 * KIB
 
 def _plain(value: object) -> object:
     """Text without control characters: it is shown on terminals."""
-    if not isinstance(value, str):
-        return value
-    return "".join(c if c.isprintable() else "?" for c in value)
+    return printable(value) if isinstance(value, str) else value
 
 
 Text = Annotated[str, StringConstraints(max_length=200), BeforeValidator(_plain)]

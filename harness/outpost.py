@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.command import Limits, Link
+from harness.command import Limits, Link, printable
 from harness.courier import Courier
 from harness.deadline import Deadline
 from harness.errors import Failure, RemoteError
@@ -147,7 +147,7 @@ def _last(channel: paramiko.Channel) -> str:
         channel.settimeout(LOOK_S)
         said = channel.recv_stderr(CHUNK)
     line = said.decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
-    return f": {''.join(c if c.isprintable() else '?' for c in line)}" if line else ""
+    return f": {printable(line)}" if line else ""
 
 
 def _join(channel: paramiko.Channel, port: int) -> None:

@@ -83,10 +83,6 @@ class Roster:
         del self._todo[at]
         return block
 
-    def put_back(self, block: Block) -> None:
-        """What was taken and is not begun."""
-        self._todo.append(block)
-
     def number(self, block: Block, host: str | None = None) -> int:
         """The number that an attempt will have: an earlier one, where `host` had it then."""
         if host and self.lost.get(block.key, ("", 0))[0] == host:
