@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from harness.scheduler import Gate
 
 BEAT_S, LOOK_S = 5.0, 0.5
+LAST_S = 3.0
+"""That a worker which the scheduler has missed may take to end, and to say why."""
 CHUNK = 1 << 16
 NEEDED = "distributed"
 
@@ -110,7 +112,7 @@ class Outpost:
     def _beat(self, channel: paramiko.Channel) -> None:
         """Shows the attendant that we are there, and wants to hear the same of it."""
         limit, seen = self._terms.limits.command_s, False
-        heard = Deadline.after(limit)
+        heard, last = Deadline.after(limit), Deadline.after(LAST_S)
         while not self._stopped.is_set():
             channel.settimeout(limit)
             channel.sendall(b".")
@@ -121,10 +123,10 @@ class Outpost:
                     if not channel.recv(CHUNK):
                         raise RemoteError(Failure.CLOSED, f"its Dask worker ended{_last(channel)}")
                     heard = Deadline.after(limit)
-                there = self._name in self._terms.gate.workers()
-                if heard.expired or (seen and not there):
+                if self._name in self._terms.gate.workers():
+                    seen, last = True, Deadline.after(LAST_S)
+                if heard.expired or (seen and last.expired):
                     raise RemoteError(Failure.SILENT, "its Dask worker is silent")
-                seen = there
 
 
 def declared(name: str, host: Host) -> Resources:
