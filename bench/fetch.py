@@ -84,7 +84,9 @@ def _lay_out(runs: Path, home: Path) -> dict[str, list[Slot]]:
 def _fetch(lab: Lab, blocks: dict[str, list[Slot]], into: Path) -> None:
     inventory = Inventory.load(lab.file)
     for name, slots in blocks.items():
-        with Connection(inventory, HOST, Trust([lab.known])) as connection:
-            courier = Courier(connection, inventory.hosts[HOST], into / "cache")
+        with (
+            Connection(inventory, HOST, Trust([lab.known])) as connection,
+            Courier.at(connection, inventory.hosts[HOST], into / "cache") as courier,
+        ):
             courier.fetch(name, slots, into)
             courier.remove(name)

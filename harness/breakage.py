@@ -33,6 +33,11 @@ def named(name: str) -> Iterator[None]:
         raise RemoteError(Failure.BAD_ANSWER, what, where=name) from None
 
 
+def quiet() -> contextlib.suppress:
+    """For the end of a connection that may have broken already."""
+    return contextlib.suppress(OSError, EOFError, SSHException)
+
+
 def _meaning(error: Exception) -> tuple[Failure, str]:
     match error:
         case socket.gaierror():

@@ -91,7 +91,7 @@ class Sharing:
         new = [address for address in names if address not in self._able]
         if not new:
             return
-        word = "harness.task:POLL_S"
+        word = "harness.task:LOOK_S"
         said = await self._client.run(resolve_name, word, workers=new, on_error="return")
         for address, answer in said.items():
             self._able[address] = not isinstance(answer, BaseException)

@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import select
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import paramiko
 
+from harness.breakage import named
 from harness.errors import Failure, RemoteError
 from harness.quantity import KIB, MIB, format_size
 
 CHUNK = 32 * KIB
 MAX_ANSWER = MIB
+LAST_S = 2
+"""For the last words of a program whose output has ended."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,19 @@ class Limits:
     command_s: float = 30
 
 
+class Voice(Protocol):
+    """A program that runs there and that we talk to; all raise `RemoteError`."""
+
+    def say(self, data: bytes, limit_s: float) -> None:
+        """Sends all of it."""
+
+    def hear(self, limit_s: float) -> bytes | None:
+        """What it says next: no bytes at its end, nothing at all where none came in time."""
+
+    def end(self) -> Done:
+        """How it ended, with nothing of its output; a status below zero where none came."""
+
+
 class Link(Protocol):
     """A host that programs run on, and that files go to and come from; all raise `RemoteError`."""
 
@@ -58,11 +75,46 @@ class Link(Protocol):
     ) -> Done:
         """Runs a program there to its end."""
 
+    def converse(self, argv: Sequence[str]) -> AbstractContextManager[Voice]:
+        """Runs a program there that we talk to while it runs."""
+
     def put(self, local: Path, remote: str, *, limit_s: float, start: int = 0) -> str:
         """Copies a file there, from a byte on; answers the sha256 of all of it."""
 
     def get(self, remote: str, local: Path, *, max_bytes: int, limit_s: float) -> str:
         """Copies a file from there; answers its sha256."""
+
+
+@dataclass(frozen=True)
+class ChannelVoice:
+    """A program at the other end of a channel."""
+
+    channel: paramiko.Channel
+    host: str
+
+    def say(self, data: bytes, limit_s: float) -> None:
+        """Sends all of it."""
+        with named(self.host):
+            self.channel.settimeout(limit_s)
+            self.channel.sendall(data)
+
+    def hear(self, limit_s: float) -> bytes | None:
+        """What it says next."""
+        with named(self.host):
+            self.channel.settimeout(limit_s)
+            try:
+                return self.channel.recv(CHUNK)
+            except TimeoutError:
+                return None
+
+    def end(self) -> Done:
+        """How it ended; that it has closed its output does not mean that it has."""
+        said = b""
+        with named(self.host), suppress(TimeoutError):
+            self.channel.settimeout(LAST_S)
+            said = self.channel.recv_stderr(CHUNK)
+        self.channel.status_event.wait(LAST_S)
+        return Done(self.channel.exit_status, b"", said)
 
 
 def talk(channel: paramiko.Channel, stdin: bytes, max_bytes: int, name: str) -> Done:

@@ -9,15 +9,14 @@ that were asked for, sizes are limited, hashes are compared.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
@@ -26,12 +25,12 @@ from harness import cache as store
 from harness.command import Link, printable
 from harness.errors import Failure, RemoteError, UserError
 from harness.experiment import Slot
+from harness.inquiry import Inquiry, open_inquiry
 from harness.model import Model
-from harness.parcel import FILE, Files, Lender, Packed
+from harness.parcel import Files, Lender, Packed
 from harness.quantity import GIB, MIB
 from harness.results import write_atomic
 
-MAX_STATE = 8 * MIB
 MAX_FILE = 256 * MIB
 MAX_FILES = 64
 """Files of one boot, its earlier attempts included."""
@@ -92,36 +91,40 @@ class Courier:
     """Goes between this machine and a host that we are logged in to."""
 
     connection: Link
+    porter: Inquiry
     host: Lender
     cache: Path
+
+    @classmethod
+    @contextmanager
+    def at(cls, link: Link, host: Lender, cache: Path) -> Iterator[Courier]:
+        """One that has a porter to ask there."""
+        with open_inquiry(link) as inquiry:
+            yield cls(link, inquiry, host, cache)
 
     def deliver(self, block: str, packed: Packed) -> None:
         """Brings all that a block needs; its parcel last."""
         self._send({**packed.files, **self._wheel()})
-        self._ask("prepare", block)
-        parcel = self.cache / "fleet" / f"{block}.json"
-        write_atomic(parcel, packed.parcel.model_dump_json())
-        self.connection.put(parcel, f"{self._root}/blocks/{block}/{FILE}", limit_s=60)
-        parcel.unlink()
+        self.porter.ask("accept", block, packed.parcel.model_dump_json())
 
     def launch(self, block: str, seconds: float) -> None:
         """Begins a block that was delivered, unless it has begun."""
-        self._ask("launch", block, f"{seconds:.0f}", self.python(), wheel.name())
+        self.porter.ask("launch", block, f"{seconds:.0f}", self.python(), wheel.name())
 
     def equip(self, *more: str) -> list[str]:
         """Brings the harness; answers the words before the name of a module that is to run."""
         self._send(self._wheel())
-        path = f"PYTHONPATH={self._root}/files/{wheel.name()}"
+        path = f"PYTHONPATH={self.porter.root}/files/{wheel.name()}"
         return ["env", path, "PYTHONDONTWRITEBYTECODE=1", self.python(*more), "-s", "-m"]
 
     def wait(self, block: str, seconds: float) -> State:
         """What has become of a block: as soon as it has ended, or after so long."""
         limit = seconds + self.connection.limits.command_s
-        return _read(State, self._ask("wait", block, f"{seconds:g}", limit_s=limit))
+        return _read(State, self.porter.ask("wait", block, f"{seconds:g}", limit_s=limit))
 
     def fetch(self, block: str, slots: Sequence[Slot], into: Path) -> None:
         """Copies the results of a block that has ended into a folder of its own."""
-        files = _read(Made, {"files": self._ask("bundle", block, limit_s=600)}).files
+        files = _read(Made, {"files": self.porter.ask("bundle", block, limit_s=600)}).files
         if len(files) > MAX_FILES * len(slots):
             raise RemoteError(Failure.TOO_LARGE, f"has made {len(files)} files")
         if sum(size for _, size, _ in files) > len(slots) * GIB:
@@ -130,14 +133,14 @@ class Courier:
             check_path(name, slots)
         into.mkdir(parents=True, exist_ok=True)
         most, packed = bundle.most(files), into / porter.BUNDLE
-        remote = f"{self._root}/blocks/{block}/{porter.BUNDLE}"
+        remote = f"{self.porter.root}/blocks/{block}/{porter.BUNDLE}"
         self.connection.get(remote, packed, max_bytes=most, limit_s=30 + most / SLOWEST)
         bundle.unpack(packed, files, into)
         packed.unlink()
 
     def remove(self, block: str) -> None:
         """Removes what a block left on the host."""
-        self._ask("remove", block)
+        self.porter.ask("remove", block)
 
     def _wheel(self) -> Files:
         return {wheel.name(): self._kept(f"{wheel.name()}.whl", wheel.build)}
@@ -152,7 +155,7 @@ class Courier:
 
     def _lacking(self, files: Files) -> dict[str, int]:
         """Which of these files a host lacks, and how many bytes of each it has all the same."""
-        lacking = self._ask("lacks", *files)
+        lacking = self.porter.ask("lacks", *files)
         if not isinstance(lacking, dict) or not lacking.keys() <= files.keys():
             raise RemoteError(Failure.BAD_ANSWER, "does not say which files it lacks")
         return {name: there if isinstance(there, int) else 0 for name, there in lacking.items()}
@@ -162,8 +165,10 @@ class Courier:
         size = packed.stat().st_size
         start = there if 0 < there <= size else 0
         limit = 30 + size / SLOWEST
-        self.connection.put(packed, f"{self._root}/files/{name}.zz", limit_s=limit, start=start)
-        if self._ask("unpack", name, limit_s=limit) is not True:
+        self.connection.put(
+            packed, f"{self.porter.root}/files/{name}.zz", limit_s=limit, start=start
+        )
+        if self.porter.ask("unpack", name, limit_s=limit) is not True:
             raise RemoteError(Failure.BAD_ANSWER, f"{path.name} did not arrive whole")
 
     def _compressed(self, name: str, path: Path) -> Path:
@@ -178,14 +183,6 @@ class Courier:
                 write_atomic(path, make())
         return path
 
-    @cached_property
-    def _root(self) -> str:
-        """The folder of all this on the host."""
-        root = self._ask("where")
-        if not isinstance(root, str) or not re.fullmatch(r"/[^\0-\x1f]{1,1000}", root):
-            raise RemoteError(Failure.BAD_ANSWER, "does not say where its files are")
-        return root
-
     def python(self, *more: str) -> str:
         """The interpreter that a worker runs under; a virtual environment, if none is named.
 
@@ -194,7 +191,9 @@ class Courier:
         if self.host.python:
             return self.host.python
         pins = [f"{name}=={metadata.version(name)}" for name in (*wheel.NEEDED, *more)]
-        place = f"{self._root}/venv-{hashlib.sha256(' '.join(pins).encode()).hexdigest()[:16]}"
+        place = (
+            f"{self.porter.root}/venv-{hashlib.sha256(' '.join(pins).encode()).hexdigest()[:16]}"
+        )
         if self.connection.run(["test", "-f", f"{place}/ready"]).status:
             self._do(["python3", "-m", "venv", "--clear", place])
             self._do([f"{place}/bin/pip", "install", "--quiet", "--no-input", *pins])
@@ -210,23 +209,6 @@ class Courier:
                 f"{' '.join(words[:3])}: exit status {done.status}: {done.complaint}",
                 remedy="let it reach a package index, or name an interpreter with `python`",
             )
-
-    def _ask(self, *words: str, limit_s: float | None = None) -> Any:
-        """Has the porter do something; answers what it printed."""
-        program = resources.files("harness").joinpath("porter.py").read_bytes()
-        done = self.connection.run(
-            ["python3", "-I", "-", *words], stdin=program, max_bytes=MAX_STATE, limit_s=limit_s
-        )
-        mark = porter.MARK.encode()
-        lines = [line for line in done.stdout.split(b"\n") if line.startswith(mark)]
-        if done.status or not lines:
-            raise RemoteError(
-                Failure.COMMAND, f"{words[0]}: status {done.status}: {done.complaint}"
-            )
-        try:
-            return json.loads(lines[-1][len(mark) :])
-        except (ValueError, RecursionError):
-            raise RemoteError(Failure.BAD_ANSWER, f"{words[0]}: no JSON") from None
 
 
 M = TypeVar("M", bound=Model)

@@ -4,11 +4,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import select
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from harness.command import MAX_ANSWER, Done, Limits, fit
+from harness.command import CHUNK, LAST_S, MAX_ANSWER, Done, Limits, fit
 from harness.errors import Failure, RemoteError
 
 COMMAND_S = 60
@@ -40,6 +46,21 @@ class Home:
         fit(len(done.stdout), max_bytes, f"{argv[0]}: its answer")
         return Done(done.returncode, done.stdout, done.stderr)
 
+    @contextmanager
+    def converse(self, argv: Sequence[str]) -> Iterator[PipeVoice]:
+        """Runs a program that we talk to while it runs; it is killed at the end."""
+        pipe = subprocess.PIPE
+        with tempfile.TemporaryFile() as said:
+            try:
+                process = subprocess.Popen(list(argv), stdin=pipe, stdout=pipe, stderr=said)
+            except OSError as error:
+                raise RemoteError(Failure.COMMAND, f"{argv[0]}: {error.strerror}") from None
+            with process:
+                try:
+                    yield PipeVoice(process, said)
+                finally:
+                    process.kill()
+
     def put(self, local: Path, remote: str, *, limit_s: float, start: int = 0) -> str:
         """Copies a file into it, whole before it has its name; answers its sha256."""
         return _copy(local, Path(remote))
@@ -52,6 +73,39 @@ class Home:
         except OSError as error:
             raise RemoteError(Failure.COMMAND, f"{remote}: {error.strerror}") from None
         return _copy(source, local)
+
+
+@dataclass(frozen=True)
+class PipeVoice:
+    """A program at the other end of two pipes."""
+
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+
+    def say(self, data: bytes, limit_s: float) -> None:
+        """Sends all of it; a porter reads at once."""
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+        except OSError as error:
+            raise RemoteError(Failure.CLOSED, f"it ended: {error.strerror}") from None
+
+    def hear(self, limit_s: float) -> bytes | None:
+        """What it says next."""
+        assert self.process.stdout
+        if select.select([self.process.stdout], [], [], limit_s)[0]:
+            return os.read(self.process.stdout.fileno(), CHUNK)
+        return None
+
+    def end(self) -> Done:
+        """How it ended."""
+        try:
+            status = self.process.wait(LAST_S)
+        except subprocess.TimeoutExpired:
+            status = -1
+        self.said.seek(0)
+        return Done(status, b"", self.said.read(CHUNK))
 
 
 def _copy(source: Path, target: Path) -> str:

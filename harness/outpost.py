@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.command import Limits, Link, printable
+from harness.breakage import quiet
+from harness.command import Limits, Link, Voice
 from harness.courier import Courier
 from harness.deadline import Deadline
 from harness.errors import Failure, RemoteError
@@ -90,13 +91,15 @@ class Outpost:
         """Until the connection breaks, or the worker ends: both are errors."""
         terms, host = self._terms, self._terms.inventory.hosts[self._name]
         with Connection(terms.inventory, self._name, terms.trust, terms.limits) as connection:
-            words = Courier(connection, host, terms.cache).equip(NEEDED)
+            with Courier.at(connection, host, terms.cache) as courier:
+                words = courier.equip(NEEDED)
             port = connection.listen(lambda channel: _join(channel, terms.gate.port))
-            with connection.converse([*words, "harness.attendant"]) as channel:
-                channel.sendall(json.dumps(self._settings(port)).encode() + b"\n")
+            with connection.converse([*words, "harness.attendant"]) as voice:
+                settings = json.dumps(self._settings(port)).encode()
+                voice.say(settings + b"\n", terms.limits.command_s)
                 self._connection = connection
                 try:
-                    self._beat(channel)
+                    self._beat(voice)
                 finally:
                     self._connection = None
 
@@ -109,19 +112,19 @@ class Outpost:
             "listen": f"tls://{address(self._number)}",
         }
 
-    def _beat(self, channel: paramiko.Channel) -> None:
+    def _beat(self, voice: Voice) -> None:
         """Shows the attendant that we are there, and wants to hear the same of it."""
         limit, seen = self._terms.limits.command_s, False
         heard, last = Deadline.after(limit), Deadline.after(LAST_S)
         while not self._stopped.is_set():
-            channel.settimeout(limit)
-            channel.sendall(b".")
+            voice.say(b".", limit)
             beat = Deadline.after(min(BEAT_S, limit / 3))
             while not beat.expired and not self._stopped.is_set():
-                channel.settimeout(LOOK_S)
-                with contextlib.suppress(TimeoutError):
-                    if not channel.recv(CHUNK):
-                        raise RemoteError(Failure.CLOSED, f"its Dask worker ended{_last(channel)}")
+                said = voice.hear(LOOK_S)
+                if said == b"":
+                    last_words = voice.end().complaint
+                    raise RemoteError(Failure.CLOSED, f"its Dask worker ended: {last_words}")
+                if said:
                     heard = Deadline.after(limit)
                 if self._name in self._terms.gate.workers():
                     seen, last = True, Deadline.after(LAST_S)
@@ -142,16 +145,6 @@ def address(number: int) -> str:
     return f"127.{77 + high // 250}.{high % 250}.{low + 1}"
 
 
-def _last(channel: paramiko.Channel) -> str:
-    """What a worker said last, without control characters."""
-    said = b""
-    with contextlib.suppress(TimeoutError):
-        channel.settimeout(LOOK_S)
-        said = channel.recv_stderr(CHUNK)
-    line = said.decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
-    return f": {printable(line)}" if line else ""
-
-
 def _join(channel: paramiko.Channel, port: int) -> None:
     """Carries bytes between a channel and a port here, until either of them ends."""
     try:
@@ -162,13 +155,14 @@ def _join(channel: paramiko.Channel, port: int) -> None:
     link.settimeout(None)
 
     def carry(take: Callable[[int], bytes], give: Callable[[bytes], object]) -> None:
-        with contextlib.suppress(OSError, EOFError):
+        with quiet():
             while data := take(CHUNK):
                 give(data)
-        with contextlib.suppress(OSError, EOFError):
+        with quiet():
             link.shutdown(socket.SHUT_RDWR)
         link.close()
-        channel.close()
+        with quiet():
+            channel.close()
 
     for ends in ((channel.recv, link.sendall), (link.recv, channel.sendall)):
         threading.Thread(target=carry, args=ends, daemon=True).start()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness import host
+from harness import host, porter
 from harness.counter import Plugin
 from harness.experiment import Block, Slot, definition
 from harness.initramfs import Initramfs
@@ -21,7 +21,7 @@ from harness.model import Model
 from harness.project import Project
 from harness.session import Session
 
-FILE = "parcel.json"
+FILE = porter.PARCEL
 
 Files = dict[str, Path]
 """Files by their SHA-256."""

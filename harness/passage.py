@@ -75,8 +75,8 @@ class Passages:
         try:
             while True:
                 try:
-                    with way.link() as link:
-                        courier = Courier(link, lender, self.job.session.project.cache)
+                    cache = self.job.session.project.cache
+                    with way.link() as link, Courier.at(link, lender, cache) as courier:
                         courier.deliver(self.ident(attempt.block, attempt.number), packed)
                         return self._fetch(attempt, way, courier, deadline, folder)
                 except RemoteError as error:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is done on a host for it: this file is sent there as it is, and runs under ``python3 -``.
+"""What is done on a host for it: this file is sent there as it is, and answers questions there.
 
-    where                       the folder of all this
+A question is a line, a list in JSON; so is its answer, behind a mark. The first answer comes
+without one: the folder of all this.
+
     lacks SHA256...             which of these files are not there, and how much of each is
     unpack SHA256               a compressed file that has come gets its name, if it is that file
+    accept BLOCK PARCEL         makes the folder of a block, with what its worker has to know
     launch BLOCK SECONDS PYTHON WHEEL    begins a block, unless it has begun, and does not wait
     state BLOCK                 what became of it
     wait BLOCK SECONDS          the same, as soon as it has ended, or so much later
@@ -39,14 +42,9 @@ FILES, BLOCKS = ROOT / "files", ROOT / "blocks"
 HASH = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,200}")
 CHUNK = 1 << 20
-BUNDLE = "results.zz"
-START_S = 60
+BUNDLE, PARCEL = "results.zz", "parcel.json"
+START_S, LOOK_S = 60, 0.02
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-
-
-def where() -> str:
-    """The folder of all this; SFTP may begin in another one than a shell does."""
-    return str(ROOT)
 
 
 def lacks(*names: str) -> dict[str, int]:
@@ -100,17 +98,31 @@ def launch(block: str, seconds: str, python: str, wheel: str) -> bool:
         os.close(os.open(str(folder / "launched"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         return False
-    argv = [sys.executable, "-s", "-m", "harness.porter", "supervise", block, seconds]
-    with (folder / "log").open("ab") as log:
-        subprocess.Popen(
-            [*argv, python, wheel],
-            env=environment(wheel),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    argv = [sys.executable, "-s", "-S", "-m", "harness.porter", "supervise", block, seconds]
+    leave([*argv, python, wheel], environment(wheel), folder / "log")
     return True
+
+
+def leave(argv: list[str], env: dict[str, str], log: Path) -> None:
+    """Starts a program that is no child of ours: who kills all of ours does not find it."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            with log.open("ab") as out:
+                subprocess.Popen(
+                    argv,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
+                )
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(pid, 0)[1]:
+        raise OSError("no supervisor could be started")
 
 
 def environment(wheel: str) -> dict[str, str]:
@@ -138,6 +150,7 @@ def supervise(block: str, seconds: str, python: str, wheel: str) -> None:
     """Runs the worker of a block to its end, or to the deadline, and says which."""
     folder = block_folder(block)
     (folder / "supervisor").write_text(f"{os.getpid()} {started(os.getpid())}")
+    signal.signal(signal.SIGALRM, expire)
     argv = [python, "-s", "-m", "harness.worker", str(folder), str(FILES)]
     try:
         worker = subprocess.Popen(
@@ -147,40 +160,50 @@ def supervise(block: str, seconds: str, python: str, wheel: str) -> None:
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 there is one thread
         )
-        outcome = {"cause": "ended", "status": worker.wait(float(seconds))}
-    except subprocess.TimeoutExpired:
+        signal.setitimer(signal.ITIMER_REAL, float(seconds))
+        outcome = {"cause": "ended", "status": worker.wait()}
+    except TimeoutError:
         os.killpg(worker.pid, signal.SIGKILL)
         outcome = {"cause": "deadline", "status": worker.wait()}
     except OSError as error:
         outcome = {"cause": "no-worker", "status": error.errno or 1}
+    signal.setitimer(signal.ITIMER_REAL, 0)
     part = folder / "outcome.part"
     part.write_text(json.dumps(outcome))
     part.rename(folder / "outcome.json")
 
 
+def expire(*_: object) -> None:
+    raise TimeoutError  # unlike a wait with a limit, this one costs no looking up
+
+
+def outcome(folder: Path) -> dict[str, object] | None:
+    """How a block ended, nothing while it runs."""
+    for _ in range(2):  # it may end between the two looks
+        with contextlib.suppress(OSError, ValueError):
+            return dict(json.loads((folder / "outcome.json").read_text()))
+        if alive(folder):
+            return None
+    gone = "lost" if (folder / "launched").is_file() else "not-begun"
+    return {"cause": gone, "status": 0}
+
+
 def state(block: str) -> dict[str, object]:
-    """How a block ended, nothing while it runs; and the last of what its worker said."""
+    """The outcome of a block, and the last of what its worker said."""
     folder = block_folder(block)
-    try:
-        outcome = json.loads((folder / "outcome.json").read_text())
-    except (OSError, ValueError):
-        gone = "lost" if (folder / "launched").is_file() else "not-begun"
-        outcome = None if alive(folder) else {"cause": gone, "status": 0}
-    said = ""
+    found, said = outcome(folder), ""
     with contextlib.suppress(OSError), (folder / "log").open("rb") as log:
         log.seek(max(0, size(folder / "log") - 2000))
         said = log.read().decode("utf-8", "replace")
-    return {"outcome": outcome, "said": said}
+    return {"outcome": found, "said": said}
 
 
 def wait(block: str, seconds: str) -> dict[str, object]:
     """The state of a block that has ended, or of one that still runs after so long."""
-    end = time.monotonic() + float(seconds)
-    found = state(block)
-    while not found["outcome"] and time.monotonic() < end:
-        time.sleep(0.05)
-        found = state(block)
-    return found
+    end, folder = time.monotonic() + float(seconds), block_folder(block)
+    while not outcome(folder) and time.monotonic() < end:
+        time.sleep(LOOK_S)
+    return state(block)
 
 
 def alive(folder: Path) -> bool:
@@ -220,17 +243,38 @@ def remove(block: str) -> bool:
     return not folder.exists()
 
 
-def prepare(block: str) -> bool:
-    """Makes the folder of a block."""
-    block_folder(block).mkdir(mode=0o700, parents=True, exist_ok=True)
+def accept(block: str, parcel: str) -> bool:
+    """Makes the folder of a block with the parcel in it, whole before it has its name."""
+    folder = block_folder(block)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = folder / (PARCEL + ".part")
+    part.write_bytes(parcel.encode())
+    part.rename(folder / PARCEL)
     return True
 
 
+def answer() -> None:
+    """Answers questions until there are no more."""
+    say(str(ROOT))
+    for line in sys.stdin.buffer:
+        word, *words = json.loads(line)
+        try:
+            say(ACTIONS[word](*words))
+        except (Exception, SystemExit) as error:
+            say({"error": f"{type(error).__name__}: {error}"})
+
+
+def say(value: object) -> None:
+    print(MARK + json.dumps(value), flush=True)
+
+
 ACTIONS = {
-    f.__name__: f
-    for f in (where, lacks, unpack, prepare, launch, state, wait, bundle, remove, supervise)
+    f.__name__: f for f in (lacks, unpack, accept, launch, state, wait, bundle, remove, supervise)
 }
 
 if __name__ == "__main__":
     os.umask(0o077)
-    print(MARK + json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])), flush=True)
+    if sys.argv[1] == "answer":
+        answer()
+    else:
+        ACTIONS[sys.argv[1]](*sys.argv[2:])

@@ -25,8 +25,8 @@ from typing import Self
 import paramiko
 from paramiko.ssh_exception import SSHException
 
-from harness.breakage import named
-from harness.command import CHUNK, MAX_ANSWER, Done, Limits, fit, talk
+from harness.breakage import named, quiet
+from harness.command import CHUNK, MAX_ANSWER, ChannelVoice, Done, Limits, fit, talk
 from harness.deadline import Deadline
 from harness.errors import Failure, RemoteError, ResultsError
 from harness.identity import log_in
@@ -103,14 +103,17 @@ class Connection:
             return talk(channel, stdin, max_bytes, argv[0])
 
     @contextlib.contextmanager
-    def converse(self, argv: Sequence[str]) -> Iterator[paramiko.Channel]:
-        """Runs a program there that we talk to while it runs; its errors have the host's name."""
+    def converse(self, argv: Sequence[str]) -> Iterator[ChannelVoice]:
+        """Runs a program there that we talk to while it runs; it is told to end at the end."""
         with self._within(self.name, self.limits.command_s, f"{argv[0]}: no start"):
             channel = self._transport.open_session() if self._transport else None
             assert channel
             channel.exec_command(shlex.join(argv))
-        with contextlib.closing(channel), named(self.name):
-            yield channel
+        try:
+            yield ChannelVoice(channel, self.name)
+        finally:
+            with quiet():
+                channel.close()
 
     def listen(self, connect: Callable[[paramiko.Channel], None]) -> int:
         """A port of its loopback interface; whoever connects to that comes out at `connect`."""

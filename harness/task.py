@@ -14,12 +14,10 @@ import time
 
 from harness import porter
 
-PARCEL = "parcel.json"
-"""The last of what a block needs; `harness.parcel` is not on a bare host."""
 TOPIC = "pageinit"
 """Under which a task says where it is."""
 SAY_S = 5
-LOOK_S, POLL_S = 0.05, 0.5
+LOOK_S = 0.05
 
 
 def boot(block: str, seconds: float, wheel: str) -> None:
@@ -35,7 +33,7 @@ def boot(block: str, seconds: float, wheel: str) -> None:
         return here is not None and here.state == "executing" and worker.status.name == "running"
 
     folder, say = porter.block_folder(block), 0.0
-    while say == 0 or not (folder / PARCEL).is_file():
+    while say == 0 or not (folder / porter.PARCEL).is_file():
         if not wanted():
             return
         if time.monotonic() >= say:  # again and again, in case nobody heard
@@ -44,6 +42,6 @@ def boot(block: str, seconds: float, wheel: str) -> None:
         time.sleep(LOOK_S)
     # By a process that ends at once: the supervisor is no child of a worker that may be killed.
     words = ["launch", block, f"{seconds:.0f}", sys.executable, wheel]
-    subprocess.run([sys.executable, "-s", "-m", "harness.porter", *words], check=True)
-    while wanted() and not porter.state(block)["outcome"]:
-        time.sleep(POLL_S)
+    subprocess.run([sys.executable, "-s", "-S", "-m", "harness.porter", *words], check=True)
+    while wanted() and not porter.outcome(folder):
+        time.sleep(LOOK_S)

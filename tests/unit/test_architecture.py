@@ -21,6 +21,7 @@ lease
 fleet remote home
 passage
 courier
+inquiry
 roster
 worker bundle
 trial
@@ -58,7 +59,8 @@ boot
 caller
 visit
 ssh
-identity trust command breakage
+identity trust command
+breakage
 vm request
 console
 host cputime

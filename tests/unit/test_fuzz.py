@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ from harness import (
     judge,
     kconfig,
     phases,
+    porter,
     prebuilt,
     rows,
     stores,
@@ -42,6 +44,7 @@ from harness import (
 from harness.base import Base
 from harness.errors import HarnessError, RemoteError
 from harness.experiment import Experiment
+from harness.inquiry import Inquiry
 from harness.inventory import Inventory
 from harness.ledger import Ledger
 from harness.lock import Lock
@@ -50,6 +53,7 @@ from harness.record import Ending, Run
 from harness.results import StoredRun, read_run
 from harness.variant import Variant
 from tests.conftest import bzimage
+from tests.unit.test_inquiry import Says
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden"
@@ -65,6 +69,7 @@ COUNTS = {
     "gate probes": 100,
     "dataset of probes": 10,
     "answer of a host": 500,
+    "answers of a porter": 500,
     "known hosts": 500,
     "results of a block": 500,
     "ledger": 100,
@@ -124,6 +129,7 @@ CONSOLES = [
     (GOLDEN / "console" / f"{name}.log").read_bytes()[:6000]
     for name in ("grow-1t", "lkdtm-6.12-oops", "tcg-stale-int3", "debian-6.1-panic")
 ]
+PORTER = f'{porter.MARK}"/root"\n'.encode()
 RUN = near(1, "quick/runs/eager/*/time/000/run.json")[0]
 
 
@@ -211,6 +217,14 @@ def test_answer(data):
 
 KNOWN = b"[a]:22 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7c0RZ2\n"
 KNOWN += b"@revoked * ssh-rsa AAAA\n|1|a|b ssh-rsa A\n"
+
+
+@fuzz("answers of a porter", data=damaged(PORTER + PORTER), cuts=st.lists(st.integers(0, 200)))
+def test_answers_of_a_porter(data, cuts):
+    ends = [0, *sorted(cuts), len(data)]
+    pieces = [piece for a, b in pairwise(ends) if (piece := data[a:b])]
+    with contextlib.suppress(RemoteError):
+        Inquiry(Says(*pieces), 1).ask("state", "b")
 
 
 @fuzz("known hosts", data=damaged(KNOWN))
