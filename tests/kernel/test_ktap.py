@@ -27,7 +27,8 @@ def kunit(kernels: Kernels, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kunit")
     argv = ["git", "--git-dir", kernels.base.repo, "archive", "base", "tools/testing/kunit"]
     with tarfile.open(fileobj=BytesIO(run(argv, env=environment()).stdout)) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # not in Python 3.11.2
+        tar.extractall(folder)
     return folder / "tools/testing/kunit/kunit.py"
 
 
