@@ -165,9 +165,8 @@ class Courier:
         size = packed.stat().st_size
         start = there if 0 < there <= size else 0
         limit = 30 + size / SLOWEST
-        self.connection.put(
-            packed, f"{self.porter.root}/files/{name}.zz", limit_s=limit, start=start
-        )
+        remote = f"{self.porter.root}/files/{name}.zz"
+        self.connection.put(packed, remote, limit_s=limit, start=start)
         if self.porter.ask("unpack", name, limit_s=limit) is not True:
             raise RemoteError(Failure.BAD_ANSWER, f"{path.name} did not arrive whole")
 
@@ -191,9 +190,8 @@ class Courier:
         if self.host.python:
             return self.host.python
         pins = [f"{name}=={metadata.version(name)}" for name in (*wheel.NEEDED, *more)]
-        place = (
-            f"{self.porter.root}/venv-{hashlib.sha256(' '.join(pins).encode()).hexdigest()[:16]}"
-        )
+        which = hashlib.sha256(" ".join(pins).encode()).hexdigest()[:16]
+        place = f"{self.porter.root}/venv-{which}"
         if self.connection.run(["test", "-f", f"{place}/ready"]).status:
             self._do(["python3", "-m", "venv", "--clear", place])
             self._do([f"{place}/bin/pip", "install", "--quiet", "--no-input", *pins])

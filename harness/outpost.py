@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from harness.scheduler import Gate
 
 BEAT_S, LOOK_S = 5.0, 0.5
-LAST_S = 3.0
+MISSED_S = 3.0
 """That a worker which the scheduler has missed may take to end, and to say why."""
 CHUNK = 1 << 16
 NEEDED = "distributed"
@@ -115,20 +115,22 @@ class Outpost:
     def _beat(self, voice: Voice) -> None:
         """Shows the attendant that we are there, and wants to hear the same of it."""
         limit, seen = self._terms.limits.command_s, False
-        heard, last = Deadline.after(limit), Deadline.after(LAST_S)
+        heard, missed = Deadline.after(limit), Deadline.after(MISSED_S)
         while not self._stopped.is_set():
             voice.say(b".", limit)
             beat = Deadline.after(min(BEAT_S, limit / 3))
             while not beat.expired and not self._stopped.is_set():
                 said = voice.hear(LOOK_S)
                 if said == b"":
-                    last_words = voice.end().complaint
-                    raise RemoteError(Failure.CLOSED, f"its Dask worker ended: {last_words}")
+                    what = "its Dask worker ended"
+                    if words := voice.end().complaint:
+                        what += f": {words}"
+                    raise RemoteError(Failure.CLOSED, what)
                 if said:
                     heard = Deadline.after(limit)
                 if self._name in self._terms.gate.workers():
-                    seen, last = True, Deadline.after(LAST_S)
-                if heard.expired or (seen and last.expired):
+                    seen, missed = True, Deadline.after(MISSED_S)
+                if heard.expired or (seen and missed.expired):
                     raise RemoteError(Failure.SILENT, "its Dask worker is silent")
 
 

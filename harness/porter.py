@@ -161,15 +161,15 @@ def supervise(block: str, seconds: str, python: str, wheel: str) -> None:
             preexec_fn=die_with_parent,  # noqa: PLW1509 there is one thread
         )
         signal.setitimer(signal.ITIMER_REAL, float(seconds))
-        outcome = {"cause": "ended", "status": worker.wait()}
+        ending = {"cause": "ended", "status": worker.wait()}
     except TimeoutError:
         os.killpg(worker.pid, signal.SIGKILL)
-        outcome = {"cause": "deadline", "status": worker.wait()}
+        ending = {"cause": "deadline", "status": worker.wait()}
     except OSError as error:
-        outcome = {"cause": "no-worker", "status": error.errno or 1}
+        ending = {"cause": "no-worker", "status": error.errno or 1}
     signal.setitimer(signal.ITIMER_REAL, 0)
     part = folder / "outcome.part"
-    part.write_text(json.dumps(outcome))
+    part.write_text(json.dumps(ending))
     part.rename(folder / "outcome.json")
 
 
