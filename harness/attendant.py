@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from harness import porter
+from harness import porter, supervisor
 
 GONE_S = 60.0
 REGISTER_S = 30
@@ -45,7 +45,7 @@ def attend(settings: bytes) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=porter.die_with_parent,  # noqa: PLW1509 there is one thread
+            preexec_fn=supervisor.die_with_parent,  # noqa: PLW1509 there is one thread
         )
     assert worker.stdin
     worker.stdin.write(settings)

@@ -33,6 +33,7 @@ class Lease:
         self._words = (ident, seconds, wheel.name())
         self._loop = asyncio.get_running_loop()
         self._times = 0
+        self._lost = False
         self._over = threading.Event()
         self._watch: asyncio.Task[None] | None = None
         self._future: Future[None] | None = None
@@ -80,13 +81,19 @@ class Lease:
         """The task does, as soon as it sees the parcel."""
 
     def outcome(self, courier: Courier, ident: str) -> State | None:
-        """A task that ended without one has lost its worker: the block may well go on."""
-        if not self._over.wait(LOOK_S):
+        """A task that ended without one has lost its worker: the block may well go on.
+
+        Another task waits for it, where one can come to the same host; we ask, too.
+        """
+        ended = self._over.wait(LOOK_S)
+        self._over.clear()
+        self._lost |= ended
+        if not self._lost:
             return None
         state = courier.wait(ident, 0)
-        begun = state.outcome and state.outcome.cause != "not-begun"
-        if begun or not self.home:
+        begun = not state.outcome or state.outcome.cause != "not-begun"
+        if state.outcome and (begun or (ended and not self.home)):
             return state
-        self._over.clear()
-        self._loop.call_soon_threadsafe(self.ask, self.home)
+        if ended and self.home:
+            self._loop.call_soon_threadsafe(self.ask, self.home)
         return None

@@ -13,23 +13,19 @@ without one: the folder of all this.
     bundle BLOCK                the files it has made, all in one
     remove BLOCK                all of it
 
-A worker is killed with its supervisor, and QEMU with the worker.
-
 It knows the standard library alone, and no syntax younger than Python 3.7. Files lie in
 ~/.cache/pageinit/fleet, each under its hash, each block in a folder of its own. A block runs under
-a supervisor that has left the connection: it has a deadline, and writes the outcome last.
+a supervisor that has left the connection.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -43,8 +39,10 @@ HASH = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,200}")
 CHUNK = 1 << 20
 BUNDLE, PARCEL = "results.zz", "parcel.json"
+SUPERVISOR, OUTCOME = "supervisor", "outcome.json"
 START_S, LOOK_S = 60, 0.02
-PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+SILENT_S = 120  # NFS shows what another machine wrote within a minute (acregmax of nfs(5))
+SEEN: dict[str, tuple[int | None, float]] = {}
 
 
 def lacks(*names: str) -> dict[str, int]:
@@ -98,7 +96,7 @@ def launch(block: str, seconds: str, python: str, wheel: str) -> bool:
         os.close(os.open(str(folder / "launched"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         return False
-    argv = [sys.executable, "-s", "-S", "-m", "harness.porter", "supervise", block, seconds]
+    argv = [sys.executable, "-s", "-S", "-m", "harness.supervisor", block, seconds]
     leave([*argv, python, wheel], environment(wheel), folder / "log")
     return True
 
@@ -142,46 +140,11 @@ def started(pid: int) -> str:
         return ""
 
 
-def die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-
-
-def supervise(block: str, seconds: str, python: str, wheel: str) -> None:
-    """Runs the worker of a block to its end, or to the deadline, and says which."""
-    folder = block_folder(block)
-    (folder / "supervisor").write_text(f"{os.getpid()} {started(os.getpid())}")
-    signal.signal(signal.SIGALRM, expire)
-    argv = [python, "-s", "-m", "harness.worker", str(folder), str(FILES)]
-    try:
-        worker = subprocess.Popen(
-            argv,
-            cwd=str(folder),
-            env=environment(wheel),
-            start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 there is one thread
-        )
-        signal.setitimer(signal.ITIMER_REAL, float(seconds))
-        ending = {"cause": "ended", "status": worker.wait()}
-    except TimeoutError:
-        os.killpg(worker.pid, signal.SIGKILL)
-        ending = {"cause": "deadline", "status": worker.wait()}
-    except OSError as error:
-        ending = {"cause": "no-worker", "status": error.errno or 1}
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    part = folder / "outcome.part"
-    part.write_text(json.dumps(ending))
-    part.rename(folder / "outcome.json")
-
-
-def expire(*_: object) -> None:
-    raise TimeoutError  # unlike a wait with a limit, this one costs no looking up
-
-
 def outcome(folder: Path) -> dict[str, object] | None:
     """How a block ended, nothing while it runs."""
     for _ in range(2):  # it may end between the two looks
         with contextlib.suppress(OSError, ValueError):
-            return dict(json.loads((folder / "outcome.json").read_text()))
+            return dict(json.loads((folder / OUTCOME).read_text()))
         if alive(folder):
             return None
     gone = "lost" if (folder / "launched").is_file() else "not-begun"
@@ -208,12 +171,31 @@ def wait(block: str, seconds: str) -> dict[str, object]:
 
 def alive(folder: Path) -> bool:
     """Whether the supervisor of a block is still at work, or about to begin."""
+    note = folder / SUPERVISOR
     try:
-        pid, began = (folder / "supervisor").read_text().split()
-        return began == started(int(pid))
+        where, pid, began = note.read_text().split()
     except (OSError, ValueError):
-        launched = folder / "launched"
-        return launched.is_file() and time.time() - launched.stat().st_mtime < START_S
+        return beats(folder / "launched", START_S)
+    return began == started(int(pid)) if where == here() else beats(note, SILENT_S)
+
+
+def here() -> str:
+    """As far as the number of a process reaches: others may share our home folder."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return boot + "-" + os.readlink("/proc/self/ns/pid")  # noqa: PTH115 Path's is of Python 3.9
+
+
+def beats(path: Path, seconds: float) -> bool:
+    """Whether a file was touched within so long, as far as we have seen it, by our clock alone."""
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError:
+        return False
+    known, since = SEEN.get(str(path), (None, 0.0))
+    if known != stamp:
+        since = time.monotonic()
+        SEEN[str(path)] = stamp, since
+    return time.monotonic() - since < seconds
 
 
 def bundle(block: str) -> list[tuple[str, int, str]]:
@@ -268,9 +250,7 @@ def say(value: object) -> None:
     print(MARK + json.dumps(value), flush=True)
 
 
-ACTIONS = {
-    f.__name__: f for f in (lacks, unpack, accept, launch, state, wait, bundle, remove, supervise)
-}
+ACTIONS = {f.__name__: f for f in (lacks, unpack, accept, launch, state, wait, bundle, remove)}
 
 if __name__ == "__main__":
     os.umask(0o077)

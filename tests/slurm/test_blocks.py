@@ -105,7 +105,7 @@ def test_nothing_of_a_block_outlives_its_job(laboratory, monkeypatch, end):
     laboratory.edit("silence_s: 1, progress_s: 1.5", "silence_s: 60, progress_s: 60")
     holder.hold(jobs=1)
     harness = laboratory.run()
-    parts = ("supervise", "harness.worker", QEMU)
+    parts = ("harness.supervisor", "harness.worker", QEMU)
     until(lambda: all(map(slurm.processes, parts)))
     block = set().union(*map(slurm.processes, parts))
     (job,) = running(slurm).values()

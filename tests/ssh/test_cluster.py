@@ -32,12 +32,12 @@ class Elsewhere:
         while not self.file.is_file():
             time.sleep(0.05)
 
-    def work(self, name, *words, **env):
+    def work(self, name, *words, before=(), **env):
         argv = ("--scheduler-file", str(self.file), "--name", name, "--nthreads", "1", "--no-nanny")
-        return self._start("worker", *argv, *words, env=env)
+        return self._start("worker", *argv, *words, before=before, env=env)
 
-    def _start(self, *words, env=None):
-        argv = [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]]
+    def _start(self, *words, before=(), env=None):
+        argv = [*before, sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]]
         argv += ["--no-dashboard"]
         if words[0] == "worker":
             argv += ["--local-directory", str(self.folder)]
@@ -100,6 +100,39 @@ def test_a_killed_worker_loses_nothing(fleet, elsewhere):
     assert killed and fleet.counted() == 4
     assert [fate for *_, fate in fleet.ledger].count(Fate.DONE) == 2
     assert not list(blocks.iterdir())
+
+
+APART = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+"""Numbers of processes mean nothing to us there, as on any machine but ours."""
+STAYS = ("sh", "-c", '"$@" & wait; exec sleep 600', "sh")
+
+
+@pytest.mark.parametrize("declared", [(), ("--resources", "host:one=1")], ids=["named", "declared"])
+def test_a_worker_killed_on_another_machine_does_not_disturb_its_block(fleet, elsewhere, declared):
+    if subprocess.run([*APART, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces of processes here")
+    elsewhere.work("one", *declared, before=(*APART, *STAYS))
+    blocks = fleet.session.project.cache.parents[0] / "own/.cache/pageinit/fleet/blocks"
+
+    def kill():
+        found = subprocess.run(
+            ["pgrep", "-f", f"^{sys.executable} .*{elsewhere.file}.* --name one"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for pid in found.stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+        elsewhere.work("two")
+
+    thread = when(lambda: list(blocks.glob("*/results/runs/*/*/*/*")), kill)
+    assert run(fleet, elsewhere) == 0
+    thread.join(10)
+    assert fleet.counted() == 4
+    assert sorted((host, fate) for _, _, host, fate in fleet.ledger) == [
+        ("one", Fate.DONE),
+        ("two", Fate.DONE),
+    ]
 
 
 def test_a_scheduler_that_goes_away_is_named_and_loses_nothing(fleet, elsewhere):

@@ -33,7 +33,7 @@ def test_sessions_that_fall_silent(either):
     stopped = []
 
     def stop():
-        workers = running(server, "harness.worker") + running(server, "supervise")
+        workers = running(server, "harness.worker") + running(server, "harness.supervisor")
         for pid in children(server.process.pid) - set(workers):
             os.kill(pid, signal.SIGSTOP)
             stopped.append(pid)

@@ -23,7 +23,7 @@ from tests.sshd import children
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.ssh
 
-OURS = ("harness.worker", "harness.attendant", "supervise", "qemu-system-x86_64")
+OURS = ("harness.worker", "harness.attendant", "harness.supervisor", "qemu-system-x86_64")
 
 
 def gone(server):

@@ -95,7 +95,7 @@ def test_a_connection_that_breaks_loses_nothing(either):
     assert [fate for *_, fate in either.ledger] == [Fate.DONE] * 2
 
 
-@pytest.mark.parametrize("victim", ["harness.worker", "supervise"])
+@pytest.mark.parametrize("victim", ["harness.worker", "harness.supervisor"])
 def test_a_killed_worker_or_supervisor_is_a_failed_attempt_and_leaves_no_qemu(either, victim):
     server = either.serve("one")
     killed = []

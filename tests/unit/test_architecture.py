@@ -95,6 +95,7 @@ effect
 quantity
 model
 task attendant
+supervisor
 survey porter wheel
 deadline
 errors
