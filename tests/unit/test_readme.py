@@ -15,6 +15,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -148,9 +149,23 @@ def test_blocks_say_what_they_need() -> None:
     assert not wrong
 
 
-def tables(*words: object) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, ROOT / "tools/readme-tables", "--check", *words]
+def checked(tool: str, *words: object) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, ROOT / "tools" / tool, "--check", *words]
     return subprocess.run(argv, capture_output=True, text=True)
+
+
+def tables(*words: object) -> subprocess.CompletedProcess[str]:
+    return checked("readme-tables", *words)
+
+
+def test_the_picture_is_that_of_the_committed_dataset(tmp_path: Path) -> None:
+    done = checked("readme-picture")
+    assert done.returncode == 0, done.stdout + done.stderr
+    drawn = (ROOT / "docs/growth.svg").read_text()
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    (tmp_path / "other.svg").write_text(drawn.replace("16TiB", "32TiB"))
+    done = checked("readme-picture", tmp_path / "other.svg")
+    assert (done.returncode, "out of date" in done.stdout) == (1, True), done.stderr
 
 
 def test_the_headline_is_that_of_the_committed_dataset() -> None:
