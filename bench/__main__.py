@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
     top = argparse.ArgumentParser(prog="bench", description=__doc__)
     names = ", ".join(PARTS)
     top.add_argument("--only", metavar="PARTS", default=",".join(PARTS), help=f"of {names}")
-    top.add_argument("--full", action="store_true", help="build a kernel from nothing, too")
+    top.add_argument("--full", action="store_true", help="more turns, a kernel built from nothing")
     top.add_argument("--json", metavar="FILE", type=Path, help="write figures and samples here")
     top.add_argument(
         "--sample", metavar="DIR", type=Path, help="real runs to multiply (results/reference/*)"

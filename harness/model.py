@@ -19,7 +19,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 class Model(BaseModel):
     """A frozen record. An unknown key is an error that names the file and the path to the key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def parse(cls, data: Any, where: str) -> Self:

@@ -30,8 +30,9 @@ Files = dict[str, Path]
 class Parcel(Model):
     """What a worker needs to know; the files that it names lie beside each other, by hash."""
 
-    lock: str
-    """experiment.lock.yaml of the experiment"""
+    lock: Lock
+    hash: str
+    """of the lock"""
     slots: tuple[Slot, ...]
     images: dict[str, str]
     """kernel by variant"""
@@ -73,8 +74,8 @@ class Packed:
     files: Files
 
 
-def pack(session: Session, lock: str, block: Block, lender: Lender, force: bool) -> Packed:
-    """What has to be on a host for a block; `lock` is the session's, as YAML."""
+def pack(session: Session, block: Block, lender: Lender, force: bool) -> Packed:
+    """What has to be on a host for a block."""
     files: Files = {}
 
     def add(path: Path) -> str:
@@ -85,7 +86,8 @@ def pack(session: Session, lock: str, block: Block, lender: Lender, force: bool)
     variants = dict.fromkeys(slot.variant for slot in block.slots)
     built = {name: k for name in variants if not isinstance(k := session.kernels[name], str)}
     parcel = Parcel(
-        lock=lock,
+        lock=session.lock,
+        hash=session.lock.hash,
         slots=block.slots,
         images={name: add(kernel.image) for name, kernel in built.items()},
         maps={n: add(k.system_map) for n, k in built.items() if k.system_map},
@@ -107,7 +109,7 @@ def _sha256_of(path: Path, modified_ns: int) -> str:
 
 def unpack(parcel: Parcel, folder: Path, at: Callable[[str], Path]) -> Session:
     """The session of a worker: the experiment of the lock, with the files of `at` a hash."""
-    lock = Lock.from_yaml(parcel.lock, FILE)
+    lock = parcel.lock.model_copy(update={"on_file": parcel.hash})
     kernels: dict[str, BuiltKernel | str] = {}
     for name in dict.fromkeys(slot.variant for slot in parcel.slots):
         kernel = lock.kernels[name] if name in lock.kernels else lock.kernels[definition(name)]

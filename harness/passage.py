@@ -71,7 +71,7 @@ class Passages:
         """There and back; blocks, so it runs in a thread. Raises `RemoteError` if it fails."""
         folder = self.job.results.path / "incoming" / _name(attempt.block, attempt.number)
         deadline = Deadline.after(self.seconds(attempt.block) + self.patience.margin_s)
-        packed = pack(self.job.session, self._lock, attempt.block, lender, self.job.force)
+        packed = pack(self.job.session, attempt.block, lender, self.job.force)
         try:
             while True:
                 try:
@@ -93,11 +93,6 @@ class Passages:
         """The lock and this results folder: another one of the same lock has blocks of its own."""
         place = f"{platform.node()}:{self.job.results.path.resolve()}"
         return f"{self.job.session.lock.hash}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
-
-    @cached_property
-    def _lock(self) -> str:
-        """The text of the lock, which takes a while."""
-        return self.job.session.lock.to_yaml()
 
     def pause(self, seconds: float) -> None:
         """Waits, unless somebody stops us."""

@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,7 @@ HASH = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,200}")
 CHUNK = 1 << 20
 BUNDLE, PARCEL = "results.zz", "parcel.json"
-SUPERVISOR, OUTCOME = "supervisor", "outcome.json"
+LAUNCHED, SUPERVISOR, OUTCOME = "launched", "supervisor", "outcome.json"
 START_S, LOOK_S = 60, 0.02
 SILENT_S = 120  # NFS shows what another machine wrote within a minute (acregmax of nfs(5))
 SEEN: dict[str, tuple[int | None, float]] = {}
@@ -90,37 +91,18 @@ def block_folder(name: str) -> Path:
 
 
 def launch(block: str, seconds: str, python: str, wheel: str) -> bool:
-    """Begins a block under a supervisor; answers whether it was this call that did."""
-    folder = block_folder(block)
-    try:
-        os.close(os.open(str(folder / "launched"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return False
-    argv = [sys.executable, "-s", "-S", "-m", "harness.supervisor", block, seconds]
-    leave([*argv, python, wheel], environment(wheel), folder / "log")
+    """Has a supervisor begin a block, unless one has; it ends at once, or is an error."""
+    argv = [sys.executable, "-s", "-S", "-m", "harness.supervisor", block, seconds, python, wheel]
+    with (block_folder(block) / "log").open("ab") as log:
+        subprocess.run(
+            argv,
+            env=environment(wheel),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            check=True,
+        )
     return True
-
-
-def leave(argv: list[str], env: dict[str, str], log: Path) -> None:
-    """Starts a program that is no child of ours: who kills all of ours does not find it."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            with log.open("ab") as out:
-                subprocess.Popen(
-                    argv,
-                    env=env,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    start_new_session=True,
-                )
-            status = 0
-        finally:
-            os._exit(status)
-    if os.waitpid(pid, 0)[1]:
-        raise OSError("no supervisor could be started")
 
 
 def environment(wheel: str) -> dict[str, str]:
@@ -147,7 +129,7 @@ def outcome(folder: Path) -> dict[str, object] | None:
             return dict(json.loads((folder / OUTCOME).read_text()))
         if alive(folder):
             return None
-    gone = "lost" if (folder / "launched").is_file() else "not-begun"
+    gone = "lost" if (folder / LAUNCHED).is_file() else "not-begun"
     return {"cause": gone, "status": 0}
 
 
@@ -165,8 +147,26 @@ def wait(block: str, seconds: str) -> dict[str, object]:
     """The state of a block that has ended, or of one that still runs after so long."""
     end, folder = time.monotonic() + float(seconds), block_folder(block)
     while not outcome(folder) and time.monotonic() < end:
-        time.sleep(LOOK_S)
+        rest(folder, end - time.monotonic())
     return state(block)
+
+
+def rest(folder: Path, seconds: float) -> None:
+    """Sleeps so long, until the supervisor of a block ends; a moment, where that cannot be seen.
+
+    Who looked again and again would take from the boots that are measured meanwhile.
+    """
+    try:
+        where, pid, _ = (folder / SUPERVISOR).read_text().split()
+        number = int(pid) if where == here() else -1  # which nobody has
+        ending = os.pidfd_open(number)  # since Python 3.9 and Linux 5.3
+    except (OSError, ValueError, AttributeError):
+        time.sleep(min(max(seconds, 0), LOOK_S))
+        return
+    poll = select.poll()
+    poll.register(ending, select.POLLIN)
+    poll.poll(max(seconds, 0) * 1000)
+    os.close(ending)
 
 
 def alive(folder: Path) -> bool:
@@ -175,7 +175,7 @@ def alive(folder: Path) -> bool:
     try:
         where, pid, began = note.read_text().split()
     except (OSError, ValueError):
-        return beats(folder / "launched", START_S)
+        return beats(folder / LAUNCHED, START_S)
     return began == started(int(pid)) if where == here() else beats(note, SILENT_S)
 
 

@@ -27,6 +27,22 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
+def begin(block: str, seconds: float, python: str, wheel: str) -> None:
+    """Supervises a block, unless somebody does: as a process that is nobody's child.
+
+    Who kills another one with all of its children does not find it.
+    """
+    launched = porter.block_folder(block) / porter.LAUNCHED
+    try:
+        os.close(os.open(str(launched), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    if os.fork():
+        os._exit(0)  # at once: as long as we are there, it is our child
+    os.setsid()
+    supervise(block, seconds, python, wheel)
+
+
 def supervise(block: str, seconds: float, python: str, wheel: str) -> None:
     """Runs the worker of a block to its end, or to the deadline, and says which."""
     folder = porter.block_folder(block)
@@ -67,4 +83,4 @@ def supervise(block: str, seconds: float, python: str, wheel: str) -> None:
 
 if __name__ == "__main__":
     os.umask(0o077)
-    supervise(sys.argv[1], float(sys.argv[2]), *sys.argv[3:5])
+    begin(sys.argv[1], float(sys.argv[2]), *sys.argv[3:5])

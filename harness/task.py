@@ -8,7 +8,6 @@ nothing back: what became of the block, and what it made, is read from the host'
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 
@@ -17,7 +16,7 @@ from harness import porter
 TOPIC = "pageinit"
 """Under which a task says where it is."""
 SAY_S = 5
-LOOK_S = 0.05
+LOOK_S = 0.25
 
 
 def boot(block: str, seconds: float, wheel: str) -> None:
@@ -39,9 +38,7 @@ def boot(block: str, seconds: float, wheel: str) -> None:
         if time.monotonic() >= say:  # again and again, in case nobody heard
             worker.log_event(TOPIC, {"block": block, "host": str(worker.name)})
             say = time.monotonic() + SAY_S
-        time.sleep(LOOK_S)
-    # By a process that ends at once: the supervisor is no child of a worker that may be killed.
-    words = ["launch", block, f"{seconds:.0f}", sys.executable, wheel]
-    subprocess.run([sys.executable, "-s", "-S", "-m", "harness.porter", *words], check=True)
+        time.sleep(porter.LOOK_S)
+    porter.launch(block, f"{seconds:.0f}", sys.executable, wheel)
     while wanted() and not porter.outcome(folder):
-        time.sleep(LOOK_S)
+        porter.rest(folder, LOOK_S)
