@@ -14,7 +14,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import boot, build, collate, compare, dask, fetch, fleet, hosts, parser, report, start
+from bench import (
+    boot,
+    build,
+    collate,
+    compare,
+    dask,
+    fakes,
+    fetch,
+    fleet,
+    hosts,
+    parser,
+    report,
+    start,
+)
 from bench.figure import HEAD, Figure
 from bench.setting import Setting
 from harness import __version__, host
@@ -30,6 +43,7 @@ PARTS: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "compare": compare.measure,
     "report": report.measure,
     "fleet": fleet.measure,
+    "fakes": fakes.measure,
     "dask": dask.measure,
     "fetch": fetch.measure,
     "hosts": hosts.measure,

@@ -41,10 +41,8 @@ def bzimage(release: str) -> bytes:
     return bytes(image)
 
 
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout in `tmp_path` with variants `one` and `two`, and the fake QEMU in PATH."""
-    root = tmp_path / "checkout"
+def lay_checkout(root: Path) -> dict[str, str]:
+    """A checkout with variants `one` and `two`; answers the environment of a QEMU that is fake."""
     for folder in ("kernel-patches/variants", "qemu-configs", "experiments"):
         (root / folder).mkdir(parents=True)
     for name in ("one", "two"):
@@ -55,9 +53,19 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "experiments/pair.yaml").write_text(EXPERIMENT)
     base = (ROOT / "kernel-patches/base.yaml").read_text()
     (root / "kernel-patches/base.yaml").write_text(base)
-    monkeypatch.setenv("PATH", f"{FAKES}:{os.environ['PATH']}")
-    monkeypatch.setenv("FAKE_QEMU", "ok")
-    monkeypatch.setenv("FAKE_CONSOLE", str(ROOT / "tests/golden/console/grow-1t.log"))
-    monkeypatch.setenv("PAGEINIT_CACHE", str(tmp_path / "cache"))
+    return {
+        "PATH": f"{FAKES}:{os.environ['PATH']}",
+        "FAKE_QEMU": "ok",
+        "FAKE_CONSOLE": str(ROOT / "tests/golden/console/grow-1t.log"),
+        "PAGEINIT_CACHE": str(root.parent / "cache"),
+    }
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One in `tmp_path`, and we are in it."""
+    root = tmp_path / "checkout"
+    for name, value in lay_checkout(root).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(root)
     return root

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Faults, each done for real: after each of them every boot is there once, and the fault named."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -116,11 +118,40 @@ def test_a_host_whose_disk_is_full(either):
 
 
 def test_a_qemu_that_the_host_kills_is_a_row(fleet):
-    """What the OOM killer does: the boot is lost, and says so; the block is not."""
+    """The boot is lost, and says so; the block is not."""
     fleet.serve("one", play="killed")
     assert fleet.run() == 4
     assert {stored.run.judgement.outcome for stored in fleet.results.read()[0]} == {"killed"}
     assert fleet.counted() == 4 and fates(fleet) == [Fate.DONE] * 2
+
+
+@pytest.fixture
+def confined():
+    """A memory cgroup: of its processes the kernel kills one when they take more than 400 MiB."""
+    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    parent, limit = (old, "limit_in_bytes") if old.is_dir() else (new, "max")
+    group = parent / f"pageinit-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / f"memory.{limit}").write_text(str(400 << 20))
+    except OSError as error:
+        pytest.skip(f"no memory cgroup: {error}")
+    yield group
+    while left := (group / "cgroup.procs").read_text().split():
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                (parent / "cgroup.procs").write_text(pid)
+    group.rmdir()
+
+
+def test_a_qemu_that_the_oom_killer_ends_is_a_row_that_says_so(either, confined):
+    server = either.serve("one", play="greedy")
+    (confined / "cgroup.procs").write_text(str(server.process.pid))
+    assert either.run() == 4
+    runs = [stored.run for stored in either.results.read()[0]]
+    assert {run.judgement.outcome for run in runs} == {"killed"}
+    assert all(run.ending.detail.startswith("the host's OOM killer, at") for run in runs)
+    assert either.counted() == 4 and fates(either) == [Fate.DONE] * 2
 
 
 def test_two_controllers_of_one_results_folder(fleet, capfd):
