@@ -66,7 +66,7 @@ check: deps ## lint, types, unit and property tests: five minutes
 
 test: test-deps check test-ssh test-slurm test-boot test-kernel ## all tests: the above, then real logins, jobs, boots, builds
 
-test-ssh: test-deps ## logins to SSH servers on loopback ports, and blocks booted there: two minutes
+test-ssh: test-deps ## logins to SSH servers on loopback ports, and blocks booted there: seven minutes
 	$(PYTEST) -m ssh --durations=5 </dev/null
 
 test-slurm: test-deps ## blocks booted by Slurm jobs, on a Slurm of their own on loopback ports: two minutes

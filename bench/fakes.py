@@ -140,9 +140,11 @@ def boot_all(session: Session, results: Results, pool: ProcessPoolExecutor) -> N
 
 
 def make_session(root: Path, count: int, setting: Setting) -> Session:
-    """The experiment of the tests, with as many blocks as are wanted."""
+    """The experiment of the tests on two machines, with as many blocks as are wanted."""
+    shutil.copy(root / "qemu-configs/small.yaml", root / "qemu-configs/other.yaml")
     file = root / "experiments/pair.yaml"
-    file.write_text(file.read_text().replace("blocks: 2, warmup: 1", f"blocks: {count}"))
+    text = file.read_text().replace("[small]", "[small, other]")
+    file.write_text(text.replace("blocks: 2, warmup: 1", f"blocks: {count // 2}"))
     project = Project.find(root, root.parent / "cache")
     return prepare(project, project.experiment(file), setting.log)
 

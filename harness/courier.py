@@ -16,19 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from harness import bundle, porter, wheel
 from harness import cache as store
 from harness.command import Link, printable
-from harness.errors import Failure, RemoteError, UserError
+from harness.errors import Failure, RemoteError
 from harness.experiment import Slot
 from harness.inquiry import Inquiry, open_inquiry
 from harness.model import Model
 from harness.parcel import Files, Lender, Packed
 from harness.quantity import GIB, MIB
+from harness.reply import lines, understand
 from harness.results import write_atomic
 
 MAX_FILE = 256 * MIB
@@ -43,10 +44,6 @@ _ATTEMPT = re.compile(r"(\.attempt\d{1,4}|\.part)?")
 """What is behind the name of a block where a boot did not come to its end; evidence, no run."""
 
 
-def _plain(value: object) -> object:
-    return printable(value, keep="\n\t") if isinstance(value, str) else value
-
-
 class Outcome(Model):
     """How a worker ended."""
 
@@ -58,7 +55,7 @@ class State(Model):
     """What a host says of a block: no outcome while it runs."""
 
     outcome: Outcome | None
-    said: Annotated[str, Field(max_length=4000), BeforeValidator(_plain)]
+    said: Annotated[str, Field(max_length=4000), BeforeValidator(lines)]
 
     @property
     def good(self) -> bool:
@@ -120,11 +117,15 @@ class Courier:
     def wait(self, block: str, seconds: float) -> State:
         """What has become of a block: as soon as it has ended, or after so long."""
         limit = seconds + self.connection.limits.command_s
-        return _read(State, self.porter.ask("wait", block, f"{seconds:g}", limit_s=limit))
+        return understand(
+            State, self.porter.ask("wait", block, f"{seconds:g}", limit_s=limit), "answer"
+        )
 
     def fetch(self, block: str, slots: Sequence[Slot], into: Path) -> None:
         """Copies the results of a block that has ended into a folder of its own."""
-        files = _read(Made, {"files": self.porter.ask("bundle", block, limit_s=600)}).files
+        files = understand(
+            Made, {"files": self.porter.ask("bundle", block, limit_s=600)}, "list"
+        ).files
         if len(files) > MAX_FILES * len(slots):
             raise RemoteError(Failure.TOO_LARGE, f"has made {len(files)} files")
         if sum(size for _, size, _ in files) > len(slots) * GIB:
@@ -209,18 +210,6 @@ class Courier:
             )
 
 
-M = TypeVar("M", bound=Model)
-
-
-def _read(model: type[M], value: object) -> M:
-    """What a host answered, if it has the form that is expected."""
-    try:
-        return model.parse(value, "answer")
-    except UserError as error:
-        first = str(_plain(error.what.partition("\n")[0]))[:200]
-        raise RemoteError(Failure.BAD_ANSWER, f"its answer is none: {first}") from None
-
-
 def check_path(name: str, slots: Iterable[Slot]) -> None:
     """Raises `RemoteError` unless this is a file of one of these boots."""
     folder, _, file = name.rpartition("/")
@@ -229,4 +218,6 @@ def check_path(name: str, slots: Iterable[Slot]) -> None:
             rest = folder.removeprefix(f"runs/{slot.key}")
             if _ATTEMPT.fullmatch(rest) and _FILE_NAME.fullmatch(file):
                 return
-    raise RemoteError(Failure.BAD_ANSWER, f"offers a file that nobody asked for: {_plain(name)!r}")
+    raise RemoteError(
+        Failure.BAD_ANSWER, f"offers a file that nobody asked for: {printable(name)!r}"
+    )

@@ -19,9 +19,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from harness import survey
+from harness import reply, survey
 from harness.command import Done, Limits, printable
-from harness.errors import Failure, RemoteError, UserError
+from harness.errors import Failure, RemoteError
 from harness.host import Check
 from harness.inventory import Host, Inventory
 from harness.machine import Accel
@@ -40,12 +40,7 @@ MAX_SKEW_S = 60
 MAX_ANSWER = 64 * KIB
 
 
-def _plain(value: object) -> object:
-    """Text without control characters: it is shown on terminals."""
-    return printable(value) if isinstance(value, str) else value
-
-
-Text = Annotated[str, StringConstraints(max_length=200), BeforeValidator(_plain)]
+Text = Annotated[str, StringConstraints(max_length=200), BeforeValidator(reply.line)]
 Bytes = Annotated[int, Field(ge=0, le=1 << 62)]
 Part = Annotated[int, Field(ge=0, le=1000)]
 
@@ -99,12 +94,10 @@ def read_answer(data: bytes) -> Survey:
     if not lines:
         raise RemoteError(Failure.BAD_ANSWER, "the survey printed no result")
     try:
-        return Survey.parse(json.loads(lines[-1][len(mark) :]), "survey")
+        found = json.loads(lines[-1][len(mark) :])
     except (ValueError, RecursionError):
         raise RemoteError(Failure.BAD_ANSWER, "the survey did not print JSON") from None
-    except UserError as error:
-        first = str(_plain(error.what.partition("\n")[0]))[:200]
-        raise RemoteError(Failure.BAD_ANSWER, f"its survey is not one: {first}") from None
+    return reply.understand(Survey, found, "survey")
 
 
 def judge(host: Host, found: Survey, skew_s: float) -> tuple[Check, ...]:
@@ -180,7 +173,7 @@ def examine(inventory: Inventory, name: str, trust: Trust, limits: Limits) -> Ex
         return Examination(name, checks, None, found, time.monotonic() - start)
     except RemoteError as error:
         where = f"{error.where}: " if error.where not in (name, None) else ""
-        check = Check("reach", False, str(_plain(where + error.what)), error.remedy or "")
+        check = Check("reach", False, printable(where + error.what), error.remedy or "")
         return Examination(name, (check,), error.failure, None, time.monotonic() - start)
 
 

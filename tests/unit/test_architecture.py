@@ -59,6 +59,7 @@ boot
 caller
 visit
 ssh
+reply
 identity trust command
 breakage
 vm request
