@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,9 @@ from harness.watch import Watch
 
 SAMPLE_S = 0.05
 MAX_SAMPLES = 256
+STARVED = 10
+"""Major page faults a second from which on QEMU is short of memory: 25 to 370 in a memory cgroup
+that is too small, in a boot that has enough none once its program has been read."""
 
 Output = Callable[[bytes], None]
 
@@ -41,6 +44,18 @@ class Evidence:
     command_line: str = ""
     neighbours: Neighbours | None = None
     visit: Visit | None = None
+
+
+def starved(samples: Sequence[HostSample]) -> str:
+    """Whether the host took back from QEMU what it needs, over the second half of its samples."""
+    late = [sample for sample in samples if sample.host_s >= samples[-1].host_s / 2]
+    if len(late) < 2 or late[-1].host_s == late[0].host_s:
+        return ""
+    faults = late[-1].major_faults - late[0].major_faults
+    rate = faults / (late[-1].host_s - late[0].host_s)
+    size = format_size(late[-1].rss_bytes)
+    said = f"QEMU is short of the host's memory: at {size} it reads {rate:.0f} pages a second again"
+    return said if rate >= STARVED else ""
 
 
 def boot(request: BootRequest, folder: Path, on_output: Output | None = None) -> Evidence:
@@ -195,15 +210,16 @@ class _Boot:
         wall = round(time.monotonic() - self._vm.start, 3)
         if cause == "ended":
             return self._gone(wall)
-        registers, where = "", ""
+        registers, where, short = "", "", ""
         waits = self._caller.waits if self._caller else ""
         if cause not in ("done", "failure", "no-visit"):
             registers = await self._vm.registers()
             where = resolve(registers, self._request.symbols)
+            short = starved(self._samples)
         return Ending.model_validate(
             {
                 "cause": cause,
-                "detail": "; ".join(filter(None, (where, waits))),
+                "detail": "; ".join(filter(None, (where, waits, short))),
                 "wall_s": wall,
                 "registers": registers or None,
                 "where": where or None,

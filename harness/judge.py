@@ -149,7 +149,8 @@ def _unfinished(ending: Ending, troubles: Sequence[Trouble]) -> tuple[Outcome, s
         return Outcome.KILLED, _bounded(f"QEMU was killed by {ending.signal}{by}")
     stall = next((t for t in troubles if t.outcome is Outcome.STALLED), None)
     if stall and ending.cause in ("no-progress", "deadline"):
-        return Outcome.STALLED, _bounded(stall.line.text)
+        seen = f"; {ending.detail}" if ending.detail else ""
+        return Outcome.STALLED, _bounded(stall.line.text + seen)
     said = ending.detail or _WITHOUT_WORDS.get(ending.cause, "")
     return _BY_CAUSE[ending.cause], _bounded(said)
 

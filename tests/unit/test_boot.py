@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from harness import boot as boots
 from harness import dmesg, host, qemu
 from harness.boot import boot
 from harness.experiment import Limits, Probes
 from harness.machine import Machine
 from harness.qemu import Footprint
 from harness.quantity import GIB
+from harness.record import HostSample
 from harness.registers import resolve
 from harness.request import BootRequest, probe_words
 
@@ -174,6 +176,31 @@ def until(condition, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def samples(faults):
+    """One a second, with so many major faults in each."""
+    return [
+        HostSample(
+            host_s=n,
+            rss_bytes=480 << 20,
+            minor_faults=0,
+            major_faults=sum(faults[: n + 1]),
+            user_s=0,
+            system_s=0,
+        )
+        for n in range(len(faults))
+    ]
+
+
+def test_a_qemu_that_is_short_of_memory_is_named():
+    said = boots.starved(samples([300, 0, 0, 0, 150, 170, 160, 180]))
+    assert said.endswith("at 480MiB it reads 170 pages a second again")
+
+
+@pytest.mark.parametrize("faults", [[], [9], [900, 900, 0, 0, 0, 0], [9] * 20])
+def test_a_program_that_is_read_once_is_no_want_of_memory(faults):
+    assert not boots.starved(samples(faults))
 
 
 def test_addresses_without_a_map_stay_addresses():

@@ -192,6 +192,16 @@ def test_a_panic_names_the_trouble_that_came_first():
     assert judgement.reason.endswith("first: BUG: Bad page state in x")
 
 
+def test_a_stall_that_the_guest_saw_keeps_what_the_host_saw():
+    data = b"[   17.000000] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n"
+    ending = Ending(cause="deadline", detail="QEMU is short of the host's memory")
+    judgement = judge.judge(dmesg.read(data), ending, (), done=False)
+    assert judgement.outcome == Outcome.STALLED
+    assert judgement.reason.startswith("rcu: INFO") and judgement.reason.endswith(
+        "; " + ending.detail
+    )
+
+
 @pytest.mark.parametrize(
     ("ending", "outcome"),
     [
