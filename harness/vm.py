@@ -11,9 +11,7 @@ import os
 import re
 import resource
 import shlex
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +26,7 @@ from harness.qemu import CONSOLE, MONITOR, PROBES, STORES
 from harness.record import HostSample
 from harness.results import disk_errors, write_atomic
 from harness.tool import bound
+from harness.workdir import WorkDir
 
 _PR_SET_THP_DISABLE = 41
 """include/uapi/linux/prctl.h"""
@@ -74,7 +73,7 @@ class VM:
         self._qmp.register_listener(self._listener)
         self._ports: dict[str, Port] = {}
         self._tasks: list[asyncio.Task[Any]] = []
-        self._sockets: Path | None = None
+        self._work: WorkDir | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
         self.start = 0.0
@@ -82,9 +81,9 @@ class VM:
         self.events: list[tuple[str, dict[str, Any]]] = []
 
     async def __aenter__(self) -> Self:
-        self._sockets = _socket_folder()
+        self._work = WorkDir()
         try:
-            await self._launch(self._sockets)
+            await self._launch(self._work)
         except BaseException:
             await self._stop()
             raise
@@ -98,15 +97,15 @@ class VM:
     ) -> None:
         await self._stop()
 
-    async def _launch(self, sockets: Path) -> None:
+    async def _launch(self, work: WorkDir) -> None:
         for name, data in self._given.items():
-            _write_private(sockets / name, data)
+            work.write(name, data)
         self.start = time.monotonic()
         for name, arrival in self._arrivals.items():
             port = Port(self._folder / self._files[name], self.start, arrival)
             self._ports[name] = port
-            await port.listen(sockets / name)
-        await self._qmp.start_server(str(sockets / MONITOR))
+            await port.listen(work.path / name)
+        await self._qmp.start_server(str(work.path / MONITOR))
         bind = bound(signal.SIGKILL)
         with disk_errors(self._folder / STDERR):
             said = (self._folder / STDERR).open("wb")
@@ -114,7 +113,7 @@ class VM:
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._argv,
-                    cwd=sockets,
+                    cwd=work.path,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=said,
                     stderr=said,
@@ -122,7 +121,9 @@ class VM:
                     start_new_session=True,
                     preexec_fn=lambda: prepare_child(bind, self._thp, self._room),
                 )
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if error.filename != self._argv[0]:
+                    raise
                 raise HostError(
                     f"{self._argv[0]} is not installed", remedy="apt-get install qemu-system-x86"
                 ) from None
@@ -146,8 +147,8 @@ class VM:
     @property
     def place(self) -> Path:
         """QEMU's working directory, which nobody else may read and which ends with it."""
-        assert self._sockets
-        return self._sockets
+        assert self._work
+        return self._work.path
 
     @property
     def exit_code(self) -> int | None:
@@ -243,10 +244,10 @@ class VM:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._sockets:
-            if (counted := self._sockets / STORES).is_file():
+        if self._work:
+            if (counted := self._work.path / STORES).is_file():
                 write_atomic(self._folder / STORES, counted.read_bytes())
-            shutil.rmtree(self._sockets, ignore_errors=True)
+            self._work.remove()
         for port in self._ports.values():
             port.close()
 
@@ -254,24 +255,6 @@ class VM:
 def script(argv: Sequence[str]) -> str:
     """``qemu.sh``: the same boot by hand, with the console on the terminal."""
     return "#!/bin/sh\nexec " + " \\\n  ".join(shlex.quote(word) for word in argv) + "\n"
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with disk_errors(path), os.fdopen(file, "wb") as out:
-        out.write(data)
-
-
-def _socket_folder() -> Path:
-    """A new folder for sockets; those of processes that were killed are removed on the way.
-
-    It is not the folder of the run, because a UNIX socket's name has 108 bytes.
-    """
-    for old in Path("/tmp").glob("pageinit-vm-*-*"):
-        owner = old.name.split("-")[2]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"pageinit-vm-{os.getpid()}-", dir="/tmp"))
 
 
 def prepare_child(bind: Callable[[], None], thp: bool, room: int | None = None) -> None:

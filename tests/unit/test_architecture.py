@@ -63,7 +63,7 @@ reply
 identity trust command
 breakage
 vm request
-console
+workdir console
 host cputime
 hygiene fastpath
 kernels recompile
