@@ -196,6 +196,11 @@ class Results:
         """Every finished run in the order of `files`, and what could not be read."""
         return read_runs(self.files())
 
+    def each(self) -> Iterator[StoredRun]:
+        """The same runs one after the other: 10,000 at once take 3 GiB."""
+        for path in self.files():
+            yield from read_runs([path])[0]
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder for this process; a second start is refused. Ends with the process."""

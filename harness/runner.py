@@ -90,7 +90,7 @@ def run(
     begin(session, results)
     Ledger(results.path).close_lost()
     if options.retry:
-        for stored in results.read()[0]:
+        for stored in results.each():
             if stored.run.judgement.outcome not in GOOD:
                 results.set_aside(slot_of(stored.run))
     todo = [
@@ -99,7 +99,7 @@ def run(
         if options.clock in (None, slot.clock)
     ]
     execute(session, results, options, todo, on_event=on_event, executor=executor)
-    return sum(stored.run.judgement.outcome not in GOOD for stored in results.read()[0])
+    return sum(stored.run.judgement.outcome not in GOOD for stored in results.each())
 
 
 def execute(
