@@ -46,13 +46,9 @@ class Hosts(Remote):
 
     pool: ProcessPoolExecutor | None = None
 
-    async def execute(self, job: Job) -> None:
-        """As that for real hosts."""
-        rounds = Booting(self, job)
-        try:
-            await rounds.run()
-        finally:
-            rounds.stop()
+    def rounds(self, job: Job) -> Rounds:
+        """All else is as for real hosts."""
+        return Booting(self, job)
 
 
 class Booting(Rounds):

@@ -80,13 +80,9 @@ def answer(job: Job, attempt: Attempt) -> list[Run]:
 class Simulated(Remote):
     """The executor for them."""
 
-    async def execute(self, job: Job) -> None:
-        """As that for real hosts."""
-        rounds = SimulatedHosts(self, job)
-        try:
-            await rounds.run()
-        finally:
-            rounds.stop()
+    def rounds(self, job: Job) -> Rounds:
+        """All else is as for real hosts."""
+        return SimulatedHosts(self, job)
 
 
 def measure(setting: Setting) -> Iterator[Figure]:

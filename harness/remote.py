@@ -37,11 +37,15 @@ class Remote:
 
     async def execute(self, job: Job) -> None:
         """Gives each host a block that fits it, as long as there are any."""
-        rounds = Rounds(self, job)
+        rounds = self.rounds(job)
         try:
             await rounds.run()
         finally:
             rounds.stop()
+
+    def rounds(self, job: Job) -> Rounds:
+        """Who does what of a job."""
+        return Rounds(self, job)
 
 
 class Rounds:
