@@ -8,7 +8,6 @@ unpacked than that.
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,10 +15,9 @@ from typing import IO
 
 from harness.errors import Failure, RemoteError
 from harness.quantity import MIB
-from harness.results import disk_errors
+from harness.results import disk_errors, private_file
 
 CHUNK = MIB
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 File = tuple[str, int, str]
 """Path, bytes and SHA-256."""
@@ -43,7 +41,7 @@ def unpack(bundle: Path, files: Sequence[File], into: Path) -> None:
         for name, size, sha256 in files:
             path, digest = into / name, hashlib.sha256()
             path.parent.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(path, _NEW, 0o600), "wb") as target:
+            with private_file(path) as target:
                 for data in stream.take(size):
                     digest.update(data)
                     target.write(data)

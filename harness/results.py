@@ -22,6 +22,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from harness.errors import HostError, ResultsError, SchemaError
 from harness.experiment import Slot
@@ -61,6 +62,11 @@ def disk_errors(path: Path) -> Iterator[None]:
             where=str(path),
             remedy="make room or name another folder; finished runs are kept, start again to go on",
         ) from None
+
+
+def private_file(path: Path) -> IO[bytes]:
+    """A new file that nobody else may read; an error where there is one already."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def read_text(path: Path) -> str:
@@ -197,7 +203,7 @@ class Results:
         return read_runs(self.files())
 
     def each(self) -> Iterator[StoredRun]:
-        """The same runs one after the other: 10,000 at once take 3 GiB."""
+        """The same runs one after the other: many at once take much memory."""
         for path in self.files():
             yield from read_runs([path])[0]
 

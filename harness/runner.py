@@ -17,7 +17,7 @@ from harness.experiment import Slot, blocks
 from harness.ledger import Ledger
 from harness.record import GOOD, Clock, Ending, Judgement, Outcome, Run
 from harness.request import BootRequest
-from harness.results import Results, newest, to_json, write_atomic
+from harness.results import Results, newest, read_runs, to_json, write_atomic
 from harness.session import Session
 from harness.turns import turn
 
@@ -122,10 +122,11 @@ def mend(results: Results, log: Callable[[str], None]) -> None:
 
     A record of another schema version is whole, and stays.
     """
-    for item in results.read()[1]:
-        if not item.foreign:
-            results.shelve(item.path.parent)
-            log(f"set aside, and booted again: {item.path}: {item.reason}")
+    for path in results.files():
+        for item in read_runs([path])[1]:
+            if not item.foreign:
+                results.shelve(path.parent)
+                log(f"set aside, and booted again: {path}: {item.reason}")
 
 
 def begin(session: Session, results: Results) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import shlex
 import socket
 import threading
@@ -31,7 +30,7 @@ from harness.deadline import Deadline
 from harness.errors import Failure, RemoteError, ResultsError
 from harness.identity import log_in
 from harness.inventory import Host, Inventory
-from harness.results import disk_errors
+from harness.results import disk_errors, private_file
 from harness.trust import Trust
 
 # Without a handler of its own paramiko's warnings, with tracebacks, go to standard error.
@@ -43,7 +42,6 @@ TCP_USER_TIMEOUT_MS = 60_000
 """After this long without an acknowledgement the kernel gives a connection up."""
 _BROKEN = {Failure.CLOSED, Failure.SILENT, Failure.UNREACHABLE, Failure.BAD_ANSWER}
 """What a connection that we closed ourselves looks like."""
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 class Connection:
@@ -164,7 +162,7 @@ class Connection:
                 said = source.stat().st_size or 0
                 fit(said, max_bytes, remote)
                 source.prefetch(said)
-                with disk_errors(local), os.fdopen(os.open(part, _NEW, 0o600), "wb") as target:
+                with disk_errors(local), private_file(part) as target:
                     while data := source.read(CHUNK):
                         size += len(data)
                         fit(size, max_bytes, remote)

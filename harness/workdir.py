@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness.results import disk_errors
+from harness.results import disk_errors, private_file
 
 _NAME, _NEW = "pageinit-vm-", "pageinit-new-"
 
@@ -32,8 +32,7 @@ class WorkDir:
     def write(self, name: str, data: bytes) -> None:
         """A new file, private as well."""
         path = self.path / name
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with disk_errors(path), os.fdopen(file, "wb") as out:
+        with disk_errors(path), private_file(path) as out:
             out.write(data)
 
     def remove(self) -> None:
