@@ -45,7 +45,7 @@ def find_qemu() -> Qemu:
     """The QEMU of this host; raises `HostError` where there is none."""
     binary = shutil.which(QEMU_BINARY)
     if not binary:
-        raise HostError(f"{QEMU_BINARY} is not installed", remedy="apt-get install qemu-system-x86")
+        raise tool.missing(QEMU_BINARY)
     said = tool.run([binary, "--version"]).stdout.decode("utf-8", "replace")
     match = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
     if not match:

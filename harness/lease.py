@@ -91,8 +91,8 @@ class Lease:
         if not self._lost:
             return None
         state = courier.wait(ident, 0)
-        begun = not state.outcome or state.outcome.cause != "not-begun"
-        if state.outcome and (begun or (ended and not self.home)):
+        found = state.outcome
+        if found and (found.cause != "not-begun" or (ended and not self.home)):
             return state
         if ended and self.home:
             self._loop.call_soon_threadsafe(self.ask, self.home)

@@ -69,7 +69,7 @@ class Passages:
 
     def make(self, attempt: Attempt, lender: Lender, way: Way) -> list[Run]:
         """There and back; blocks, so it runs in a thread. Raises `RemoteError` if it fails."""
-        folder = self.job.results.path / "incoming" / _name(attempt.block, attempt.number)
+        folder = incoming(self.job, attempt)
         deadline = Deadline.after(self.seconds(attempt.block) + self.patience.margin_s)
         packed = pack(self.job.session, attempt.block, lender, self.job.force)
         try:
@@ -120,6 +120,11 @@ class Passages:
 
 def _name(block: Block, number: int) -> str:
     return f"{block.key.replace('/', '-')}-{number}"
+
+
+def incoming(job: Job, attempt: Attempt) -> Path:
+    """The folder that the results of an attempt come into."""
+    return job.results.path / "incoming" / _name(attempt.block, attempt.number)
 
 
 def take_in(job: Job, block: Block, folder: Path) -> list[Run]:

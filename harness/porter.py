@@ -157,9 +157,8 @@ def rest(folder: Path, seconds: float) -> None:
     Who looked again and again would take from the boots that are measured meanwhile.
     """
     try:
-        where, pid, _ = (folder / SUPERVISOR).read_text().split()
-        number = int(pid) if where == here() else -1  # which nobody has
-        ending = os.pidfd_open(number)  # since Python 3.9 and Linux 5.3
+        ours, pid, _ = supervisor(folder)
+        ending = os.pidfd_open(pid if ours else -1)  # since Python 3.9 and Linux 5.3
     except (OSError, ValueError, AttributeError):
         time.sleep(min(max(seconds, 0), LOOK_S))
         return
@@ -171,12 +170,17 @@ def rest(folder: Path, seconds: float) -> None:
 
 def alive(folder: Path) -> bool:
     """Whether the supervisor of a block is still at work, or about to begin."""
-    note = folder / SUPERVISOR
     try:
-        where, pid, began = note.read_text().split()
+        ours, pid, began = supervisor(folder)
     except (OSError, ValueError):
         return beats(folder / LAUNCHED, START_S)
-    return began == started(int(pid)) if where == here() else beats(note, SILENT_S)
+    return began == started(pid) if ours else beats(folder / SUPERVISOR, SILENT_S)
+
+
+def supervisor(folder: Path) -> tuple[bool, int, str]:
+    """Whether the supervisor of a block is one that we can see, its number, and when it began."""
+    where, pid, began = (folder / SUPERVISOR).read_text().split()
+    return where == here(), int(pid), began
 
 
 def here() -> str:

@@ -26,6 +26,7 @@ PACKAGES = {
     "ld": "binutils",
     "make": "make",
     "objdump": "binutils",
+    "qemu-system-x86_64": "qemu-system-x86",
 }
 """The Debian package that brings a program."""
 

@@ -20,12 +20,11 @@ from typing import Any, Self
 
 from qemu.qmp import EventListener, QMPClient, QMPError
 
+from harness import tool
 from harness.console import Arrival, Port
-from harness.errors import HostError
 from harness.qemu import CONSOLE, MONITOR, PROBES, STORES
 from harness.record import HostSample
 from harness.results import disk_errors, write_atomic
-from harness.tool import bound
 from harness.workdir import WorkDir
 
 _PR_SET_THP_DISABLE = 41
@@ -106,7 +105,7 @@ class VM:
             self._ports[name] = port
             await port.listen(work.path / name)
         await self._qmp.start_server(str(work.path / MONITOR))
-        bind = bound(signal.SIGKILL)
+        bind = tool.bound(signal.SIGKILL)
         with disk_errors(self._folder / STDERR):
             said = (self._folder / STDERR).open("wb")
         with said:
@@ -124,9 +123,7 @@ class VM:
             except FileNotFoundError as error:
                 if error.filename != self._argv[0]:
                     raise
-                raise HostError(
-                    f"{self._argv[0]} is not installed", remedy="apt-get install qemu-system-x86"
-                ) from None
+                raise tool.missing(self._argv[0]) from None
         self._tasks.append(asyncio.create_task(self._reap(self._process)))
         self._tasks.append(asyncio.create_task(self._monitor()))
 
