@@ -10,29 +10,28 @@ import os
 import resource
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import pytest
+
 from bench.figure import Figure
-from bench.fleet import HOSTS, host
+from bench.fleet import HOSTS, boot_all, terms
 from bench.setting import Setting
 from harness import runner
 from harness.executor import Job
 from harness.experiment import Slot
-from harness.inventory import Inventory
 from harness.ledger import Fate, Ledger
-from harness.passage import take_in
+from harness.passage import incoming, take_in
 from harness.project import Project
 from harness.record import Run
 from harness.remote import Remote, Rounds
 from harness.results import Results
-from harness.roster import Attempt, Patience
+from harness.roster import Attempt
 from harness.session import Session, prepare
-from harness.trust import Trust
 from tests.conftest import lay_checkout
 
 BLOCKS, FULL_BLOCKS = 200, 20_000
@@ -56,9 +55,7 @@ class Booting(Rounds):
 
     def carry(self, attempt: Attempt) -> list[Run]:
         """What a worker does on a host, somewhere beside us."""
-        block = attempt.block
-        name = f"{block.key.replace('/', '-')}-{attempt.number}"
-        folder = self.job.results.path / "incoming" / name
+        block, folder = attempt.block, incoming(self.job, attempt)
         assert isinstance(self._remote, Hosts) and self._remote.pool
         self._remote.pool.submit(boot, folder, block.slots).result()
         return take_in(self.job, block, folder)
@@ -87,20 +84,23 @@ def measure(setting: Setting) -> Iterator[Figure]:
     """What the controller took of this machine for each block, its memory, and to go on."""
     count = FULL_BLOCKS if setting.full else BLOCKS
     root = setting.scratch / "fakes/checkout"
-    with environment(lay_checkout(root)):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in lay_checkout(root).items():
+            patch.setenv(name, value)
         session = make_session(root, count, setting)
         results = Results(setting.scratch / "fakes/results")
         with ProcessPoolExecutor(
             AT_ONCE, get_context("forkserver"), initializer=begin, initargs=(session,)
         ) as pool:
             setting.log(f"fakes: {count} blocks of two fake boots on {HOSTS} simulated hosts")
+            executor = Hosts(*terms(), pool=pool)
             before, start = seconds(), time.monotonic()
-            boot_all(session, results, pool)
+            boot_all(session, results, executor)
             took, whole = seconds() - before, time.monotonic() - start
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             check(results, count)
             start = time.monotonic()
-            boot_all(session, results, pool)
+            boot_all(session, results, executor)
             again = time.monotonic() - start
     note = f"{count} blocks of two boots of the fake QEMU, on {HOSTS} simulated hosts"
     yield Figure("fakes: the whole of it", "s", (whole,), note=note)
@@ -123,18 +123,6 @@ def check(results: Results, count: int) -> None:
     assert len({item.run.run_id for item in stored}) == len(stored) == 2 * count
 
 
-def boot_all(session: Session, results: Results, pool: ProcessPoolExecutor) -> None:
-    """What ``harness run --hosts`` does once kernels are there."""
-    hosts = {f"h{n}": host() for n in range(HOSTS)}
-    inventory = Inventory.parse({"name": "hosts", "hosts": hosts}, "hosts")
-    executor = Hosts(inventory, Trust([]), lambda text: None, Patience(), pool=pool)
-    with results.locked():
-        failed = runner.run(
-            session, results, runner.Options(results.path), lambda event: None, executor
-        )
-    assert not failed
-
-
 def make_session(root: Path, count: int, setting: Setting) -> Session:
     """The experiment of the tests on two machines, with as many blocks as are wanted."""
     shutil.copy(root / "qemu-configs/small.yaml", root / "qemu-configs/other.yaml")
@@ -143,15 +131,3 @@ def make_session(root: Path, count: int, setting: Setting) -> Session:
     file.write_text(text.replace("blocks: 2, warmup: 1", f"blocks: {count // 2}"))
     project = Project.find(root, root.parent / "cache")
     return prepare(project, project.experiment(file), setting.log)
-
-
-@contextmanager
-def environment(more: Mapping[str, str]) -> Iterator[None]:
-    """With these variables; the processes of the pool have them too."""
-    before = dict(os.environ)
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

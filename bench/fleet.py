@@ -21,12 +21,12 @@ from harness.inventory import Inventory
 from harness.ledger import Fate, Ledger
 from harness.lock import Lock
 from harness.machine import Machine
-from harness.passage import take_in
+from harness.passage import incoming, take_in
 from harness.quantity import MIB
 from harness.record import Ending, Environment, Judgement, Outcome, Run
 from harness.remote import Remote, Rounds
 from harness.results import RUN_FILE, Results, to_json
-from harness.roster import Attempt, Patience
+from harness.roster import Attempt, Log
 from harness.session import Session
 from harness.trust import Trust
 from harness.variant import Variant
@@ -57,8 +57,7 @@ class SimulatedHosts(Rounds):
 
 def answer(job: Job, attempt: Attempt) -> list[Run]:
     """Leaves what a host would have sent, and takes it in."""
-    block = attempt.block
-    folder = job.results.path / "incoming" / f"{block.key.replace('/', '-')}-{attempt.number}"
+    block, folder = attempt.block, incoming(job, attempt)
     for slot in block.slots:
         place = folder / "runs" / slot.key
         place.mkdir(parents=True)
@@ -92,7 +91,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     results = Results(setting.scratch / "fleet")
     setting.log(f"fleet: {count} blocks of two boots on {HOSTS} simulated hosts")
     start = time.monotonic()
-    boot_all(session, results)
+    boot_all(session, results, Simulated(*terms()))
     took = time.monotonic() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     yield Figure(f"overhead of a block, of {count}", "ms", (1000 * took / count,))
@@ -101,17 +100,21 @@ def measure(setting: Setting) -> Iterator[Figure]:
     done = [entry for entry in ledger.read()[0] if entry.fate == Fate.DONE]
     assert len(done) == count
     start = time.monotonic()
-    boot_all(session, results)
+    boot_all(session, results, Simulated(*terms()))
     yield Figure("start with nothing left to do", "s", (time.monotonic() - start,))
 
 
-def boot_all(session: Session, results: Results) -> None:
-    """What ``harness run --hosts`` does once kernels are built."""
+def terms() -> tuple[Inventory, Trust, Log]:
+    """What an executor for the simulated hosts is told."""
     hosts = {f"h{n}": host() for n in range(HOSTS)}
-    inventory = Inventory.parse({"name": "hosts", "hosts": hosts}, "hosts")
-    executor = Simulated(inventory, Trust([]), lambda text: None, Patience())
+    return Inventory.parse({"name": "hosts", "hosts": hosts}, "hosts"), Trust([]), lambda text: None
+
+
+def boot_all(session: Session, results: Results, executor: Remote) -> None:
+    """What ``harness run --hosts`` does once kernels are built."""
+    options = runner.Options(results.path)
     with results.locked():
-        runner.run(session, results, runner.Options(results.path), lambda event: None, executor)
+        assert not runner.run(session, results, options, lambda event: None, executor)
 
 
 def host() -> dict[str, object]:
