@@ -62,7 +62,8 @@ check: deps ## lint, types, unit and property tests: five minutes
 	@tools/timed lint $(VENV)/bin/ruff check .
 	@tools/timed format $(VENV)/bin/ruff format --check .
 	@tools/timed types $(VENV)/bin/mypy
-	$(PYTEST) -m "not qemu and not kernel and not ssh and not slurm" </dev/null
+	@tools/timed imports $(VENV)/bin/lint-imports --no-cache
+	$(PYTEST) -n 2 -m "not qemu and not kernel and not ssh and not slurm" </dev/null
 
 test: test-deps check test-ssh test-slurm test-boot test-kernel ## all tests: the above, then real logins, jobs, boots, builds
 

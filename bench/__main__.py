@@ -31,10 +31,9 @@ from bench import (
 from bench.figure import HEAD, Figure
 from bench.setting import Setting
 from harness import __version__, host
-from harness.cache import cache_folder
-from harness.cli.screen import Log, print_table
+from harness.cli.terminal import Log, print_table
 from harness.errors import HarnessError
-from harness.project import Project
+from harness.project import Project, cache_folder
 
 PARTS: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "start": start.measure,

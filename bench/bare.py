@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.initramfs import DONE
-from harness.qemu import CONSOLE, MONITOR, PROBES
-from harness.tool import bound
-from harness.vm import prepare_child
+from harness.guest.initramfs import DONE
+from harness.process import bound
+from harness.qemu.command import CONSOLE, MONITOR, PROBES
+from harness.qemu.vm import prepare_child
 
 DEADLINE_S = 300.0
 

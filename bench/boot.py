@@ -14,14 +14,19 @@ from pathlib import Path
 from bench import bare
 from bench.figure import Figure, more, percent_more
 from bench.setting import Setting
-from harness import accelerator, boot, dmesg, host, initramfs, phases, qemu
+from harness import host
+from harness.boot import accel as accelerator
+from harness.boot import boot
+from harness.boot.request import BootRequest
 from harness.errors import HostError
-from harness.kernels import Kernels
-from harness.prebuilt import fetch_prebuilt
+from harness.files import read_bytes
+from harness.guest import initramfs
+from harness.kernel.debian import fetch_prebuilt
+from harness.kernel.store import Kernels
+from harness.model.variant import Variant
+from harness.parse import dmesg, phases
 from harness.project import Project
-from harness.request import BootRequest
-from harness.results import read_bytes
-from harness.variant import Variant
+from harness.qemu import command as qemu
 
 VARIANT = "deferred"
 PREBUILT = "linux-image-cloud-amd64"

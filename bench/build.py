@@ -17,8 +17,8 @@ from pathlib import Path
 
 from bench.figure import Figure
 from bench.setting import Setting
-from harness.effort import Effort
-from harness.kernels import Kernels
+from harness.kernel.build import Effort
+from harness.kernel.store import Kernels
 
 FIRST, NEXT = "deferred", "grow"
 """Two variants of one configuration; they differ in files of mm/ alone."""

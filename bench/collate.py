@@ -15,10 +15,10 @@ from pathlib import Path
 
 from bench.figure import Figure
 from bench.setting import Setting
-from harness import dataset
+from harness.dataset import dataset
 from harness.errors import ResultsError
-from harness.lock import LOCK_FILE
-from harness.results import RUN_FILE, Results, StoredRun
+from harness.model.lockfile import LOCK_FILE
+from harness.results.folder import RUN_FILE, Results, StoredRun
 
 RUNS = 10_000
 ROUNDS = 3

@@ -14,10 +14,10 @@ import pandas as pd
 from bench.collate import RUNS
 from bench.figure import Figure
 from bench.setting import Setting
-from harness import dataset
-from harness.dataset import OBSERVED, Dataset
-from harness.lock import LOCK_FILE
-from harness.results import write_atomic
+from harness.dataset import dataset
+from harness.dataset.dataset import OBSERVED, Dataset
+from harness.files import write_atomic
+from harness.model.lockfile import LOCK_FILE
 
 ROUNDS = 5
 AIM_S = 15.0
@@ -45,7 +45,7 @@ def multiply(sample: Path, folder: Path, count: int) -> int:
     Their figures are the same in each repetition, which the tests of a rank have to sort all the
     same. Answers the number of runs.
     """
-    tables = dataset.load(sample)
+    tables = dataset.load_tables(sample)
     runs = tables["runs"][~tables["runs"]["warmup"]]
     copies, blocks = max(1, count // len(runs)), 1 + int(runs["block"].max())
     many = {}

@@ -22,20 +22,21 @@ from typing import TYPE_CHECKING
 from bench.figure import Figure
 from bench.fleet import HOSTS, answer, host, make_session
 from bench.setting import Setting
-from harness import attendant, runner
-from harness.command import Link
-from harness.dispatch import Dispatch, Workers
-from harness.executor import Job
-from harness.inventory import Host
-from harness.ledger import Fate, Ledger
-from harness.outpost import address, declared
-from harness.record import Run
-from harness.results import Results
-from harness.roster import Attempt, Patience
+from harness.hosts import attendant
+from harness.hosts.dispatch import Dispatch, Workers
+from harness.hosts.inventory import Host
+from harness.hosts.outpost import address, declared
+from harness.hosts.roster import Attempt, Patience
+from harness.model.run import Run
+from harness.results.folder import Results
+from harness.results.ledger import Fate, Ledger
+from harness.run import loop
+from harness.run.local import Job
+from harness.ssh.connection import Link
 
 if TYPE_CHECKING:
-    from harness.lease import Lease
-    from harness.scheduler import Gate
+    from harness.hosts.lease import Lease
+    from harness.hosts.scheduler import Gate
 
 BLOCKS = 2_000
 HOST = Host.parse(host(), "host")
@@ -66,7 +67,7 @@ class Simulated:
 
     async def execute(self, job: Job) -> None:
         """As that for real hosts."""
-        from harness.scheduler import open_gate
+        from harness.hosts.scheduler import open_gate
 
         async with open_gate(self.folder) as gate:
             settings = [_settings(gate, number) for number in range(HOSTS)]
@@ -131,14 +132,13 @@ async def _work() -> None:
 
 
 def _control(root: Path, scratch: Path) -> None:
-    from harness.cache import cache_folder
-    from harness.project import Project
+    from harness.project import Project, cache_folder
 
     project = Project.find(root, cache_folder({"PAGEINIT_CACHE": str(scratch / "cache")}))
     session = make_session(Setting(project, scratch, print, False, None), BLOCKS)
     results, executor = Results(scratch / "dask"), Simulated(scratch)
     with results.locked():
-        runner.run(session, results, runner.Options(results.path), lambda event: None, executor)
+        loop.run(session, results, loop.RunOptions(results.path), lambda event: None, executor)
     fates = [entry.fate for entry in Ledger(results.path).read()[0] if entry.fate]
     assert fates == [Fate.DONE] * BLOCKS
     print(json.dumps([executor.took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))

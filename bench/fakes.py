@@ -21,17 +21,17 @@ import pytest
 from bench.figure import Figure
 from bench.fleet import HOSTS, boot_all, terms
 from bench.setting import Setting
-from harness import runner
-from harness.executor import Job
-from harness.experiment import Slot
-from harness.ledger import Fate, Ledger
-from harness.passage import incoming, take_in
+from harness.hosts.passage import incoming, take_in
+from harness.hosts.remote import Remote, Rounds
+from harness.hosts.roster import Attempt
+from harness.model.run import Run
+from harness.model.schedule import Slot
 from harness.project import Project
-from harness.record import Run
-from harness.remote import Remote, Rounds
-from harness.results import Results
-from harness.roster import Attempt
-from harness.session import Session, prepare
+from harness.results.folder import Results
+from harness.results.ledger import Fate, Ledger
+from harness.run import loop
+from harness.run.local import Job
+from harness.run.session import Session, prepare
 from tests.conftest import lay_checkout
 
 BLOCKS, FULL_BLOCKS = 200, 20_000
@@ -74,7 +74,7 @@ def boot(folder: Path, slots: tuple[Slot, ...]) -> None:
     """Boots a block as `harness.worker` does; its runs alone come back."""
     there = Results(folder.with_name(folder.name + ".there"))
     with there.locked():
-        runner.execute(SESSION[0], there, runner.Options(there.path), slots)
+        loop.execute(SESSION[0], there, loop.RunOptions(there.path), slots)
     folder.mkdir()
     (there.path / "runs").rename(folder / "runs")
     shutil.rmtree(there.path)

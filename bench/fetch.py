@@ -15,13 +15,13 @@ from pathlib import Path
 from bench.collate import multiply
 from bench.figure import Figure
 from bench.setting import Setting
-from harness.courier import Courier
-from harness.experiment import Slot
-from harness.inventory import Inventory
-from harness.lock import LOCK_FILE
-from harness.results import Results
-from harness.ssh import Connection
-from harness.trust import Trust
+from harness.hosts.courier import Courier
+from harness.hosts.inventory import Inventory
+from harness.model.lockfile import LOCK_FILE
+from harness.model.schedule import Slot
+from harness.results.folder import Results
+from harness.ssh.connection import Connection
+from harness.ssh.hostkeys import Trust
 from tests.sshd import BINARY, Lab
 
 RUNS = 1_000

@@ -13,23 +13,23 @@ from collections.abc import Iterator
 
 from bench.figure import Figure
 from bench.setting import Setting
-from harness import runner
-from harness.executor import Job
-from harness.experiment import Experiment
-from harness.initramfs import Initramfs
-from harness.inventory import Inventory
-from harness.ledger import Fate, Ledger
-from harness.lock import Lock
-from harness.machine import Machine
-from harness.passage import incoming, take_in
-from harness.quantity import MIB
-from harness.record import Ending, Environment, Judgement, Outcome, Run
-from harness.remote import Remote, Rounds
-from harness.results import RUN_FILE, Results, to_json
-from harness.roster import Attempt, Log
-from harness.session import Session
-from harness.trust import Trust
-from harness.variant import Variant
+from harness.guest.initramfs import Initramfs
+from harness.hosts.inventory import Inventory
+from harness.hosts.passage import incoming, take_in
+from harness.hosts.remote import Remote, Rounds
+from harness.hosts.roster import Attempt, Log
+from harness.model.experiment import Experiment
+from harness.model.lockfile import Lockfile
+from harness.model.machine import Machine
+from harness.model.run import Ending, Environment, Judgement, Outcome, Run
+from harness.model.variant import Variant
+from harness.results.folder import RUN_FILE, Results, to_json
+from harness.results.ledger import Fate, Ledger
+from harness.run import loop
+from harness.run.local import Job
+from harness.run.session import Session
+from harness.ssh.hostkeys import Trust
+from harness.units import MIB
 
 HOSTS = 200
 BLOCKS, FULL_BLOCKS = 2_000, 20_000
@@ -112,9 +112,9 @@ def terms() -> tuple[Inventory, Trust, Log]:
 
 def boot_all(session: Session, results: Results, executor: Remote) -> None:
     """What ``harness run --hosts`` does once kernels are built."""
-    options = runner.Options(results.path)
+    options = loop.RunOptions(results.path)
     with results.locked():
-        assert not runner.run(session, results, options, lambda event: None, executor)
+        assert not loop.run(session, results, options, lambda event: None, executor)
 
 
 def host() -> dict[str, object]:
@@ -135,7 +135,7 @@ def make_session(setting: Setting, count: int) -> Session:
     experiment = Experiment.parse(
         {"name": "fleet", "description": "d", "baseline": "a", "matrix": [group]}, "fleet"
     )
-    lock = Lock(
+    lock = Lockfile(
         experiment=experiment,
         base="",
         variants=variants,

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from bench.figure import Figure, percent_more
 from bench.setting import Setting
-from harness import runner
-from harness.executor import Executor, Local
-from harness.experiment import Experiment
-from harness.inventory import Inventory
-from harness.ledger import Ledger
-from harness.remote import Remote
-from harness.runner import Options
-from harness.session import Session, prepare
-from harness.trust import Trust
+from harness.hosts.inventory import Inventory
+from harness.hosts.remote import Remote
+from harness.model.experiment import Experiment
+from harness.results.ledger import Ledger
+from harness.run import loop
+from harness.run.local import Executor, Local
+from harness.run.loop import RunOptions
+from harness.run.session import Session, prepare
+from harness.ssh.hostkeys import Trust
 from tests.sshd import BINARY, Lab
 
 VARIANTS = ("eager", "deferred", "on-demand", "zero-check", "grow", "lazy")
@@ -56,7 +56,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         words = (inventory, Trust([lab.known]), lambda text: None)
         ways: dict[str, Executor] = {"local": Local(), "ssh": Remote(*words)}
         if find_spec("distributed"):
-            from harness.lab import Lab as DaskLab
+            from harness.hosts.lab import Lab as DaskLab
 
             ways["dask"] = DaskLab(*words)
         spent: dict[str, list[Cost]] = {name: [] for name in ways}
@@ -94,10 +94,10 @@ def _session(setting: Setting) -> Session:
 
 
 def _block(session: Session, folder: Path, executor: Executor) -> Cost:
-    options = Options(folder)
-    results = runner.open_results(session, options)
+    options = RunOptions(folder)
+    results = loop.open_results(session, options)
     with results.locked():
-        failed = runner.run(session, results, options, lambda event: None, executor)
+        failed = loop.run(session, results, options, lambda event: None, executor)
     assert not failed
     stamps = [datetime.fromisoformat(entry.at_utc) for entry in Ledger(results.path).read()[0]]
     boots = sum(stored.run.ending.wall_s for stored in results.read()[0])

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bench.figure import Figure
 from bench.setting import Setting
-from harness import dmesg, judge
+from harness.parse import dmesg
+from harness.parse import outcome as judge
 
 SIZE = dmesg.MAX_BYTES
 ROUNDS = 5

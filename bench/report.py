@@ -10,8 +10,9 @@ from bench.collate import RUNS
 from bench.compare import multiply
 from bench.figure import Figure
 from bench.setting import Setting
-from harness import analysis, report
-from harness.results import Results
+from harness.dataset import dataset
+from harness.report import render
+from harness.results.folder import Results
 
 ROUNDS = 3
 AIM_S, AIM_MB = 15.0, 3.0
@@ -25,12 +26,12 @@ def measure(setting: Setting) -> Iterator[Figure]:
     setting.log(f"report: making {RUNS} runs")
     folder = setting.scratch / "reported"
     count = multiply(setting.sample, folder, RUNS)
-    found = analysis.load(folder)
+    found = dataset.load(folder)
     times, page = [], ""
     for number in range(ROUNDS):
         setting.log(f"report: round {number + 1} of {ROUNDS}")
         start = time.perf_counter()
-        page, _ = report.render(Results(setting.sample), found)
+        page, _ = render.render(Results(setting.sample), found)
         times.append(time.perf_counter() - start)
     note = f"{count} runs, with the comparison that it shows"
     yield Figure("report: HTML and Markdown", "s", tuple(times), below=AIM_S, note=note)

@@ -8,16 +8,15 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import __version__, tool
+from harness import __version__, process
 from harness.errors import HostError
-from harness.machine import Accel
+from harness.model import Accel, Environment, HostSample, Neighbours
 from harness.qemu import CODE_LOCKED, RESERVE_OFF, Footprint, Qemu
-from harness.quantity import GIB, format_size
-from harness.record import Environment
+from harness.units import GIB, format_size
 
 QEMU_BINARY = "qemu-system-x86_64"
 
@@ -32,7 +31,7 @@ _BUILD_TOOLS = ("gcc", "ld", "make", "flex", "bison", "bc", "git", "dpkg-deb")
 
 
 @dataclass(frozen=True)
-class Check:
+class Diagnosis:
     """One line of ``harness doctor``."""
 
     name: str
@@ -45,8 +44,8 @@ def find_qemu() -> Qemu:
     """The QEMU of this host; raises `HostError` where there is none."""
     binary = shutil.which(QEMU_BINARY)
     if not binary:
-        raise tool.missing(QEMU_BINARY)
-    said = tool.run([binary, "--version"]).stdout.decode("utf-8", "replace")
+        raise process.missing(QEMU_BINARY)
+    said = process.run([binary, "--version"]).stdout.decode("utf-8", "replace")
     match = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
     if not match:
         raise HostError(f"cannot read a version from {said[:80]!r}", where=binary)
@@ -55,7 +54,7 @@ def find_qemu() -> Qemu:
 
 def has_plugins(qemu: Qemu) -> bool:
     """Whether this QEMU was built with plugins of TCG."""
-    return b"\n-plugin " in tool.run([qemu.binary, "-help"], check=False).stdout
+    return b"\n-plugin " in process.run([qemu.binary, "-help"], check=False).stdout
 
 
 def environment(accel: Accel) -> Environment:
@@ -120,7 +119,7 @@ def refusal(footprint: Footprint, available: int) -> str | None:
     )
 
 
-def checks(cache: Path) -> list[Check]:
+def checks(cache: Path) -> list[Diagnosis]:
     """What this host has of what the harness needs. The accelerator is tried elsewhere."""
     return [
         *(_check_tool(name) for name in _BUILD_TOOLS),
@@ -129,7 +128,7 @@ def checks(cache: Path) -> list[Check]:
         _check_header("libelf.h", "libelf-dev"),
         _check_header("openssl/opensslv.h", "libssl-dev"),
         _check_disk(cache),
-        Check("memory", available_memory() > 2 * GIB, f"{format_size(available_memory())} free"),
+        Diagnosis("memory", (free := available_memory()) > 2 * GIB, f"{format_size(free)} free"),
     ]
 
 
@@ -145,34 +144,36 @@ def _qemu_detail() -> str:
     return version
 
 
-def _attempt(name: str, detail: Callable[[], str], remedy: str) -> Check:
+def _attempt(name: str, detail: Callable[[], str], remedy: str) -> Diagnosis:
     try:
-        return Check(name, True, detail())
+        return Diagnosis(name, True, detail())
     except HostError as error:
-        return Check(name, False, error.what, remedy)
+        return Diagnosis(name, False, error.what, remedy)
 
 
-def _check_tool(name: str, needed: bool = True) -> Check:
+def _check_tool(name: str, needed: bool = True) -> Diagnosis:
     path = shutil.which(name)
-    remedy = f"apt-get install {tool.PACKAGES.get(name, name)}"
-    return Check(name, bool(path) or not needed, path or "not installed", "" if path else remedy)
+    remedy = f"apt-get install {process.PACKAGES.get(name, name)}"
+    ok = bool(path) or not needed
+    return Diagnosis(name, ok, path or "not installed", "" if path else remedy)
 
 
-def _check_header(header: str, package: str) -> Check:
+def _check_header(header: str, package: str) -> Diagnosis:
     probe = f"#include <{header}>\n".encode()
     try:
-        found = tool.run(["gcc", "-E", "-x", "c", "-"], stdin=probe, check=False).returncode == 0
+        found = process.run(["gcc", "-E", "-x", "c", "-"], stdin=probe, check=False).returncode == 0
     except HostError:
         found = False
     detail, remedy = ("found", "") if found else ("no headers", f"apt-get install {package}")
-    return Check(package, found, detail, remedy)
+    return Diagnosis(package, found, detail, remedy)
 
 
-def _check_disk(cache: Path) -> Check:
+def _check_disk(cache: Path) -> Diagnosis:
     folder = next(p for p in (cache, *cache.parents) if p.exists())
     free = shutil.disk_usage(folder).free
     detail = f"{format_size(free)} free for the cache in {cache}"
-    return Check("disk", free > NEED_DISK, detail, "" if free > NEED_DISK else "set PAGEINIT_CACHE")
+    enough = free > NEED_DISK
+    return Diagnosis("disk", enough, detail, "" if enough else "set PAGEINIT_CACHE")
 
 
 def _cgroup_room() -> list[int]:
@@ -198,3 +199,48 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class CpuTime:
+    """Seconds since the host started, of all its CPUs together."""
+
+    busy_s: float
+    steal_s: float
+    """wanted by a CPU of ours, and given to another machine by the hypervisor below us"""
+
+    @classmethod
+    def parse(cls, text: str) -> CpuTime | None:
+        """The first line of /proc/stat (proc(5)); none where it has another form."""
+        name, _, rest = text.partition("\n")[0].partition(" ")
+        fields = rest.split()
+        if name != "cpu" or len(fields) < 8 or not all(map(str.isdigit, fields)):
+            return None
+        # Time of guests is in user and nice.
+        seconds = [int(ticks) / _TICKS for ticks in fields[:8]]
+        user, nice, system, _, _, irq, softirq, steal = seconds
+        return cls(user + nice + system + irq + softirq, steal)
+
+    @classmethod
+    def now(cls) -> CpuTime | None:
+        """None where the host does not tell."""
+        try:
+            return cls.parse(Path("/proc/stat").read_text(encoding="ascii"))
+        except OSError:
+            return None
+
+
+def neighbours(before: CpuTime | None, samples: Sequence[HostSample]) -> Neighbours | None:
+    """What was done since `before` beside the process of these samples; none where untold."""
+    after = CpuTime.now()
+    if before is None or after is None or not samples:
+        return None
+    own_s = samples[-1].user_s + samples[-1].system_s
+    # Each figure is rounded to a tick by itself.
+    return Neighbours(
+        others_s=round(max(0.0, after.busy_s - before.busy_s - own_s), 2),
+        steal_s=round(max(0.0, after.steal_s - before.steal_s), 2),
+    )

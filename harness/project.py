@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.experiment import Experiment, definition
-from harness.machine import Machine
-from harness.model import load_named
-from harness.variant import Role, Variant
+from harness.model import Experiment, Machine, Role, Variant, definition, load_named
 
 
 @dataclass(frozen=True)
@@ -84,3 +82,13 @@ class Project:
                 f"{key}: no such file: {path}",
                 where=str(self.patches / "variants" / f"{variant}.yaml"),
             )
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """``$PAGEINIT_CACHE``, else ``$XDG_CACHE_HOME/pageinit``, else ``~/.cache/pageinit``."""
+    if own := environ.get("PAGEINIT_CACHE"):
+        return Path(own).absolute()
+    # The XDG specification says to ignore a relative path.
+    if (base := environ.get("XDG_CACHE_HOME", "")).startswith("/"):
+        return Path(base) / "pageinit"
+    return Path(environ.get("HOME") or Path.home()) / ".cache" / "pageinit"

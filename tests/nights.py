@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from harness.night import Failure, Figure, Night
+from harness.nightly.history import FailedBoot, Measurement, Night
 
 FIRST = date(2026, 1, 1)
 INPUTS = {
@@ -35,7 +35,7 @@ class Year:
     seconds: Mapping[str, float] = field(default_factory=dict)
     steps: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     inputs: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    failures: Mapping[int, Failure] = field(default_factory=dict)
+    failures: Mapping[int, FailedBoot] = field(default_factory=dict)
     noise: float = 0.02
     shape: str = "lognormal"
     seed: int = 1
@@ -82,9 +82,9 @@ def _factor(year: Year, name: str, place: int) -> float:
     return float(np.prod(factors)) if factors else 1.0
 
 
-def _figure(variant: str, clock: str, name: str, value: float) -> Figure:
+def _figure(variant: str, clock: str, name: str, value: float) -> Measurement:
     exact = clock == "work"
-    return Figure(
+    return Measurement(
         variant=variant,
         machine="small",
         clock=clock,

@@ -11,14 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import initramfs, runner, tool
-from harness.cli.experiment import publish
-from harness.experiment import Experiment
-from harness.initramfs import FLAGS, Entry, Initramfs, cpio
+from harness import process as tool
+from harness.guest import initramfs
+from harness.guest.initramfs import FLAGS, CpioEntry, Initramfs, cpio
+from harness.model.experiment import Experiment
+from harness.model.run import Run
 from harness.project import Project
-from harness.record import Run
-from harness.runner import Options
-from harness.session import prepare
+from harness.report.render import publish
+from harness.run import loop
+from harness.run.loop import RunOptions
+from harness.run.session import prepare
 from tests.conftest import heed_ctrl_c
 
 ROOT = Path(__file__).parents[1]
@@ -40,9 +42,9 @@ def guest(folder: Path, program: str) -> bytes:
     tool.run(["gcc", *FLAGS, "-o", folder / "guest", source])
     return cpio(
         [
-            Entry("dev", stat.S_IFDIR | 0o755),
-            Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
-            Entry("init", stat.S_IFREG | 0o755, (folder / "guest").read_bytes()),
+            CpioEntry("dev", stat.S_IFDIR | 0o755),
+            CpioEntry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
+            CpioEntry("init", stat.S_IFREG | 0o755, (folder / "guest").read_bytes()),
         ]
     )
 
@@ -55,10 +57,10 @@ def boot_guest(
     image.write_bytes(guest(folder, program))
     session = prepare(project, experiment, print)
     session = replace(session, initramfs=Initramfs(image, initramfs.build(project.cache).sha256))
-    options = Options(folder / "results")
-    results = runner.open_results(session, options)
+    options = RunOptions(folder / "results")
+    results = loop.open_results(session, options)
     with results.locked():
-        runner.run(session, results, options, lambda event: None)
+        loop.run(session, results, options, lambda event: None)
         publish(results)
     return results.read()[0][0].run, results.path
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from harness import dataset
-from harness.columns import TABLES
-from harness.dataset import Dataset
-from harness.quantity import GIB
-from harness.rows import Row
-from harness.table import frame
+from harness.dataset import dataset
+from harness.dataset.columns import TABLES
+from harness.dataset.dataset import Dataset
+from harness.dataset.rows import Row
+from harness.dataset.tables import frame
+from harness.units import GIB
 
 MACHINES = {"small": 4 * GIB, "middle": 16 * GIB, "large": 64 * GIB}
 

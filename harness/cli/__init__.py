@@ -19,7 +19,6 @@ from harness.cli import (
     collate,
     compare,
     doctor,
-    experiment,
     fastpath,
     gate,
     hosts,
@@ -27,14 +26,15 @@ from harness.cli import (
     nightly,
     parse,
     patches,
+    run,
     status,
 )
-from harness.cli.screen import add_examples
+from harness.cli.terminal import add_examples
 from harness.errors import HarnessError
 
 EXIT = "exit status: 0 all good, 1 a boot or a build went wrong, 2 usage or infrastructure"
 COMMANDS = (
-    *(doctor, build, patches, boot, experiment, gate, limit),
+    *(doctor, build, patches, boot, run, gate, limit),
     *(nightly, bisect, status, collate, compare, fastpath, parse, hosts, clean),
 )
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.bisection import STATUS, Threshold, Verdict, search
-from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.bisect import STATUS, Threshold, Verdict, search
+from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import HarnessError, UserError
-from harness.kernels import Kernels
+from harness.kernel import Kernels
 
 if TYPE_CHECKING:
-    from harness.trial import Point, Question, Trial
+    from harness.bisect import Point, Question, Trial
+
 
 ABORT = 255
 """`git bisect run` gives up on this; any status from 1 to 127 but 125 it would take for bad."""
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _step(arguments)
     if not (arguments.series or arguments.range):
         raise UserError("name --series or --range", where="harness bisect")
-    from harness.trial import Line, prefixes
+    from harness.bisect import CommitRange, prefixes
 
     log, question, threshold = Log(), _question(arguments), _threshold(arguments)
     place, variant = question.project, question.variant
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     else:
         good, _, bad = arguments.range.partition("..")
-        line = Line.open(arguments.tree, place.cache)
+        line = CommitRange.open(arguments.tree, place.cache)
         commits = line.commits(good, bad or "HEAD")
         last = len(commits) - 1
 
@@ -122,7 +123,7 @@ class Hunt:
 
     def ask(self, index: int) -> Verdict:
         """Measures a point and judges it."""
-        from harness.trial import measure
+        from harness.bisect import measure
 
         point = self._open(index)
         self._log(f"trying {index}: {point.name}")
@@ -154,7 +155,7 @@ def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range) -> int:
 
 
 def _question(arguments: argparse.Namespace) -> Question:
-    from harness.trial import Question
+    from harness.bisect import Question
 
     place = project(arguments)
     place.machine(arguments.machine)
@@ -170,11 +171,11 @@ def _threshold(arguments: argparse.Namespace) -> Threshold:
 
 def _step(arguments: argparse.Namespace) -> int:
     """One commit for `git bisect run`, which takes an error of ours for a bad commit."""
-    from harness.trial import Line, measure
+    from harness.bisect import CommitRange, measure
 
     try:
         log, question, threshold = Log(), _question(arguments), _threshold(arguments)
-        line = Line.open(arguments.tree, question.project.cache)
+        line = CommitRange.open(arguments.tree, question.project.cache)
         reference = None
         if threshold.factor is not None:
             if not arguments.good:

@@ -8,15 +8,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import runner
-from harness.cli.experiment import status
 from harness.cli.parse import phase_table
-from harness.cli.screen import Log, add_examples, add_json, err, out, print_json, printable, project
+from harness.cli.run import status
+from harness.cli.terminal import (
+    Log,
+    add_examples,
+    add_json,
+    err,
+    out,
+    print_json,
+    printable,
+    project,
+)
 from harness.errors import UserError
-from harness.experiment import Experiment, Slot
-from harness.record import GOOD, Run
+from harness.model import GOOD, Experiment, Run, Slot
 from harness.results import Results
-from harness.session import prepare
+from harness.run import loop, prepare
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -100,7 +107,7 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
     session = prepare(place, experiment, Log())
     slot = Slot(variant.name, machine.name, arguments.clock, 0, 0)
     live = None if arguments.json or arguments.quiet else _live
-    record = runner.boot_once(session, Results(folder), slot, arguments.force, live)
+    record = loop.boot_once(session, Results(folder), slot, arguments.force, live)
     if arguments.json:
         print_json(record.model_dump(mode="json", exclude_none=True))
     else:

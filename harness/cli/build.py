@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 
-from harness.cli.screen import Log, add_examples, add_json, print_json, print_table, project
+from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
 from harness.errors import BuildError, ConfigError, PatchError, UserError
-from harness.kernels import Kernels
+from harness.kernel import Kernels
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import shutil
 
-from harness.cache import locked
-from harness.cli.screen import add_examples, out, project
-from harness.quantity import format_size
+from harness.cli.terminal import add_examples, out, project
+from harness.files import locked
+from harness.units import format_size
 
 PARTS = (
     *("work", "kernels", "ccache", "warnings", "initramfs", "prebuilt", "accelerator"),

@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.cli.experiment import publish
-from harness.cli.screen import add_examples, add_json, out, print_json, print_table
+from harness.cli.terminal import add_examples, add_json, out, print_json, print_table
 from harness.errors import UserError
+from harness.report import publish
 from harness.results import Results
 
 TEXTS = {
@@ -57,12 +57,12 @@ def find(folder: Path) -> Results:
 
 def collate(arguments: argparse.Namespace) -> int:
     """Derives everything again from the raw evidence."""
-    from harness import report
+    from harness.report import render
 
     results = find(arguments.folder)
     with results.locked():
         found = publish(results)
-    rows = report.headline(found)
+    rows = render.headline(found)
     if arguments.json:
         print_json([dict(zip(rows[0], row, strict=True)) for row in rows[1:]])
     else:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.collate import find
-from harness.cli.screen import add_examples, add_json, out, print_json, print_table
+from harness.cli.terminal import add_examples, add_json, out, print_json, print_table
 from harness.errors import UserError
-from harness.quantity import parse_size
+from harness.units import parse_size
 
 if TYPE_CHECKING:
-    from harness.compare import Comparison, Options
+    from harness.compare import CompareOptions, Comparison
     from harness.dataset import Dataset
+
 
 FAILURES = ("regressed", "suspect")
 
@@ -68,9 +69,9 @@ def _interest(parser: argparse.ArgumentParser) -> None:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Reads, compares, prints."""
-    from harness import analysis
-    from harness.compare import compare as compare_datasets
-    from harness.findings import regressions
+    from harness.compare import compare_variants as compare_datasets
+    from harness.compare import regressions
+    from harness.dataset import dataset as analysis
 
     if arguments.json and (arguments.markdown or arguments.csv):
         raise UserError("one of --json, --markdown and --csv", where="harness compare")
@@ -86,8 +87,8 @@ def compare(arguments: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _options(arguments: argparse.Namespace) -> Options:
-    from harness.compare import Options
+def _options(arguments: argparse.Namespace) -> CompareOptions:
+    from harness.compare import CompareOptions
 
     try:
         size = parse_size(arguments.bytes)
@@ -97,7 +98,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         raise UserError(
             "the smallest effect of interest cannot be below 0", where="--percent, --ms"
         )
-    return Options(
+    return CompareOptions(
         arguments.baseline,
         tuple(arguments.metric),
         arguments.percent / 100,
@@ -107,18 +108,17 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 
 def _show(arguments: argparse.Namespace, found: Comparison, dataset: Dataset, folder: Path) -> None:
-    from harness import looks
-    from harness.findings import COLUMNS, document, rows
-    from harness.letter import looked, markdown, sheets
-    from harness.table import frame, to_csv
+    from harness.compare import COLUMNS, document, rows, stopping
+    from harness.dataset import frame, to_csv
+    from harness.report import comparison_markdown, looked, sheets
 
-    kept, damage = looks.read(folder)
+    kept, damage = stopping.read(folder)
     if arguments.json:
         print_json(document(found) | {"looks": [look.model_dump(mode="json") for look in kept]})
     elif arguments.csv:
         sys.stdout.write(to_csv(frame(rows(found), COLUMNS)).decode())
     elif arguments.markdown:
-        sys.stdout.write(markdown(found, dataset, looked(kept, damage)))
+        sys.stdout.write(comparison_markdown(found, dataset, looked(kept, damage)))
     else:
         memory = dataset.runs["memory_bytes"].dropna()
         largest = int(memory.max()) if len(memory) else None

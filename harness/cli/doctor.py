@@ -7,9 +7,11 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from harness import accelerator, host, initramfs
-from harness.cli.screen import add_examples, add_json, print_json, print_table, project
+from harness import host
+from harness.boot import accel
+from harness.cli.terminal import add_examples, add_json, print_json, print_table, project
 from harness.errors import HarnessError
+from harness.guest import initramfs
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,15 +51,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 2 if any(not check.ok for check in checks) else 0
 
 
-def _accelerator(cache: Path) -> host.Check:
+def _accelerator(cache: Path) -> host.Diagnosis:
     """KVM counts as working when a kernel came to user space under it; TCG always works."""
     kernels = sorted(cache.glob("kernels/*/bzImage"))
     try:
-        found = accelerator.known(cache)
+        found = accel.known(cache)
         if found is None and kernels:
-            found = accelerator.probe(kernels[0], initramfs.build(cache).path, cache)
+            found = accel.probe(kernels[0], initramfs.build(cache).path, cache)
     except HarnessError as error:
-        return host.Check("accelerator", False, error.what, error.remedy or "")
+        return host.Diagnosis("accelerator", False, error.what, error.remedy or "")
     if found is None:
-        return host.Check("accelerator", True, "tcg; kvm is tried when there is a kernel")
-    return host.Check("accelerator", True, f"{'kvm' if found.kvm else 'tcg'}; kvm: {found.detail}")
+        return host.Diagnosis("accelerator", True, "tcg; kvm is tried when there is a kernel")
+    said = f"{'kvm' if found.kvm else 'tcg'}; kvm: {found.detail}"
+    return host.Diagnosis("accelerator", True, said)

@@ -9,14 +9,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness import disassembly, fastpath, kbuild
-from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
-from harness.fastpath import BASELINE, PASSES, Shapes
-from harness.kernels import Kernels
+from harness.files import write_atomic
+from harness.kernel import BASELINE, PASSES, Kernels, Shapes, build, fastpath
+from harness.model import Variant
 from harness.project import Project
-from harness.results import write_atomic
-from harness.variant import Variant
 
 DATASETS = ("fast-path", "fast-path-zeroed")
 DOCUMENT = Path("docs/fast-path.md")
@@ -97,12 +95,12 @@ def look(kernels: Kernels, names: Sequence[str]) -> Shapes:
         for variant in variants:
             built = kernels.get(variant)
             assert built.system_map
-            opened = disassembly.code(built.image, built.system_map)
+            opened = fastpath.code(built.image, built.system_map)
             codes[variant.name] = stack.enter_context(opened)
             found.append((variant.name, built.kernel.kernel_id))
         return Shapes(
             base=kernels.base.version,
-            toolchain=kbuild.toolchain(),
+            toolchain=build.toolchain(),
             variants=tuple(
                 fastpath.shape(name, kernel_id, codes[name], codes[BASELINE])
                 for name, kernel_id in found
@@ -126,10 +124,10 @@ def _variant(place: Project, name: str) -> Variant:
 
 def touched(folders: Sequence[Path]) -> Touched:
     """What ran, by the name of the dataset's folder."""
-    from harness import dataset
+    from harness.dataset import dataset
 
     return {
-        folder.name: fastpath.touched(dataset.load(folder)["probes"], str(folder))
+        folder.name: fastpath.touched(dataset.load_tables(folder)["probes"], str(folder))
         for folder in folders
     }
 

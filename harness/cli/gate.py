@@ -7,15 +7,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import gate, runner
-from harness.cli.experiment import Progress, publish
-from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.run import BootLines
+from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
+from harness.gate import checks
+from harness.model import Variant
 from harness.project import Project
+from harness.report import publish
 from harness.results import Results
-from harness.runner import Options
-from harness.session import prepare
-from harness.variant import Variant
+from harness.run import RunOptions, loop, prepare
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,7 +24,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "gate",
         help="prove that variants are correct, on the measured build and on a debug build",
         description="Boots both builds of each variant (default: all that are built from source)"
-        f" on {gate.MACHINE}, sends them through every check and writes gate.csv. Exit status 1"
+        f" on {checks.MACHINE}, sends them through every check and writes gate.csv. Exit status 1"
         " when a check fails.",
     )
     parser.add_argument(
@@ -48,18 +48,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Boots what is not booted, judges, and shows a table for each variant."""
     place, log = project(arguments), Log()
     variants = _variants(place, arguments.variants)
-    asked = gate.experiment([variant.name for variant in variants])
-    baseline = place.variant(gate.BASELINE)
-    derived = {v.name: v for v in (gate.debug(each) for each in (*variants, baseline))}
+    asked = checks.experiment([variant.name for variant in variants])
+    baseline = place.variant(checks.BASELINE)
+    derived = {v.name: v for v in (checks.debug(each) for each in (*variants, baseline))}
     session = prepare(place, asked, log, derived)
-    options = Options(arguments.results, fresh=arguments.fresh, force=arguments.force)
-    results = runner.open_results(session, options)
+    options = RunOptions(arguments.results, fresh=arguments.fresh, force=arguments.force)
+    results = loop.open_results(session, options)
     with results.locked():
-        runner.run(session, results, options, Progress(log))
+        loop.run(session, results, options, BootLines(log))
         publish(results)
-    found = gate.checks((stored.run for stored in results.read()[0]), asked)
+    found = checks.checks((stored.run for stored in results.read()[0]), asked)
     if arguments.json:
-        print_json({"results": str(results.path), "checks": gate.rows(found)})
+        print_json({"results": str(results.path), "checks": checks.rows(found)})
     else:
         _show(found, results)
     return int(any(row.result == "fail" for row in found))
@@ -72,17 +72,17 @@ def _variants(place: Project, names: Sequence[str]) -> list[Variant]:
     return [variant for variant in found if not variant.prebuilt]
 
 
-def _show(found: Sequence[gate.Check], results: Results) -> None:
+def _show(found: Sequence[checks.Check], results: Results) -> None:
     for name in dict.fromkeys(row.variant for row in found):
         mine = [row for row in found if row.variant == name]
         cells = {(row.check, row.build): row for row in mine}
-        rows = [["check", *gate.BUILDS, "seen"]]
-        for check in gate.CHECKS:
-            here = [cells[check, build] for build in gate.BUILDS if (check, build) in cells]
+        rows = [["check", *checks.BUILDS, "seen"]]
+        for check in checks.CHECKS:
+            here = [cells[check, build] for build in checks.BUILDS if (check, build) in cells]
             results_of = {row.build: row.result for row in here}
             shown = [row.detail for row in here if row.result != "pass"]
             rows.append(
-                [check, *(results_of.get(build, "-") for build in gate.BUILDS), _seen(shown)]
+                [check, *(results_of.get(build, "-") for build in checks.BUILDS), _seen(shown)]
             )
         bad = sum(row.result == "fail" for row in mine)
         print_table(f"\n{name}: {f'{bad} FAILED' if bad else 'all good'}", rows, left=4)

@@ -9,13 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.screen import Log, add_examples, add_json, print_json, print_table, project
+from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
 from harness.errors import UserError
-from harness.inventory import Inventory
+from harness.hosts import Inventory
 
 if TYPE_CHECKING:
-    from harness.executor import Executor
-    from harness.fleet import Examination
+    from harness.hosts import Examination
+    from harness.run import Executor
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,9 +52,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     """Examines the hosts and shows what was found."""
-    from harness import fleet  # paramiko takes long to load
-    from harness.command import Limits
-    from harness.trust import SYSTEM, Trust
+    from harness.hosts import doctor  # paramiko takes long to load
+    from harness.ssh import SYSTEM, SSHTimeouts, Trust
 
     path = Path(arguments.hosts) if arguments.hosts else project(arguments).root / "hosts.yaml"
     inventory = Inventory.load(path)
@@ -62,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     known = Path(inventory.known_hosts).expanduser()
     trust = Trust((known, SYSTEM), known if arguments.accept_new else None)
     log = Log()
-    found = fleet.examine_all(
-        inventory, names, trust, Limits(), lambda one: log(f"{one.name}: {_word(one)}")
+    found = doctor.examine_all(
+        inventory, names, trust, SSHTimeouts(), lambda one: log(f"{one.name}: {_word(one)}")
     )
     if arguments.json:
         print_json([_record(one) for one in found])
@@ -100,15 +99,15 @@ def executor_of(arguments: argparse.Namespace, log: Log) -> Executor | None:
         return _cluster(Path(arguments.dask), log)
     if not arguments.hosts:
         return None
-    from harness.trust import SYSTEM, Trust
+    from harness.ssh import SYSTEM, Trust
 
     inventory = Inventory.load(Path(arguments.hosts))
     trust = Trust((Path(inventory.known_hosts).expanduser(), SYSTEM))
     if arguments.engine == "dask":
-        from harness.lab import Lab
+        from harness.hosts import Lab
 
         return Lab(inventory, trust, log)
-    from harness.remote import Remote
+    from harness.hosts import Remote
 
     return Remote(inventory, trust, log)
 
@@ -121,7 +120,7 @@ def _need_dask() -> None:
 def _cluster(file: Path, log: Log) -> Executor:
     if not file.is_file():
         raise UserError("no such scheduler file", where=str(file))
-    from harness.cluster import Cluster
+    from harness.hosts import Cluster
 
     return Cluster(file, log)
 

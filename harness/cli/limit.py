@@ -7,16 +7,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import host, limit, runner
-from harness.cli.experiment import publish
-from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
-from harness.experiment import Slot
-from harness.quantity import format_size
-from harness.record import GOOD
+from harness import host
+from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.model import GOOD, Slot, Variant
+from harness.report import publish
 from harness.results import Results
-from harness.runner import Options
-from harness.session import Session, prepare
-from harness.variant import Variant
+from harness.run import RunOptions, Session, limit, loop, prepare
+from harness.units import format_size
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -56,10 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     place, log = project(arguments), Log()
     names = list(dict.fromkeys(arguments.variants or place.variants()))
     session = prepare(place, limit.experiment(names), log, machines=limit.machines())
-    options = Options(arguments.results, fresh=arguments.fresh, force=True)
-    results = runner.open_results(session, options)
+    options = RunOptions(arguments.results, fresh=arguments.fresh, force=True)
+    results = loop.open_results(session, options)
     with results.locked():
-        runner.begin(session, results)
+        loop.begin(session, results)
         for name in names:
             _search(session, results, session.variants[name], log)
         found = publish(results)
@@ -77,7 +74,7 @@ def _search(session: Session, results: Results, variant: Variant, log: Log) -> N
         if record is None:
             log(f"{variant.name} on {format_size(machine.memory)} ...")
             slot = Slot(variant.name, machine.name, "time", 0, 0)
-            record = runner.boot_once(session, results, slot, force=True)
+            record = loop.boot_once(session, results, slot, force=True)
             said = f": {record.judgement.reason}" if record.judgement.reason else ""
             log(
                 f"{variant.name} on {format_size(machine.memory)} {record.judgement.outcome}{said}"

@@ -9,21 +9,22 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import debian, pruning, runner
-from harness.base import Base
-from harness.cli.experiment import Progress, publish
-from harness.cli.screen import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.run import BootLines
+from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
+from harness.files import write_atomic
+from harness.kernel import debian
+from harness.model import Base
+from harness.nightly import prune as pruning
 from harness.project import Project
-from harness.quantity import format_size, parse_size
-from harness.results import Results, write_atomic
-from harness.runner import Options
-from harness.session import prepare
+from harness.report import publish
+from harness.results import Results
+from harness.run import RunOptions, loop, prepare
+from harness.units import format_size, parse_size
 
 if TYPE_CHECKING:
-    from harness.changes import Change, Tolerance
-    from harness.dashboard import Board
-    from harness.night import Night
+    from harness.nightly import Board, Change, Night, Tolerance
+
 
 FILES = ("dashboard.html", "summary.md", "junit.xml", "results.ktap", "history.csv")
 
@@ -98,8 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     """One night, from the base to the exit status."""
     if arguments.prune:
         return prune(arguments)
-    from harness.dashboard import Board
-    from harness.history import History, by_day
+    from harness.nightly import Board, History, by_day
 
     log = Log()
     with Results(arguments.folder).locked():
@@ -137,33 +137,34 @@ def _day(arguments: argparse.Namespace, nights: list[Night]) -> date:
 
 def _boot(place: Project, arguments: argparse.Namespace, day: date, log: Log) -> Night:
     """Boots what this night has not booted yet, and says what is kept of it."""
-    from harness.night import night_of
+    from harness.nightly import night_of
 
     experiment = place.experiment(arguments.experiment)
     provider = Base.load(place.base).provider
     if provider.debian and not provider.debian.version and not arguments.no_update:
         log("renewed apt's lists" if debian.refresh() else "apt's lists are as they are")
     session = prepare(place, experiment, log)
-    options = Options(arguments.folder / pruning.BOOTS / day.isoformat(), force=arguments.force)
-    results = runner.open_results(session, options)
+    options = RunOptions(arguments.folder / pruning.BOOTS / day.isoformat(), force=arguments.force)
+    results = loop.open_results(session, options)
     with results.locked():
-        runner.mend(results, log)
-        runner.run(session, results, options, Progress(log))
+        loop.mend(results, log)
+        loop.run(session, results, options, BootLines(log))
         found = publish(results)
     return night_of(found, day, results.path.relative_to(arguments.folder).as_posix())
 
 
 def _limits(arguments: argparse.Namespace) -> Tolerance:
-    from harness.changes import EXACT, Tolerance
-    from harness.compare import Options as Noisy
-    from harness.verdict import Interest
+    from harness.compare import CompareOptions as Noisy
+    from harness.compare import Interest
+    from harness.nightly import EXACT, Tolerance
 
     exact = Interest(arguments.exact_percent / 100, EXACT.amount)
     return Tolerance(exact, Noisy(part=arguments.percent / 100, seconds=arguments.ms / 1000))
 
 
 def _judge(nights: list[Night], tolerance: Tolerance) -> tuple[list[Change], int]:
-    from harness.changes import changes, status
+    from harness.nightly import status
+    from harness.nightly.changes import changes
 
     found = changes(nights, tolerance)
     return found, status(found, nights[-1].number)
@@ -171,13 +172,13 @@ def _judge(nights: list[Night], tolerance: Tolerance) -> tuple[list[Change], int
 
 def _write(board: Board, folder: Path) -> Path:
     """Writes all forms of the report of the newest night; `latest` points to it."""
-    from harness import cases, dashboard, history
+    from harness.nightly import dashboard, history, testcases
 
     target = folder / pruning.REPORTS / board.night.day.isoformat()
     page, text = dashboard.render(board)
-    found = cases.cases(board.night, board.changes)
+    found = testcases.cases(board.night, board.changes)
     forms: tuple[str | bytes, ...] = (
-        *(page, text, cases.junit(board.night, found), cases.ktap(found)),
+        *(page, text, testcases.junit(board.night, found), testcases.ktap(found)),
         history.to_csv(board.nights),
     )
     for name, data in zip(FILES, forms, strict=True):
@@ -190,7 +191,7 @@ def _write(board: Board, folder: Path) -> Path:
 
 
 def _show(board: Board, folder: Path, as_json: bool) -> None:
-    from harness.dashboard import WORDS, notes, row
+    from harness.nightly import WORDS, notes, row
 
     if as_json:
         tonight = [asdict(change) for change in board.tonight]

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import judge
-from harness.cli.screen import add_examples, add_json, print_json, print_table, printable
+from harness.cli.terminal import add_examples, add_json, print_json, print_table, printable
 from harness.errors import UserError
-from harness.record import GOOD
+from harness.model import GOOD
+from harness.parse import outcome
 
 MAX_BYTES = 1 << 30
 
@@ -40,7 +40,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     """Parses one file."""
-    found = judge.report(read(arguments.file))
+    found = outcome.report(read(arguments.file))
     if arguments.json:
         print_json(found)
     else:

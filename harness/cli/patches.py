@@ -8,12 +8,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import hygiene
-from harness.cli.screen import Log, add_examples, add_json, print_json, print_table, project
+from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
 from harness.errors import UserError
-from harness.hygiene import Findings, Record
-from harness.kernels import Kernels
-from harness.results import write_atomic
+from harness.files import write_atomic
+from harness.kernel import Kernels, Record, SeriesReport, check
 
 HEAD = (
     *("series", "patches", "files", "lines", "promised", "prefixes that build"),
@@ -55,10 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--write keeps what was found in all series; name none")
     place, log = project(arguments), Log()
     variants = [place.variant(n) for role in ("proposal", "broken") for n in place.variants(role)]
-    asked = hygiene.subjects(variants, arguments.series)
-    record = hygiene.check(Kernels(place, log, arguments.jobs), asked, log)
+    asked = check.subjects(variants, arguments.series)
+    record = check.check(Kernels(place, log, arguments.jobs), asked, log)
     if arguments.write:
-        write_atomic(place.patches / hygiene.RECORD, record.model_dump_json(indent=1) + "\n")
+        write_atomic(place.patches / check.RECORD, record.model_dump_json(indent=1) + "\n")
         fill(place.patches / "README.md", record)
     if arguments.json:
         print_json(record.model_dump(mode="json"))
@@ -72,7 +70,7 @@ def rows(record: Record) -> list[Sequence[str]]:
     return [HEAD, *(_row(found) for found in record.series)]
 
 
-def _row(found: Findings) -> Sequence[str]:
+def _row(found: SeriesReport) -> Sequence[str]:
     built = sum(prefix.built for prefix in found.prefixes)
     complaints = [complaint for prefix in found.prefixes for complaint in prefix.complaints]
     unanswered = sum(complaint.answer is None for complaint in complaints)
@@ -90,7 +88,7 @@ def _row(found: Findings) -> Sequence[str]:
     )
 
 
-def _promise(found: Findings) -> str:
+def _promise(found: SeriesReport) -> str:
     if found.promise is None:
         return ""
     over = found.added - found.promise

@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.collate import find
-from harness.cli.screen import add_examples, add_json, out, print_json, printable
-from harness.progress import Observer, Progress
+from harness.cli.terminal import add_examples, add_json, out, print_json, printable
+from harness.run import Observer, Progress
 
 EVERY_S = 1.0
 FAILURES = 8

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cache import cache_folder
-from harness.prebuilt import PrebuiltKernel, fetch_prebuilt
-from harness.project import Project
+from harness.kernel.debian import PrebuiltKernel, fetch_prebuilt
+from harness.project import Project, cache_folder
 from tests.real import boot_guest, start, stop
 
 HERE = Path(__file__).parent

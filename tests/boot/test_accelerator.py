@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import accelerator, initramfs
+from harness.boot import accel as accelerator
 from harness.cli import main
 from harness.errors import HostError
+from harness.guest import initramfs
 
 NOWHERE = Path("/nonexistent")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.results import Results
+from harness.results.folder import Results
 from tests.real import qemus, running, until
 
 RUN = ("run", "experiments/three.yaml")

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import debian, runner
-from harness.boot import boot as boot_once
+from harness.boot.boot import boot as boot_once
 from harness.cli import main
+from harness.kernel import debian
 from harness.project import Project
-from harness.quantity import GIB, MIB
-from harness.session import prepare
+from harness.run import loop
+from harness.run.session import prepare
+from harness.units import GIB, MIB
 from tests.page import Tags
 from tests.real import qemus, until
 
@@ -211,7 +212,7 @@ def test_the_work_clock_repeats_itself_to_the_byte(place, cache, tmp_path):
     for name, lag in (("swift", 0.0), ("slow", 0.03)):
         (tmp_path / name).mkdir()
         seen = boot_once(
-            runner.request(session, slot),
+            loop.request(session, slot),
             tmp_path / name,
             lambda data, lag=lag: time.sleep(lag),
         )

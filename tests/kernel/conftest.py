@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cache import cache_folder
-from harness.kernels import Kernels
-from harness.project import Project
+from harness.kernel.store import Kernels
+from harness.project import Project, cache_folder
 from tests.real import ROOT
 
 HERE = Path(__file__).parent

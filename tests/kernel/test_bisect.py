@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.bisect import CommitRange
 from harness.cli import main
-from harness.kernels import Kernels
-from harness.trial import Line
+from harness.kernel.store import Kernels
 from tests.real import ROOT, until
 
 PLANTED = Path(__file__).parent / "planted"
@@ -78,7 +78,7 @@ def linux(kernels: Kernels, checkout: Path) -> Iterator[Path]:
     git(tree, "commit", "-q", "-m", "mm: add a note")
     git(tree, "am", "-q", *sorted(PLANTED.glob("*.patch")))
     before = {path.name for path in (cache / "kernels").iterdir()}
-    folder = Line.open(tree, cache).own.path.parent
+    folder = CommitRange.open(tree, cache).own.path.parent
     yield tree
     built = {json.loads(path.read_text())["kernel"]["kernel_id"] for path in records(checkout)}
     for name in built - before:
@@ -104,7 +104,7 @@ def test_a_slow_commit_is_found_although_it_was_killed_in_the_middle(
 ):
     words = words_of(checkout, "--range", "origin/base..HEAD", "--tree", str(linux), *ASK)
     cache = kernels.project.cache
-    work = cache / "work" / Line.open(linux, cache).own.path.parent.name
+    work = cache / "work" / CommitRange.open(linux, cache).own.path.parent.name
     process = subprocess.Popen(
         [sys.executable, "-m", "harness", *words],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import cache as store
-from harness import kbuild, patches
+from harness import files
 from harness.cli import main
 from harness.errors import ConfigError, PatchError
-from harness.kernels import Kernels
+from harness.kernel import build, patches
+from harness.kernel.store import Kernels
 from harness.project import Project
 from tests.real import ROOT
 
@@ -66,7 +66,7 @@ def configure(kernels, tmp_path: Path, text: str) -> ConfigError:
     fragments = [*kernels.project.fragments(variant), fragment]
     tree = kernels.tree(variant).tree
     with pytest.raises(ConfigError) as caught:
-        kbuild.build(kernels.base, tree, fragments, kernels.project.cache, log=print)
+        build.build(kernels.base, tree, fragments, kernels.project.cache, log=print)
     return caught.value
 
 
@@ -136,7 +136,7 @@ def test_every_series_of_this_checkout_applies(kernels):
 def test_a_known_kernel_is_not_built_again(kernels, project, capfd):
     kernels.get(project.variant("eager"))
     words = ["--root", str(ROOT), "--cache", str(project.cache), "build", "eager", "deferred"]
-    with store.locked(project.cache / "work" / kernels.base.folder.name / ".lock"):
+    with files.locked(project.cache / "work" / kernels.base.folder.name / ".lock"):
         # A build would wait for this lock for ever.
         assert main(words) == 0
     assert "building kernel" not in capfd.readouterr().err

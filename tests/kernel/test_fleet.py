@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.record import Outcome
-from harness.results import Results
+from harness.model.run import Outcome
+from harness.results.folder import Results
 from tests.real import ROOT
 from tests.sshd import BINARY, Lab
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import runner
-from harness.experiment import Experiment, Slot
-from harness.results import Results
-from harness.session import prepare
+from harness.model.experiment import Experiment
+from harness.model.schedule import Slot
+from harness.results.folder import Results
+from harness.run import loop
+from harness.run.session import prepare
 from tests.real import ROOT
 
 TOOL = ROOT / "tools/guest-image"
@@ -51,7 +52,7 @@ def boot(project, tmp_path):
         )
         slot = Slot("eager", "tiny-2g", "time", 0, 0)
         session = prepare(project, experiment, print)
-        return runner.boot_once(session, Results(tmp_path), slot), tmp_path / "runs" / slot.key
+        return loop.boot_once(session, Results(tmp_path), slot), tmp_path / "runs" / slot.key
 
     return run
 

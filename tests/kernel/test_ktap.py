@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import cases
-from harness.kernels import Kernels
-from harness.repository import environment
-from harness.tool import run
+from harness.kernel.git import environment
+from harness.kernel.store import Kernels
+from harness.nightly import testcases
+from harness.process import run
 from tests.real import ROOT
 from tests.unit.test_nightly import bad_night, board
 
@@ -56,5 +56,5 @@ def test_it_counts_what_the_real_nights_said(kunit):
 def test_it_is_not_misled_by_the_text_of_a_guest(kunit, tmp_path):
     shown = board(bad_night())
     file = tmp_path / "results.ktap"
-    file.write_text(cases.ktap(cases.cases(shown.night, shown.changes)))
+    file.write_text(testcases.ktap(testcases.cases(shown.night, shown.changes)))
     assert parse(kunit, file) == (1, {"failed": 2})

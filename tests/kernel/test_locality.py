@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import stores
 from harness.cli import main
-from harness.dataset import load
+from harness.dataset.dataset import load_tables
+from harness.qemu import plugin
 from tests.real import ROOT
 
 MACHINE = "quad-8g"
@@ -41,7 +41,7 @@ def folders(project, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def counts(folders):
-    found = load(folders["counted"])["stores"]
+    found = load_tables(folders["counted"])["stores"]
     return found[found["block"] == 0]
 
 
@@ -69,7 +69,7 @@ def test_init_threads_store_to_their_own_node(counts):
 
 def test_a_scattered_call_has_its_own_stores_and_no_others(counts, folders):
     found = rows(counts, "on-demand", "deferred_init").groupby("node")["stores"].sum()
-    phases = load(folders["counted"])["phases"]
+    phases = load_tables(folders["counted"])["phases"]
     marks = phases[(phases["phase"] == "deferred_init") & (phases["block"] == 0)]
     calls = marks[marks["variant"] == "on-demand"].set_index("node")["calls"]
     assert calls.sum() > 4
@@ -88,7 +88,7 @@ def test_the_nodes_lie_where_the_kernel_finds_them(folders, project):
     found = {(int(start, 16), int(end, 16) + 1, int(node)) for node, start, end in told}
     # The kernel is told of a hole at 640 KiB too, which is of no node's.
     found = {(0 if start == 1 << 20 else start, end, n) for start, end, n in found if end > 1 << 20}
-    assert found == set(stores.ranges(project.machine(MACHINE)))
+    assert found == set(plugin.ranges(project.machine(MACHINE)))
 
 
 @pytest.mark.parametrize("variant", ["eager", "deferred"])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import cache as store
+from harness import files
 from harness.cli import main
-from harness.kernels import Kernels
+from harness.kernel.store import Kernels
 from tests.real import ROOT
 
 FILE = "init/boot_marks.c"
@@ -73,7 +73,7 @@ def test_a_good_series_has_no_problem_and_is_not_built_twice(project, kernels, c
     status, (found,) = first
     assert (status, found["problems"]) == (0, [])
     assert [prefix["built"] for prefix in found["prefixes"]] == [True]
-    with store.locked(project.cache / "work" / kernels.base.folder.name / ".lock"):
+    with files.locked(project.cache / "work" / kernels.base.folder.name / ".lock"):
         # A build would wait for this lock for ever.
         assert look(ROOT, project.cache, capsys, "node-migrate") == first
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import phases
 from harness.cli import main
-from harness.experiment import Experiment
-from harness.quantity import MIB
-from harness.results import Results
+from harness.model.experiment import Experiment
+from harness.parse import phases
+from harness.results.folder import Results
+from harness.units import MIB
 from tests.real import ROOT, boot_guest
 
 VARIANTS = ("eager", "deferred", "grow")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.ledger import Fate, Ledger
-from harness.results import Results
+from harness.results.folder import Results
+from harness.results.ledger import Fate, Ledger
 from tests.conftest import FAKES, ROOT
 from tests.slurm.test_holder import running, until
 
@@ -105,7 +105,7 @@ def test_nothing_of_a_block_outlives_its_job(laboratory, monkeypatch, end):
     laboratory.edit("silence_s: 1, progress_s: 1.5", "silence_s: 60, progress_s: 60")
     holder.hold(jobs=1)
     harness = laboratory.run()
-    parts = ("harness.supervisor", "harness.worker", QEMU)
+    parts = ("harness.hosts.supervisor", "harness.hosts.worker", QEMU)
     until(lambda: all(map(slurm.processes, parts)))
     block = set().union(*map(slurm.processes, parts))
     (job,) = running(slurm).values()

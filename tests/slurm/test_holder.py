@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness.quantity import GIB
+from harness.units import GIB
 
 distributed = pytest.importorskip("distributed")
 

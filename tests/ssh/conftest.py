@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.project import Project
-from harness.session import prepare
+from harness.run.session import prepare
 from tests.ssh.fleet import Fleet
 from tests.sshd import BINARY, Lab
 

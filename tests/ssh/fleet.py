@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from harness import runner
-from harness.command import Limits
-from harness.inventory import Inventory
-from harness.ledger import Ledger
-from harness.remote import Remote
-from harness.roster import Patience
-from harness.trust import Trust
+from harness.hosts.inventory import Inventory
+from harness.hosts.remote import Remote
+from harness.hosts.roster import Patience
+from harness.results.ledger import Ledger
+from harness.run import loop
+from harness.ssh.connection import SSHTimeouts
+from harness.ssh.hostkeys import Trust
 from tests.conftest import ROOT
 
 
@@ -22,11 +22,11 @@ class Fleet:
 
     def __init__(self, lab, session, checkout):
         self.lab, self.session = lab, session
-        self.options = runner.Options(checkout / "results")
-        self.results = runner.open_results(session, self.options)
+        self.options = loop.RunOptions(checkout / "results")
+        self.results = loop.open_results(session, self.options)
         self.said = []
         self.patience = Patience(poll_s=0.2, margin_s=20)
-        self.limits = Limits(connect_s=3, banner_s=3, login_s=5, command_s=20)
+        self.limits = SSHTimeouts(connect_s=3, banner_s=3, login_s=5, command_s=20)
         self.engine = Remote
 
     def serve(self, name, play="ok", **keys):
@@ -46,7 +46,7 @@ class Fleet:
 
     def use_dask(self):
         """Lets the other engine give the hosts their blocks."""
-        from harness.lab import Lab
+        from harness.hosts.lab import Lab
 
         self.engine = Lab
 
@@ -66,9 +66,7 @@ class Fleet:
             self.limits,
         )
         try:
-            return runner.run(
-                self.session, self.results, self.options, lambda event: None, executor
-            )
+            return loop.run(self.session, self.results, self.options, lambda event: None, executor)
         finally:
             print(*self.said, sep="\n")
 

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from harness import runner
 from harness.cli import main
-from harness.cluster import Cluster
-from harness.ledger import Fate
-from harness.roster import Patience
+from harness.hosts.cluster import Cluster
+from harness.hosts.roster import Patience
+from harness.results.ledger import Fate
+from harness.run import loop
 from tests.conftest import ROOT
 from tests.ssh.fleet import when
 
@@ -63,7 +63,7 @@ def elsewhere(fleet, tmp_path):
 def run(fleet, elsewhere, **patience):
     executor = Cluster(elsewhere.file, fleet.said.append, Patience(poll_s=0.2, **patience))
     try:
-        return runner.run(fleet.session, fleet.results, fleet.options, lambda e: None, executor)
+        return loop.run(fleet.session, fleet.results, fleet.options, lambda e: None, executor)
     finally:
         print(*fleet.said, (elsewhere.folder / "log").read_text(), sep="\n")
 

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.command import Limits, talk
 from harness.errors import Failure, RemoteError, ResultsError
-from harness.inventory import Inventory
-from harness.ssh import Connection
-from harness.trust import Trust
+from harness.hosts.inventory import Inventory
+from harness.ssh.connection import Connection, SSHTimeouts, talk
+from harness.ssh.hostkeys import Trust
 from tests.real import until
 
 pytestmark = pytest.mark.ssh
@@ -27,7 +26,7 @@ def host(lab):
     """A connection to a host called `one`."""
     lab.serve("one")
     inventory = Inventory.load(lab.file)
-    with Connection(inventory, "one", Trust([lab.known]), Limits(command_s=10)) as connection:
+    with Connection(inventory, "one", Trust([lab.known]), SSHTimeouts(command_s=10)) as connection:
         yield connection
 
 

@@ -7,7 +7,7 @@ from importlib import metadata
 
 import pytest
 
-from harness.wheel import NEEDED
+from harness.hosts.wheel import NEEDED
 from tests.ssh.fleet import fleet_folder
 
 pytestmark = pytest.mark.ssh

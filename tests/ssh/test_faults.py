@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.command import Limits
-from harness.ledger import Fate, Ledger
-from harness.results import Results
-from harness.roster import Patience
+from harness.hosts.roster import Patience
+from harness.results.folder import Results
+from harness.results.ledger import Fate, Ledger
+from harness.ssh.connection import SSHTimeouts
 from tests.conftest import ROOT
 from tests.ssh.fleet import running, when
 from tests.sshd import children
@@ -31,16 +31,17 @@ def fates(fleet):
 def test_sessions_that_fall_silent(either):
     """The server's sessions are stopped, not ended: packets come, and nobody answers."""
     server = either.serve("one")
-    either.limits = Limits(connect_s=3, banner_s=3, login_s=5, command_s=3)
+    either.limits = SSHTimeouts(connect_s=3, banner_s=3, login_s=5, command_s=3)
     stopped = []
 
     def stop():
-        workers = running(server, "harness.worker") + running(server, "harness.supervisor")
+        workers = running(server, "harness.hosts.worker")
+        workers += running(server, "harness.hosts.supervisor")
         for pid in children(server.process.pid) - set(workers):
             os.kill(pid, signal.SIGSTOP)
             stopped.append(pid)
 
-    when(lambda: running(server, "harness.worker"), stop)
+    when(lambda: running(server, "harness.hosts.worker"), stop)
     try:
         assert either.run() == 0
     finally:
@@ -80,7 +81,7 @@ def space():
 def test_a_link_that_is_cut(either, space):
     """Packets get lost both ways for longer than any command may take."""
     server = either.serve("one", space=space)
-    either.limits = Limits(connect_s=2, banner_s=2, login_s=3, command_s=3)
+    either.limits = SSHTimeouts(connect_s=2, banner_s=2, login_s=3, command_s=3)
     cut = []
 
     def link(state):
@@ -92,7 +93,7 @@ def test_a_link_that_is_cut(either, space):
         time.sleep(8)
         link("up")
 
-    thread = when(lambda: running(server, "harness.worker"), lose)
+    thread = when(lambda: running(server, "harness.hosts.worker"), lose)
     assert either.run() == 0
     thread.join(30)
     assert cut and any("tries again" in text for text in either.said), either.said
@@ -161,13 +162,13 @@ def test_two_controllers_of_one_results_folder(fleet, capfd):
     argv = [sys.executable, "-m", "harness", *words]
     with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as first:
         end = time.monotonic() + 60
-        while not running(server, "harness.worker"):
+        while not running(server, "harness.hosts.worker"):
             assert time.monotonic() < end and first.poll() is None
             time.sleep(0.01)
         assert main(words) == 2
         assert "another harness writes here" in capfd.readouterr().err
         first.kill()
-    for pid in running(server, "harness.worker"):
+    for pid in running(server, "harness.hosts.worker"):
         os.kill(pid, signal.SIGKILL)
 
 

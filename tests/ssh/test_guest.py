@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from harness import boot as boots
-from harness import evidence, initramfs, visit
-from harness.distribution import Distribution, Image
-from harness.experiment import Limits, Probes
-from harness.machine import Machine
-from harness.quantity import MIB
-from harness.record import Outcome
-from harness.request import BootRequest, Guest
+from harness.boot import boot, guest_ssh
+from harness.boot.request import BootRequest, Guest
+from harness.guest import initramfs
+from harness.model.experiment import Probes, Timeouts
+from harness.model.guest import Distribution, Image
+from harness.model.machine import Machine
+from harness.model.run import Outcome
+from harness.parse import evidence
+from harness.units import MIB
 from tests.conftest import FAKES, ROOT
 from tests.guestsshd import GuestSshd
 
 pytestmark = pytest.mark.ssh
-LIMITS = Limits(silence_s=10, progress_s=10, grace_s=0.1)
+LIMITS = Timeouts(silence_s=10, progress_s=10, grace_s=0.1)
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def guest(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{FAKES}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_QEMU", "ok")
     monkeypatch.setenv("FAKE_CONSOLE", str(ROOT / "tests/golden/console/grow-1t.log"))
-    monkeypatch.setattr(visit, "LOGIN_PAUSE_S", 0.1)
-    monkeypatch.setattr(visit, "STEPS", replace(visit.STEPS, banner_s=0.3))
+    monkeypatch.setattr(guest_ssh, "LOGIN_PAUSE_S", 0.1)
+    monkeypatch.setattr(guest_ssh, "STEPS", replace(guest_ssh.STEPS, banner_s=0.3))
 
     def run(part, login_s=8.0, limits=LIMITS, room=64 * MIB):
         server = GuestSshd(tmp_path, part)
@@ -41,7 +42,7 @@ def guest(tmp_path, monkeypatch):
         monkeypatch.setenv("FAKE_KEYS", str(server.keys))
         folder = tmp_path / "run"
         folder.mkdir()
-        return boots.boot(request(tmp_path, login_s / 4, limits, room), folder), folder, server
+        return boot.boot(request(tmp_path, login_s / 4, limits, room), folder), folder, server
 
     yield run
     for server in servers:
@@ -162,6 +163,6 @@ def test_an_image_that_has_changed_is_not_booted(guest, tmp_path, monkeypatch):
     asked = request(tmp_path)
     asked.guest.image.path.write_bytes(b"something else")
     (tmp_path / "run").mkdir()
-    seen = boots.boot(asked, tmp_path / "run")
+    seen = boot.boot(asked, tmp_path / "run")
     assert seen.ending.cause == "start-refused"
     assert "has changed since its hash was taken" in seen.ending.detail

@@ -15,8 +15,8 @@ import paramiko
 import pytest
 
 from harness.cli import main
-from harness.command import Limits
 from harness.errors import Failure
+from harness.ssh.connection import SSHTimeouts
 from tests.sshd import keygen
 
 pytestmark = pytest.mark.ssh
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.ssh
 @pytest.fixture
 def check(lab, capfd, monkeypatch):
     """Runs the command; answers its exit status and what it found, by host."""
-    quick = Limits(connect_s=3, banner_s=1.5, login_s=3, command_s=6)
-    monkeypatch.setattr("harness.command.Limits", lambda: quick)
+    quick = SSHTimeouts(connect_s=3, banner_s=1.5, login_s=3, command_s=6)
+    monkeypatch.setattr("harness.ssh.connection.SSHTimeouts", lambda: quick)
 
     def run(*words):
         status = main(["hosts", "check", "--hosts", str(lab.file), "--json", *words])

@@ -10,12 +10,13 @@ import time
 
 import pytest
 
-from harness import runner, wheel
 from harness.errors import HarnessError
-from harness.ledger import Fate, Ledger
-from harness.outpost import address
-from harness.roster import Patience
-from harness.ssh import Limits
+from harness.hosts import wheel
+from harness.hosts.outpost import address
+from harness.hosts.roster import Patience
+from harness.results.ledger import Fate, Ledger
+from harness.run import loop
+from harness.ssh.connection import SSHTimeouts
 from tests.conftest import ROOT
 from tests.ssh.fleet import fleet_folder, running, when
 from tests.sshd import children
@@ -23,7 +24,10 @@ from tests.sshd import children
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.ssh
 
-OURS = ("harness.worker", "harness.attendant", "harness.supervisor", "qemu-system-x86_64")
+OURS = (
+    *(f"harness.hosts.{name}" for name in ("worker", "attendant", "supervisor")),
+    "qemu-system-x86_64",
+)
 
 
 def gone(server):
@@ -68,7 +72,7 @@ def test_nothing_secret_stays_on_a_host(dask):
                 if path.is_file() and path.stat().st_size < 100_000:
                     seen.append(b"PRIVATE KEY" in path.read_bytes())
 
-    when(lambda: running(server, "harness.worker"), look)
+    when(lambda: running(server, "harness.hosts.worker"), look)
     assert dask.run() == 0
     look()
     assert len(seen) > 5 and not any(seen)
@@ -96,7 +100,7 @@ def test_a_host_begins_after_the_ledger_has_it(dask):
     assert seen[0] == ("small/time/000", "one")
 
 
-@pytest.mark.parametrize("victim", ["work", "harness.attendant"])
+@pytest.mark.parametrize("victim", ["work", "harness.hosts.attendant"])
 def test_a_killed_dask_worker_does_not_disturb_its_block(dask, victim):
     """`work` is the worker, its attendant has the other word too; a new worker waits for it."""
     server, killed = dask.serve("one"), []
@@ -113,7 +117,7 @@ def test_a_killed_dask_worker_does_not_disturb_its_block(dask, victim):
 
 def test_a_frozen_worker_is_replaced(dask):
     """It is stopped, not killed: its connection stands, and nobody answers."""
-    from harness import scheduler
+    from harness.hosts import scheduler
 
     server, frozen = dask.serve("one"), []
     blocks = fleet_folder(server) / "blocks"
@@ -133,9 +137,9 @@ def test_a_frozen_worker_is_replaced(dask):
 
 def test_a_host_that_freezes_for_good_loses_its_block_to_another(dask, monkeypatch):
     """All of it stops. The block's deadline passes, and the block is booted elsewhere, once."""
-    monkeypatch.setattr(runner, "_longest", lambda session, slot: 1.5)
+    monkeypatch.setattr(loop, "_longest", lambda session, slot: 1.5)
     dask.patience = Patience(poll_s=0.2, margin_s=8, failures=2, attempts=9)
-    dask.limits = Limits(connect_s=1, banner_s=1, login_s=2, command_s=2)
+    dask.limits = SSHTimeouts(connect_s=1, banner_s=1, login_s=2, command_s=2)
     bad, frozen = dask.serve("bad"), []
 
     def freeze():
@@ -144,7 +148,7 @@ def test_a_host_that_freezes_for_good_loses_its_block_to_another(dask, monkeypat
         frozen.extend(kill(below | ours, signal.SIGSTOP))
 
     dask.serve("good")
-    when(lambda: running(bad, "harness.worker"), freeze)
+    when(lambda: running(bad, "harness.hosts.worker"), freeze)
     try:
         assert dask.run() == 0
     finally:
@@ -167,8 +171,8 @@ def test_a_host_whose_worker_keeps_dying_is_set_aside(dask):
     assert dask.counted() == 4
     assert {host for _, _, host, _ in dask.ledger} == {"good"}
     assert [text for text in dask.said if "no luck ?[31mtoday" in text]
-    dask.results = runner.open_results(
-        dask.session, runner.Options(dask.results.path.parents[1] / "x")
+    dask.results = loop.open_results(
+        dask.session, loop.RunOptions(dask.results.path.parents[1] / "x")
     )
     del dask.lab.hosts["good"]
     with pytest.raises(HarnessError, match="could not be booted anywhere"):
@@ -200,16 +204,16 @@ def test_no_worker_outlives_a_killed_controller(dask):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as controller:
         end = time.monotonic() + 60
-        while not running(server, "harness.worker"):
+        while not running(server, "harness.hosts.worker"):
             assert time.monotonic() < end and controller.poll() is None
             time.sleep(0.01)
         controller.kill()
     end = time.monotonic() + 10
-    while running(server, "harness.attendant"):
+    while running(server, "harness.hosts.attendant"):
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert running(server, "harness.worker")  # it is not Dask's
-    kill(running(server, "harness.worker"))
+    assert running(server, "harness.hosts.worker")  # it is not Dask's
+    kill(running(server, "harness.hosts.worker"))
     assert gone(server)
 
 

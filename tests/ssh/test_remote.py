@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import porter, runner
-from harness.courier import check_path
 from harness.errors import HarnessError, RemoteError
-from harness.experiment import Slot
-from harness.ledger import Fate, Ledger
-from harness.roster import Patience
+from harness.hosts import porter
+from harness.hosts.courier import check_path
+from harness.hosts.roster import Patience
+from harness.model.schedule import Slot
+from harness.results.ledger import Fate, Ledger
+from harness.run import loop
 from tests.conftest import ROOT, heed_ctrl_c
 from tests.ssh.fleet import fleet_folder, running, when
 
@@ -87,7 +88,7 @@ def test_a_connection_that_breaks_loses_nothing(either):
         time.sleep(0.5)
         server.start()
 
-    thread = when(lambda: running(server, "harness.worker"), cut)
+    thread = when(lambda: running(server, "harness.hosts.worker"), cut)
     assert either.run() == 0
     thread.join(30)
     assert either.counted() == 4
@@ -95,7 +96,7 @@ def test_a_connection_that_breaks_loses_nothing(either):
     assert [fate for *_, fate in either.ledger] == [Fate.DONE] * 2
 
 
-@pytest.mark.parametrize("victim", ["harness.worker", "harness.supervisor"])
+@pytest.mark.parametrize("victim", ["harness.hosts.worker", "harness.hosts.supervisor"])
 def test_a_killed_worker_or_supervisor_is_a_failed_attempt_and_leaves_no_qemu(either, victim):
     server = either.serve("one")
     killed = []
@@ -114,21 +115,21 @@ def test_a_killed_worker_or_supervisor_is_a_failed_attempt_and_leaves_no_qemu(ei
 
 
 def test_a_worker_that_outlives_its_deadline_is_killed_and_named(either, monkeypatch):
-    monkeypatch.setattr(runner, "_longest", lambda session, slot: 0.75)
+    monkeypatch.setattr(loop, "_longest", lambda session, slot: 0.75)
     limits = either.session.experiment.limits.model_copy(
         update={"silence_s": 99.0, "progress_s": 99.0}
     )
     experiment = either.session.experiment.model_copy(update={"limits": limits})
     lock = either.session.lock.model_copy(update={"experiment": experiment})
     either.session = replace(either.session, experiment=experiment, lock=lock)
-    either.results = runner.open_results(either.session, either.options)
+    either.results = loop.open_results(either.session, either.options)
     server = either.serve("one", play="hang")
     either.patience = Patience(poll_s=0.2, margin_s=20, failures=1)
     with pytest.raises(HarnessError, match="could not be booted anywhere"):
         either.run()
     assert any("the worker deadline" in text for text in either.said)
     time.sleep(0.2)
-    assert not running(server, "harness.worker") and not running(server, "qemu-system-x86_64")
+    assert not running(server, "harness.hosts.worker") and not running(server, "qemu-system-x86_64")
 
 
 def test_a_killed_controller_finds_its_blocks_again(either, checkout):
@@ -137,18 +138,19 @@ def test_a_killed_controller_finds_its_blocks_again(either, checkout):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as controller:
         end = time.monotonic() + 60
-        while not running(server, "harness.worker"):
+        while not running(server, "harness.hosts.worker"):
             assert time.monotonic() < end and controller.poll() is None
             time.sleep(0.01)
         controller.kill()
-    (worker,) = running(server, "harness.worker")
-    either.results = runner.open_results(either.session, either.options)
+    (worker,) = running(server, "harness.hosts.worker")
+    either.results = loop.open_results(either.session, either.options)
     assert either.run() == 0
     assert any("taken up again on one, attempt 1" in text for text in either.said)
     assert either.counted() == 4
     assert either.ledger[0][1:] == (1, "one", Fate.LOST)
     assert [fate for *_, fate in either.ledger[1:]] == [Fate.DONE] * 2
-    assert not (either.results.path / "aside").exists() and not running(server, "harness.worker")
+    assert not (either.results.path / "aside").exists()
+    assert not running(server, "harness.hosts.worker")
     assert not list((fleet_folder(server) / "blocks").iterdir()) and worker
 
 
@@ -160,7 +162,7 @@ def test_ctrl_c_ends_the_controller_at_once_and_not_the_block(either, checkout):
         argv, env=env, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c
     ) as controller:
         end = time.monotonic() + 60
-        while not running(server, "harness.worker"):
+        while not running(server, "harness.hosts.worker"):
             assert time.monotonic() < end
             time.sleep(0.01)
         start = time.monotonic()
@@ -168,7 +170,7 @@ def test_ctrl_c_ends_the_controller_at_once_and_not_the_block(either, checkout):
         said = controller.communicate()[1].decode()
     assert controller.returncode == 130 and time.monotonic() - start < 10
     assert "Traceback" not in said, said
-    for pid in running(server, "harness.worker"):
+    for pid in running(server, "harness.hosts.worker"):
         os.kill(pid, signal.SIGKILL)
 
 
@@ -238,7 +240,7 @@ def test_what_the_porter_is_asked_for_cannot_leave_its_folder(tmp_path, monkeypa
 
 
 def test_the_wheel_is_a_wheel(tmp_path):
-    from harness import wheel
+    from harness.hosts import wheel
 
     data = wheel.build()
     assert data == wheel.build()

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import harness
-from harness.columns import DTYPES, TABLES
+from harness.dataset.columns import DTYPES, TABLES
 from harness.errors import ResultsError
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 from bench import collate
 from bench.figure import Figure, interval, percent_more
-from harness.results import Results
+from harness.results.folder import Results
 from tests.unit.test_results import a_run
 
 

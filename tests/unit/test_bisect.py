@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import trial
+from harness import bisect as trial
+from harness.bisect import CommitRange, Trial
 from harness.cli import main
 from harness.errors import HostError
+from harness.kernel.git import environment
 from harness.project import Project
-from harness.repository import environment
-from harness.trial import Line, Trial
 from tests.conftest import ROOT
 from tests.unit.test_run import built_from_source
 from tests.unit.test_source import MAKEFILE, MM
@@ -174,7 +174,7 @@ def test_git_bisect_run_comes_to_the_same_commit(patched, tree, tmp_path):
     program = tmp_path / "step"
     program.write_text(
         f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        "from pathlib import Path\nfrom harness.bisection import STATUS\n"
+        "from pathlib import Path\nfrom harness.bisect import STATUS\n"
         "number = int(Path('number').read_text().split()[1])\n"
         "sys.exit(STATUS['skip' if number == 3 else 'bad' if number >= 5 else 'good'])\n"
     )
@@ -188,7 +188,7 @@ def test_trees_of_a_range_do_not_share_what_was_applied(patched, tree, tmp_path)
 
     place = Project(patched, tmp_path / "cache")
     variant = place.variant("two").model_copy(update={"series": ("before",)})
-    line = Line.open(tree, place.cache)
+    line = CommitRange.open(tree, place.cache)
     first, second = (line.point(f"HEAD~{n}", place, variant) for n in (1, 4))
     assert first.tree
     assert second.tree

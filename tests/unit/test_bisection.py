@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bisection import STATUS, Threshold, search
+from harness.bisect import STATUS, Threshold, search
 from harness.errors import UserError
 
 

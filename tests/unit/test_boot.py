@@ -11,21 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from harness import boot as boots
-from harness import dmesg, host, qemu
-from harness.boot import boot
-from harness.experiment import Limits, Probes
-from harness.machine import Machine
-from harness.qemu import Footprint
-from harness.quantity import GIB
-from harness.record import HostSample
-from harness.registers import resolve
-from harness.request import BootRequest, probe_words
+from harness import host
+from harness.boot import boot as boots
+from harness.boot.boot import boot
+from harness.boot.request import BootRequest, probe_words
+from harness.kernel.symbols import resolve
+from harness.model.experiment import Probes, Timeouts
+from harness.model.machine import Machine
+from harness.model.run import HostSample
+from harness.parse import dmesg
+from harness.qemu import command
+from harness.qemu.footprint import Footprint
+from harness.units import GIB
 
 ROOT = Path(__file__).parents[2]
 FAKES = ROOT / "tests" / "fakes"
-LIMITS = Limits(silence_s=0.5, progress_s=0.6, grace_s=0.1)
-PATIENT = Limits(silence_s=5, progress_s=5, grace_s=0.1)
+LIMITS = Timeouts(silence_s=0.5, progress_s=0.6, grace_s=0.1)
+PATIENT = Timeouts(silence_s=5, progress_s=5, grace_s=0.1)
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def play(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{FAKES}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_CONSOLE", str(ROOT / "tests/golden/console/grow-1t.log"))
 
-    def run(part: str, limits: Limits = LIMITS, deadline_s: float = 5, **more):
+    def run(part: str, limits: Timeouts = LIMITS, deadline_s: float = 5, **more):
         monkeypatch.setenv("FAKE_QEMU", part)
         return boot(request(tmp_path, limits, deadline_s), tmp_path, **more), tmp_path
 
@@ -42,7 +44,7 @@ def play(monkeypatch, tmp_path):
     assert not fakes_alive(tmp_path)
 
 
-def request(folder: Path, limits: Limits, deadline_s: float = 5) -> BootRequest:
+def request(folder: Path, limits: Timeouts, deadline_s: float = 5) -> BootRequest:
     machine = Machine.load(ROOT / "qemu-configs/tiny-2g.yaml")
     machine = machine.model_copy(update={"deadline_s": deadline_s})
     system_map = folder / "System.map"
@@ -126,7 +128,7 @@ def test_a_hung_guest_is_asked_where_it_is(play):
 
 
 def test_a_deadline_ends_what_makes_progress(play):
-    evidence, _ = play("hang", Limits(silence_s=1000, progress_s=1000), deadline_s=0.5)
+    evidence, _ = play("hang", Timeouts(silence_s=1000, progress_s=1000), deadline_s=0.5)
     assert evidence.ending.cause == "deadline"
 
 
@@ -219,4 +221,4 @@ def test_the_work_clock_is_given_more_time(tmp_path):
     slow = BootRequest(tmp_path, tmp_path, Machine.load(ROOT / "qemu-configs/tiny-2g.yaml"), "tcg")
     work = BootRequest(slow.kernel, slow.initrd, slow.machine, "tcg", "work")
     assert work.scaled.silence_s == slow.scaled.silence_s * host.WORK_SLOWDOWN
-    assert "-icount" in qemu.render(work.command(qemu.Qemu("qemu-system-x86_64", (7, 2, 0))))
+    assert "-icount" in command.render(work.command(command.Qemu("qemu-system-x86_64", (7, 2, 0))))

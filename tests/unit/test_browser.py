@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import analysis, report
-from harness.results import Results
+from harness.dataset import dataset
+from harness.report import render
+from harness.results.folder import Results
 
 QUICK = Path(__file__).parents[2] / "results" / "reference" / "quick"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -24,7 +25,7 @@ AROUND = (Path(__file__).parents[1] / "around.html").read_text()
 
 @pytest.fixture(scope="module")
 def page():
-    return report.render(Results(QUICK), analysis.load(QUICK))[0]
+    return render.render(Results(QUICK), dataset.load(QUICK))[0]
 
 
 def browse(tmp_path: Path, page: str, *words: str) -> tuple[str, str]:

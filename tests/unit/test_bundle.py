@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import bundle, porter
 from harness.errors import RemoteError
-from harness.quantity import MIB
+from harness.hosts import bundle, porter
+from harness.units import MIB
 
 
 def listed(contents):

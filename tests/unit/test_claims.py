@@ -6,22 +6,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness import claims
-from harness.claims import Evidence
-from harness.experiment import Experiment
-from harness.figures import Figures
-from harness.lock import Lock
-from harness.machine import Machine
+from harness.compare import claims
+from harness.compare.claims import ClaimData
+from harness.dataset.summary import Summary
+from harness.model.experiment import Experiment
+from harness.model.lockfile import Lockfile
+from harness.model.machine import Machine
+from harness.model.variant import Claim, Variant
 from harness.project import Project
-from harness.quantity import GIB
-from harness.variant import Claim, Variant
+from harness.units import GIB
 from tests.unit.test_report import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 TIB = 1 << 40
 
 
-def evidence(clock="work", **values) -> Evidence:
+def evidence(clock="work", **values) -> ClaimData:
     """`values`: variant to {metric: value at 1 GiB}; all grow with memory, over 1, 2 and 4 GiB."""
     machines = {
         f"m{n}": Machine(name=f"m{n}", description="d", nodes=[{"cpus": 0, "memory": f"{n}GiB"}])
@@ -40,7 +40,7 @@ def evidence(clock="work", **values) -> Evidence:
         if (metric, machine) != ("bent", "m2")
     ]
     group = {"variants": ["eager", "mine"], "machines": [*machines], "clocks": {clock: {}}}
-    lock = Lock(
+    lock = Lockfile(
         experiment=Experiment(name="x", description="d", baseline="eager", matrix=[group]),
         base="6.12",
         variants={},
@@ -51,7 +51,7 @@ def evidence(clock="work", **values) -> Evidence:
     )
     columns = ["variant", "machine", "clock", "kind", "name", "node", "source", "metric"]
     table = pd.DataFrame(rows, columns=[*columns, "median", "gate"])
-    return Evidence(lock, Figures.of(table))
+    return ClaimData(lock, Summary.of(table))
 
 
 def claims_subject(metric, clock) -> dict:
@@ -59,11 +59,11 @@ def claims_subject(metric, clock) -> dict:
     if metric == "first-touch":
         return {"kind": "probe", "name": metric, "metric": f"{unit}_per_page", "source": None}
     if metric == "host_memory":
-        return {"kind": "host", "name": "qemu", "metric": claims.RSS, "source": None}
+        return {"kind": "host", "name": "qemu", "metric": claims.PEAK, "source": None}
     return {"kind": "phase", "name": metric, "metric": unit, "source": "mark"}
 
 
-def judge(claim: dict, found: Evidence, lines=None):
+def judge(claim: dict, found: ClaimData, lines=None):
     variant = Variant(
         name="mine", description="d", prebuilt={"path": "x"}, claims=[{"text": "t", **claim}]
     )

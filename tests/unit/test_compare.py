@@ -10,14 +10,14 @@ import pytest
 
 import harness
 from harness.cli import main
-from harness.compare import Comparison, Options, compare
-from harness.findings import COLUMNS, regressions, rows
-from harness.letter import markdown
+from harness.compare.compare import CompareOptions, Comparison, compare_variants
+from harness.compare.export import COLUMNS, regressions, rows
+from harness.report.text import comparison_markdown
 from tests.synthetic import Recipe, make, write
 
 ROOT = Path(__file__).parents[2]
 SCALE = ROOT / "results/reference/scale"
-OPTIONS = Options(baseline="base")
+OPTIONS = CompareOptions(baseline="base")
 
 
 def words(found: Comparison, kind: str = "time") -> dict[tuple[str, str], str]:
@@ -27,7 +27,7 @@ def words(found: Comparison, kind: str = "time") -> dict[tuple[str, str], str]:
 def test_known_effects_get_their_words() -> None:
     factors = {"base": 1.0, "half": 0.5, "worse": 1.3, "same": 1.0}
     made = make(Recipe(factors, blocks=10, noise=0.005, blocks_noise=0.3))
-    found = compare(made, OPTIONS)
+    found = compare_variants(made, OPTIONS)
     assert words(found) == {
         (variant, name): word
         for variant, word in (("half", "faster"), ("worse", "slower"), ("same", "equivalent"))
@@ -43,11 +43,11 @@ def test_known_effects_get_their_words() -> None:
 
 def test_blocks_are_pairs_and_a_drift_of_the_host_hits_both() -> None:
     made = make(Recipe({"base": 1.0, "new": 0.9}, blocks=8, noise=0.01, blocks_noise=0.5))
-    (family, *_) = compare(made, OPTIONS).families
+    (family, *_) = compare_variants(made, OPTIONS).families
     assert {t.verdict.word for t in family.tests} == {"faster"}
     assert family.tests[0].effect.width < 0.05
     apart = make(Recipe({"base": 1.0, "new": 0.9}, blocks=8, noise=0.01, blocks_noise=0.5, seed=9))
-    (family, *_) = compare(made, Options(baseline="base"), apart).families
+    (family, *_) = compare_variants(made, CompareOptions(baseline="base"), apart).families
     assert family.tests[0].effect.test == "Mann-Whitney"
     assert {t.verdict.word for t in family.tests} == {"inconclusive"}
 
@@ -56,7 +56,7 @@ def test_blocks_are_pairs_and_a_drift_of_the_host_hits_both() -> None:
     ("blocks", "word"), [(1, "inconclusive"), (5, "inconclusive"), (6, "faster")]
 )
 def test_no_verdict_from_fewer_than_six_blocks(blocks: int, word: str) -> None:
-    found = compare(make(Recipe({"base": 1.0, "new": 0.1}, blocks=blocks)), OPTIONS)
+    found = compare_variants(make(Recipe({"base": 1.0, "new": 0.1}, blocks=blocks)), OPTIONS)
     (family, *_) = found.families
     assert {t.verdict.word for t in family.tests} == {word}
     if word == "inconclusive":
@@ -68,27 +68,29 @@ def test_a_missing_boot_takes_its_block_out_of_the_pairs() -> None:
     recipe = Recipe(
         {"base": 1.0, "new": 0.5}, blocks=9, failed=frozenset({("new", 2), ("base", 5)})
     )
-    found = compare(make(recipe), OPTIONS)
+    found = compare_variants(make(recipe), OPTIONS)
     (family, *_) = found.families
     assert {t.effect.n for t in family.tests} == {7}
 
 
 def test_failures_are_compared_first_and_by_fisher() -> None:
     failed = frozenset(("new", block) for block in range(6))
-    (success,) = compare(make(Recipe({"base": 1.0, "new": 1.0}, failed=failed)), OPTIONS).success
+    made = make(Recipe({"base": 1.0, "new": 1.0}, failed=failed))
+    (success,) = compare_variants(made, OPTIONS).success
     assert (success.good, success.boots, success.base_good) == (2, 8, 8)
     # Of the C(16, 8) ways to draw, 28 are as extreme on each side.
     assert success.p == pytest.approx(2 * 28 / 8008)
     assert success.word == "fails more"
-    few = compare(make(Recipe({"base": 1.0, "new": 1.0}, failed=frozenset({("new", 0)}))), OPTIONS)
+    made = make(Recipe({"base": 1.0, "new": 1.0}, failed=frozenset({("new", 0)})))
+    few = compare_variants(made, OPTIONS)
     assert few.success[0].word == "not told apart"
-    none = compare(make(Recipe({"base": 1.0, "new": 1.0})), OPTIONS)
+    none = compare_variants(make(Recipe({"base": 1.0, "new": 1.0})), OPTIONS)
     assert none.success[0].word == "all booted"
 
 
 def test_a_variant_that_never_boots_is_no_row_of_times_but_one_of_boots() -> None:
     failed = frozenset(("new", block) for block in range(8))
-    found = compare(make(Recipe({"base": 1.0, "new": 1.0}, failed=failed)), OPTIONS)
+    found = compare_variants(make(Recipe({"base": 1.0, "new": 1.0}, failed=failed)), OPTIONS)
     assert not words(found)
     assert words(found, "boots") == {("new", "boots"): "fails more"}
     assert [r["kind"] for r in regressions(found)] == ["boots"]
@@ -97,7 +99,7 @@ def test_a_variant_that_never_boots_is_no_row_of_times_but_one_of_boots() -> Non
 def test_the_work_clock_is_exact() -> None:
     recipe = Recipe({"base": 1.0, "new": 1.5, "same": 1.0}, clock="work", blocks=2,
                     phases={"boot": 1000, "memmap_init": 4})  # fmt: skip
-    found = compare(make(recipe), OPTIONS)
+    found = compare_variants(make(recipe), OPTIONS)
     assert not found.defects
     assert {(e.variant, e.subject.name): e.difference for e in found.exact} == {
         ("new", "boot"): 500,
@@ -113,7 +115,7 @@ def test_repeats_that_differ_are_a_defect_named_with_cell_and_phase(tmp_path, ca
     made = make(Recipe({"base": 1.0, "new": 2.0}, clock="work", blocks=3, phases={"boot": 1000}))
     odd = (made.phases["variant"] == "new") & (made.phases["block"] == 1)
     made.phases.loc[odd, "instructions"] = 2001
-    (defect,) = compare(made, OPTIONS).defects
+    (defect,) = compare_variants(made, OPTIONS).defects
     assert (defect.variant, defect.subject.machine, defect.subject.name) == ("new", "small", "boot")
     assert defect.counts == {0: 2000, 1: 2001, 2: 2000}
     assert main(["compare", str(write(made, tmp_path / "set")), "--baseline", "base"]) == 1
@@ -124,7 +126,7 @@ def test_repeats_that_differ_are_a_defect_named_with_cell_and_phase(tmp_path, ca
 @pytest.mark.parametrize(("factor", "regressed"), [(1.01, False), (1.05, True), (0.5, False)])
 def test_instructions_regress_by_more_than_is_of_interest(factor: float, regressed: bool) -> None:
     recipe = Recipe({"base": 1.0, "new": factor}, clock="work", phases={"boot": 1000})
-    found = compare(make(recipe), OPTIONS)
+    found = compare_variants(make(recipe), OPTIONS)
     assert any(r["kind"] == "work" for r in regressions(found)) == regressed
     assert words(found, "work") == {("new", "boot"): "changed"}
 
@@ -132,7 +134,9 @@ def test_instructions_regress_by_more_than_is_of_interest(factor: float, regress
 def test_a_phase_is_measured_by_what_it_takes() -> None:
     made = make(Recipe({"base": 1.0, "new": 1.0}, phases={"boot": 1.0, "hash_tables": 0.5}))
     metrics = {
-        t.subject.name: t.subject.metric for f in compare(made, OPTIONS).families for t in f.tests
+        t.subject.name: t.subject.metric
+        for f in compare_variants(made, OPTIONS).families
+        for t in f.tests
     }
     assert metrics["boot"] == "duration_s"
     assert metrics["hash_tables"] == "busy_s"  # its calls lie far apart
@@ -140,18 +144,18 @@ def test_a_phase_is_measured_by_what_it_takes() -> None:
 
 def test_a_phase_that_takes_nothing_has_no_ratio() -> None:
     made = make(Recipe({"base": 1.0, "new": 0.0}, phases={"boot": 1.0}))
-    assert not words(compare(made, OPTIONS))
+    assert not words(compare_variants(made, OPTIONS))
 
 
 def test_a_second_arm_that_counts_otherwise_is_a_defect() -> None:
     recipe = Recipe({"base": 1.0, "base@2": 1.001}, clock="work", phases={"boot": 1000})
-    (defect,) = compare(make(recipe), OPTIONS).defects
+    (defect,) = compare_variants(make(recipe), OPTIONS).defects
     assert defect.variant == "base@2" and set(defect.counts.values()) == {1001}
 
 
 def test_memory_is_less_or_more_in_bytes_too() -> None:
     recipe = Recipe({"base": 1.0, "new": 1.0, "fat": 1.0}, rss={"new": 0.5, "fat": 2.0})
-    found = compare(make(recipe), OPTIONS)
+    found = compare_variants(make(recipe), OPTIONS)
     assert words(found, "memory") == {
         ("new", "host_rss_peak_bytes"): "less",
         ("fat", "host_rss_peak_bytes"): "more",
@@ -164,10 +168,10 @@ def test_memory_is_less_or_more_in_bytes_too() -> None:
 
 def test_growth_needs_three_sizes() -> None:
     recipe = Recipe({"base": 1.0}, machines=("small", "middle", "large"))
-    line = next(g.line for g in compare(make(recipe), OPTIONS).growth if g.name == "boot")
+    line = next(g.line for g in compare_variants(make(recipe), OPTIONS).growth if g.name == "boot")
     assert line is not None and line.slope == pytest.approx(2.0 / (4 << 30))
     two = Recipe({"base": 1.0}, machines=("small", "middle"))
-    assert all(g.line is None for g in compare(make(two), OPTIONS).growth)
+    assert all(g.line is None for g in compare_variants(make(two), OPTIONS).growth)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +188,8 @@ def test_growth_needs_three_sizes() -> None:
 )
 def test_suspects_by_rule(rule, changes, block) -> None:
     factors = {"base": 1.0, "new": 1.0}
-    assert not compare(make(Recipe(factors)), OPTIONS).suspects
-    found = compare(make(Recipe(factors, changes=changes)), OPTIONS).suspects
+    assert not compare_variants(make(Recipe(factors)), OPTIONS).suspects
+    found = compare_variants(make(Recipe(factors, changes=changes)), OPTIONS).suspects
     # A boot of later days is apart, and the clock has gone back for the next one.
     also = {"clock"} if rule == "apart" else set()
     assert {suspect.rule for suspect in found} == {rule} | also
@@ -195,7 +199,7 @@ def test_suspects_by_rule(rule, changes, block) -> None:
 def baseline_boots(values: list[float]) -> list[tuple[str, int | None]]:
     made = make(Recipe({"base": 1.0}, blocks=len(values), phases={"boot": 1.0}))
     made.phases["duration_s"] = values
-    return [(s.rule, s.block) for s in compare(made, OPTIONS).suspects]
+    return [(s.rule, s.block) for s in compare_variants(made, OPTIONS).suspects]
 
 
 def test_drift_noise_and_outliers_of_the_baseline() -> None:
@@ -206,11 +210,12 @@ def test_drift_noise_and_outliers_of_the_baseline() -> None:
 
 
 def test_an_arm_that_differs_from_itself_makes_the_dataset_suspect() -> None:
-    same = compare(make(Recipe({"base": 1.0, "base@2": 1.0, "new": 0.5}, noise=0.002)), OPTIONS)
+    made = make(Recipe({"base": 1.0, "base@2": 1.0, "new": 0.5}, noise=0.002))
+    same = compare_variants(made, OPTIONS)
     assert not same.suspects
     assert words(same, "A/A") == {("base@2", n): "equivalent" for n in ("boot", "memmap_init")}
     assert ("base@2", "boot") not in words(same)
-    biased = compare(make(Recipe({"base": 1.0, "base@2": 1.1}, noise=0.002)), OPTIONS)
+    biased = compare_variants(make(Recipe({"base": 1.0, "base@2": 1.1}, noise=0.002)), OPTIONS)
     assert {s.rule for s in biased.suspects} == {"A/A"}
     assert not list(regressions(biased))
 
@@ -269,7 +274,7 @@ def test_two_datasets_are_compared_variant_by_variant(tmp_path, capsys) -> None:
 
 def test_the_committed_dataset_says_what_it_can() -> None:
     dataset = harness.load(SCALE)
-    found = compare(dataset, Options())
+    found = compare_variants(dataset, CompareOptions())
     assert {t.verdict.word for f in found.families for t in f.tests} == {"inconclusive"}
     assert not found.defects
     eager = next(
@@ -277,5 +282,5 @@ def test_the_committed_dataset_says_what_it_can() -> None:
     )
     assert eager.line is not None and eager.line.straight
     assert eager.line.slope * 4096 == pytest.approx(27.137, abs=0.001)
-    text = markdown(found, dataset)
+    text = comparison_markdown(found, dataset)
     assert "6.12.117" in text and "needs at least 6 blocks" in text

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from harness.cputime import CpuTime, neighbours
-from harness.record import HostSample
+from harness.host import CpuTime, neighbours
+from harness.model.run import HostSample
 
 BURN = "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
 

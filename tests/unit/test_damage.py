@@ -10,14 +10,14 @@ import pytest
 
 import harness
 from harness.cli import main
-from harness.dataset import collate
+from harness.compare.series import series_of
+from harness.compare.verdict import Interest
+from harness.compare.warnings import suspects
+from harness.dataset.dataset import collate
 from harness.errors import ResultsError
-from harness.evidence import reread
-from harness.quantity import GIB
-from harness.results import Results
-from harness.series import series_of
-from harness.suspects import suspects
-from harness.verdict import Interest
+from harness.parse.evidence import reread
+from harness.results.folder import Results
+from harness.units import GIB
 from tests.conftest import ROOT
 from tests.synthetic import Recipe, make
 from tests.unit.test_run import results, rows

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import dmesg, judge, phases
-from harness.dmesg import Chunk
-from harness.record import Ending, Outcome
+from harness.model.run import Ending, Outcome
+from harness.parse import dmesg, phases
+from harness.parse import outcome as outcomes
+from harness.parse.dmesg import Chunk
+from harness.parse.outcome import judge
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = sorted((ROOT / "tests" / "golden" / "console").glob("*.log"))
@@ -39,10 +41,10 @@ CONSOLES = st.lists(st.one_of(PIECES, st.binary(max_size=20)), max_size=40).map(
 
 @given(CONSOLES)
 def test_every_byte_string_is_a_console(data):
-    report = judge.report(data)
+    report = outcomes.report(data)
     json.dumps(report)
     assert report["outcome"] in set(Outcome)
-    assert len(report["excerpt"]) <= judge.EXCERPT
+    assert len(report["excerpt"]) <= outcomes.EXCERPT
 
 
 @given(CONSOLES, st.lists(st.integers(1, 9), max_size=30))
@@ -69,7 +71,7 @@ def test_a_damaged_index_is_no_error(text):
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_golden_consoles(path):
-    report = judge.report(path.read_bytes())
+    report = outcomes.report(path.read_bytes())
     expected = json.loads(path.with_suffix(".json").read_text())
     assert {key: report[key] for key in expected} == expected
 
@@ -78,13 +80,13 @@ def test_golden_consoles(path):
 def test_golden_consoles_cut_anywhere(path):
     data = path.read_bytes()
     for end in range(0, len(data), len(data) // 50):
-        judge.report(data[:end])
+        outcomes.report(data[:end])
 
 
 def test_an_int3_that_is_in_memory_is_the_kernels_own_fault():
     data = (GOLDEN[0].parent / "tcg-stale-int3.log").read_bytes()
-    assert judge.report(data)["emulator_defect"]
-    assert not judge.report(data.replace(b" 53 66 <90>", b" 53 cc <90>"))["emulator_defect"]
+    assert outcomes.report(data)["emulator_defect"]
+    assert not outcomes.report(data.replace(b" 53 66 <90>", b" 53 cc <90>"))["emulator_defect"]
 
 
 def test_marks_are_placed_on_the_clock_of_the_host():
@@ -135,7 +137,7 @@ def test_prefixes(data, expected):
 
 
 def test_stamps_before_the_clock_are_unknown_not_zero():
-    report = judge.report(b"[    0.000000] Linux version 6.1 (x)\n[    0.000000] y\n")
+    report = outcomes.report(b"[    0.000000] Linux version 6.1 (x)\n[    0.000000] y\n")
     assert report["last_stamp_s"] is None
     assert report["early_stamps_unknown"] == 2
 
@@ -179,7 +181,7 @@ def test_marks_cut_short_are_told():
 )
 def test_trouble_of_the_kernel(text, outcome):
     data = f"[    1.000000] Linux version 6.12 (x)\n[    2.000000] {text}\n".encode()
-    judgement = judge.judge(dmesg.read(data), Ending(cause="done"), (), done=True)
+    judgement = judge(dmesg.read(data), Ending(cause="done"), (), done=True)
     assert judgement.outcome == outcome
     assert (text in judgement.excerpt[0]) if outcome != "ok" else not judgement.excerpt
 
@@ -187,7 +189,7 @@ def test_trouble_of_the_kernel(text, outcome):
 def test_a_panic_names_the_trouble_that_came_first():
     data = b"[    2.000000] BUG: Bad page state in x\n"
     data += b"[    3.000000] Kernel panic - not syncing: y\n"
-    judgement = judge.judge(dmesg.read(data), Ending(cause="guest-reset"), (), done=False)
+    judgement = judge(dmesg.read(data), Ending(cause="guest-reset"), (), done=False)
     assert judgement.outcome == Outcome.PANIC
     assert judgement.reason.endswith("first: BUG: Bad page state in x")
 
@@ -195,7 +197,7 @@ def test_a_panic_names_the_trouble_that_came_first():
 def test_a_stall_that_the_guest_saw_keeps_what_the_host_saw():
     data = b"[   17.000000] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n"
     ending = Ending(cause="deadline", detail="QEMU is short of the host's memory")
-    judgement = judge.judge(dmesg.read(data), ending, (), done=False)
+    judgement = judge(dmesg.read(data), ending, (), done=False)
     assert judgement.outcome == Outcome.STALLED
     assert judgement.reason.startswith("rcu: INFO") and judgement.reason.endswith(
         "; " + ending.detail
@@ -216,12 +218,12 @@ def test_a_stall_that_the_guest_saw_keeps_what_the_host_saw():
     ],
 )
 def test_endings_without_trouble_on_the_console(ending, outcome):
-    assert judge.judge(dmesg.read(b""), ending, (), done=False).outcome == outcome
+    assert judge(dmesg.read(b""), ending, (), done=False).outcome == outcome
 
 
 def test_a_kernel_of_ours_without_its_marks_is_incomplete():
     data = b"[    1.000000] Linux version 6.12.1 (pageinit@pageinit) (gcc)\n"
-    judgement = judge.judge(dmesg.read(data), Ending(cause="done"), (), done=True)
+    judgement = judge(dmesg.read(data), Ending(cause="done"), (), done=True)
     assert judgement.outcome == Outcome.INCOMPLETE
     assert "memmap_init" in judgement.reason
 
@@ -239,12 +241,12 @@ FLOODS = {
 }
 BOUNDED = """
 import resource, sys
-from harness import dmesg, judge
+from harness.parse import dmesg, outcome
 unit = bytes.fromhex(sys.argv[1])
 data = b"[    1.000000] boot-marks: begin version=1 tsc_khz=1 now=1 marks=1 lost=0\\n"
 data += unit * (int(sys.argv[2]) // len(unit))
 before = resource.getrusage(resource.RUSAGE_SELF)
-judge.report(data)
+outcome.report(data)
 dmesg.to_jsonl(dmesg.read(data))
 after = resource.getrusage(resource.RUSAGE_SELF)
 print(after.ru_utime - before.ru_utime, (after.ru_maxrss - before.ru_maxrss) * 1024)
@@ -269,16 +271,19 @@ def test_too_many_lines_keep_both_ends():
 
 def test_a_word_of_user_space_is_no_trouble_of_the_kernel():
     stamped = b"[    1.000000] Linux version 6.12 (x)\n[    2.000000] Run /init as init process\n"
-    assert judge.report(stamped + b"WARNING: no modules\r\n")["outcome"] == "ok"
-    assert judge.report(stamped + b"no newline[    3.000000] WARNING: x\n")["outcome"] == "warning"
+    assert outcomes.report(stamped + b"WARNING: no modules\r\n")["outcome"] == "ok"
+    assert (
+        outcomes.report(stamped + b"no newline[    3.000000] WARNING: x\n")["outcome"] == "warning"
+    )
     plain = b"Linux version 6.12 (x)\nRun /init as init process\nWARNING: CPU: 0 PID: 1 at x\n"
-    assert judge.report(plain)["outcome"] == "warning"
+    assert outcomes.report(plain)["outcome"] == "warning"
 
 
 def test_a_boot_without_marks_tells_that_it_came_to_its_initcalls():
     data = b"[    1.000000] Linux version 6.12 (x)\n[    2.000000] smp: Brought up 1 node, 1 CPU\n"
-    assert judge.report(data)["last_phase"] == "page_alloc_init_late"
-    assert judge.report(data + b"[    3.0] devtmpfs: initialized\n")["last_phase"] == "initcalls"
+    assert outcomes.report(data)["last_phase"] == "page_alloc_init_late"
+    more = data + b"[    3.0] devtmpfs: initialized\n"
+    assert outcomes.report(more)["last_phase"] == "initcalls"
 
 
 def test_a_log_too_long_keeps_both_ends():

@@ -7,15 +7,13 @@ import re
 import shlex
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from harness import cli
-from harness.phases import REQUIRED
-from harness.record import Outcome
-from tests.unit.test_architecture import LEVEL, modules, place
+from harness.model.run import Outcome
+from harness.parse.phases import REQUIRED
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
@@ -85,15 +83,6 @@ def test_phases_in_the_documents_are_those_of_the_kernel() -> None:
     names = set(re.findall(r'= "(\w+)",$', patch, re.M))
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == names
     assert set(REQUIRED) == names - {"deferred_init"}
-
-
-def test_the_bands_of_modules_are_those_of_the_order() -> None:
-    text = (ROOT / "docs/architecture.md").read_text().partition("## Modules")[2]
-    rows = re.findall(r"^\| [^|]+ \| (`.*) \|$", text.partition("\n## ")[0], re.M)
-    bands = [[n for n in re.findall(r"`(\w+)`", row) if n in LEVEL] for row in rows]
-    levels = [[LEVEL[name] for name in band] for band in bands]
-    assert all(max(a) < min(b) for a, b in pairwise(levels)), bands
-    assert {name for band in bands for name in band} == {place(path) for path in modules()}
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:

@@ -6,12 +6,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness import plots
-from harness.drawing import Scale, labels, spaced, tag
-from harness.plots import Bar, Change, Curve, Lane, Row, Who
-from harness.quantity import GIB, MIB, TIB
-from harness.report import COLOURS
-from harness.timeline import Track, draw
+from harness.report import charts
+from harness.report.charts import Bar, Curve, Lane, RatioBar, Row, Track, Who, draw
+from harness.report.render import COLOURS
+from harness.report.svg import Scale, labels, spaced, tag
+from harness.units import GIB, MIB, TIB
 
 EVIL = "\"><script>alert(1)</script>'&"
 EAGER, GROW = Who(f"eager{EVIL}", 0), Who("grow", 1)
@@ -71,18 +70,18 @@ CURVE = Curve(
     ((2 * GIB, 2.0), (8 * GIB, 8.0)),
 )
 FIGURES = {
-    "stacked": lambda: plots.stacked(
+    "stacked": lambda: charts.stacked(
         EVIL, [Bar(EAGER, ((0, 1.0, "a"), (4, 3.0, "b")), "4 s")], "duration_s"
     ),
-    "against_memory": lambda: plots.against_memory(EVIL, "duration_s", [CURVE]),
-    "over_boot": lambda: plots.over_boot(
+    "against_memory": lambda: charts.against_memory(EVIL, "duration_s", [CURVE]),
+    "over_boot": lambda: charts.over_boot(
         EVIL, [Lane(EAGER, ((0.0, 1e6), (1.0, 1e9)), ((0, 0.1, 0.2, "memmap_init"),))]
     ),
-    "every_boot": lambda: plots.every_boot(
+    "every_boot": lambda: charts.every_boot(
         EVIL, "duration_s", [Row(EAGER, ((0, 1.0), (1, 1.1)), 1.05, "s")]
     ),
-    "changes": lambda: plots.changes(
-        EVIL, [Change(EAGER, "boot", 0.5, 0.4, 0.6, "faster", "s")]
+    "changes": lambda: charts.changes(
+        EVIL, [RatioBar(EAGER, "boot", 0.5, 0.4, 0.6, "faster", "s")]
     ),
     "timeline": lambda: draw(EVIL, [Track(EVIL, (1, 2, 3), (1.0, 1.0, 2.0), (3,))]),
 }  # fmt: skip
@@ -106,7 +105,7 @@ def test_bars_are_as_long_as_their_parts():
         Bar(EAGER, ((0, 1.0, ""), (1, 3.0, "")), "4 s"),
         Bar(GROW, ((0, 2.0, ""), (4, 0.0, "")), "2 s"),
     ]
-    root = ElementTree.fromstring(plots.stacked("t", bars, "duration_s"))
+    root = ElementTree.fromstring(charts.stacked("t", bars, "duration_s"))
     boxes = {
         group.get("class"): [float(r.get("width")) for r in group.iter("rect")]
         for group in root.iter("g")
@@ -117,13 +116,13 @@ def test_bars_are_as_long_as_their_parts():
 
 
 def test_what_is_extrapolated_is_marked():
-    root = ElementTree.fromstring(plots.against_memory("t", "duration_s", [CURVE]))
+    root = ElementTree.fromstring(charts.against_memory("t", "duration_s", [CURVE]))
     styles = [path.get("class") for path in root.iter("path")]
     assert styles.count("fit") == 1 and styles.count("beyond") == 1
     (far,) = (group for group in root.iter("g") if group.get("class") == "far")
     assert "EXTRAPOLATED" in "".join(far.itertext())
     alone = ElementTree.fromstring(
-        plots.against_memory("t", "duration_s", [Curve(EAGER, CURVE.points)])
+        charts.against_memory("t", "duration_s", [Curve(EAGER, CURVE.points)])
     )
     assert "beyond" not in {path.get("class") for path in alone.iter("path")}
 
@@ -140,7 +139,7 @@ def test_a_step_has_a_ring_around_its_night():
 def test_every_boot_is_a_dot_however_many():
     for count in (3, 5000):
         boots = tuple((n, 1 + n / 1e4) for n in range(count))
-        made = plots.every_boot("t", "duration_s", [Row(EAGER, boots, 1.2, "")])
+        made = charts.every_boot("t", "duration_s", [Row(EAGER, boots, 1.2, "")])
         few = made.count('class="mark"')
         many = sum(d.count("M") for d in re.findall(r'd="([^"]*)" class="dots"', made))
         assert max(few, many) == count
@@ -148,4 +147,4 @@ def test_every_boot_is_a_dot_however_many():
 
 
 def test_variants_differ_in_form():
-    assert len({str(plots.key(n)) for n in range(COLOURS + 1)}) == COLOURS + 1
+    assert len({str(charts.key(n)) for n in range(COLOURS + 1)}) == COLOURS + 1

@@ -5,10 +5,19 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from harness import effect, verdict
-from harness.effect import Effect, adjusted, centre, needed, paired, shift, sign_flip, unpaired
-from harness.scaling import fit
-from harness.verdict import Interest, decide
+from harness.compare import effect, verdict
+from harness.compare.effect import (
+    Effect,
+    adjusted,
+    centre,
+    needed,
+    paired,
+    shift,
+    sign_flip,
+    unpaired,
+)
+from harness.compare.fit import fit
+from harness.compare.verdict import Interest, decide
 
 # Heights of crossed less self-fertilised maize, in eighths of an inch: Darwin 1876, the example of
 # Fisher, The Design of Experiments (1935), who found 863 of the 32768 sums as large.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from harness.effort import Effort, cache_hits
+from harness.kernel.build import Effort, cache_hits
 
 LOG = """\
 # init/main.c

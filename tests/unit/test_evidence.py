@@ -3,8 +3,8 @@
 
 import pytest
 
-from harness import evidence
-from harness.results import to_json
+from harness.parse import evidence
+from harness.results.folder import to_json
 from tests.unit.test_results import a_run
 
 

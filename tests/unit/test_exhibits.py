@@ -10,11 +10,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness import analysis, report, reproduction
-from harness.exhibits import INITIALISING, PARTS, REST, growths, host_memory, stacks
-from harness.results import Results
-from harness.rulings import compared, growth_tables, verdicts
-from harness.stage import Stage
+from harness.dataset import dataset as analysis
+from harness.report import render, sections
+from harness.report.context import Stage
+from harness.report.figures import INITIALISING, PARTS, REST, growths, host_memory, stacks
+from harness.report.verdicts import compared, growth_tables, verdicts
+from harness.results.folder import Results
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 QUICK = REFERENCE / "quick"
@@ -87,7 +88,7 @@ def test_host_memory_is_aligned_with_the_phases(stage):
 
 def test_without_evidence_there_is_no_figure_of_it(stage, tmp_path):
     assert not host_memory(stage, Results(tmp_path)).figures
-    assert not reproduction.reproduction(stage, Results(tmp_path)).excerpts
+    assert not sections.reproduction(stage, Results(tmp_path)).excerpts
 
 
 def typed(command: str) -> list[str]:
@@ -98,7 +99,7 @@ def typed(command: str) -> list[str]:
 
 
 def test_the_line_of_a_cell_is_that_of_its_boot(stage):
-    section = reproduction.reproduction(stage, Results(QUICK))
+    section = sections.reproduction(stage, Results(QUICK))
     assert len(section.excerpts) == len(stage.chosen) == 12
     title, block = section.excerpts[0]
     assert title.startswith("eager")
@@ -116,8 +117,8 @@ def test_the_line_of_a_cell_is_that_of_its_boot(stage):
 
 
 def test_a_script_that_is_not_ours_gives_no_line():
-    assert reproduction._words("#!/bin/sh\nrm -rf '") == []
-    assert reproduction._words("\nexec 'open") == []
+    assert sections._words("#!/bin/sh\nrm -rf '") == []
+    assert sections._words("\nexec 'open") == []
 
 
 def test_verdicts_carry_the_marks_of_their_variants(stage):
@@ -166,8 +167,8 @@ def test_lines_say_what_is_extrapolated(stage):
 def test_a_report_is_small_and_always_the_same(name):
     folder = REFERENCE / name
     found = analysis.load(folder)
-    page, text = report.render(Results(folder), found)
+    page, text = render.render(Results(folder), found)
     assert len(page.encode()) < 2_000_000 and len(text.encode()) < 600_000
-    assert (page, text) == report.render(Results(folder), found)
+    assert (page, text) == render.render(Results(folder), found)
     for variant in Stage.of(found).who.values():
         assert f'class="{variant.owner}"' in page

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import dataset, disassembly, fastpath
 from harness.cli.fastpath import DATASETS, DOCUMENT, RECORD, rendered, touched
+from harness.dataset import dataset
 from harness.errors import SourceError, UserError
-from harness.fastpath import Shapes
+from harness.kernel import fastpath
+from harness.kernel.fastpath import Shapes
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results" / "reference"
@@ -94,11 +95,11 @@ def kernel(folder: Path, more: str) -> tuple[Path, Path]:
 
 def test_a_listing_becomes_mnemonics_without_padding() -> None:
     want = ("push", "lock cmpxchg", "rep stos", "nopl", "mov", "ret")
-    assert disassembly.mnemonics(LISTING) == want
+    assert fastpath.mnemonics(LISTING) == want
 
 
 def test_functions_end_where_the_next_symbol_begins() -> None:
-    found = {f.name: (f.base, f.end - f.start) for f in disassembly.functions(SYSTEM_MAP)}
+    found = {f.name: (f.base, f.end - f.start) for f in fastpath.functions(SYSTEM_MAP)}
     assert (
         found["first"] == ("first", 0x40) == (found["first"][0], found["another_name_of_first"][1])
     )
@@ -111,7 +112,7 @@ def test_functions_end_where_the_next_symbol_begins() -> None:
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_the_kernel_comes_out_of_its_image(pack) -> None:
-    assert disassembly.vmlinux(bzimage(pack(b"\x7fELF and more")), "x") == b"\x7fELF and more"
+    assert fastpath.vmlinux(bzimage(pack(b"\x7fELF and more")), "x") == b"\x7fELF and more"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_the_kernel_comes_out_of_its_image(pack) -> None:
 )
 def test_an_image_that_cannot_be_read_says_why(image: bytes, said: str) -> None:
     with pytest.raises(SourceError, match=said):
-        disassembly.vmlinux(image, "here")
+        fastpath.vmlinux(image, "here")
 
 
 def test_two_kernels_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +134,7 @@ def test_two_kernels_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     old, new = (
         kernel(tmp_path / name, more) for name, more in (("a", "0"), ("b", "callee(x + 7)"))
     )
-    with disassembly.code(*old) as before, disassembly.code(*new) as after:
+    with fastpath.code(*old) as before, fastpath.code(*new) as after:
         same = fastpath.shape("eager", "0" * 16, before, before)
         found = fastpath.shape("b", "1" * 16, after, before)
         assert before.stream("callee")[-1] == "ret"
@@ -194,7 +195,7 @@ def test_the_document_says_what_record_and_datasets_say() -> None:
 def test_what_was_taken_apart_is_what_ran() -> None:
     known = {shape.variant: shape.kernel_id for shape in SHAPES.variants}
     for name in DATASETS:
-        runs = dataset.load(REFERENCE / name)["runs"]
+        runs = dataset.load_tables(REFERENCE / name)["runs"]
         assert set(runs["outcome"]) == {"ok"}
         for variant, kernel_id in zip(runs["variant"], runs["kernel_id"], strict=True):
             assert known[variant] == kernel_id, f"{name}: {variant}"

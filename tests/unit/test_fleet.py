@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import fleet, survey
 from harness.errors import RemoteError
-from harness.fleet import Survey, judge, read_answer
-from harness.inventory import Host
-from harness.quantity import GIB
+from harness.hosts import doctor, survey
+from harness.hosts.doctor import Survey, judge, read_answer
+from harness.hosts.inventory import Host
+from harness.units import GIB
 
 SOURCE = Path(survey.__file__)
 HOST = Host.parse({"address": "a", "user": "u", "memory": "4GiB", "cores": 2}, "host")
@@ -46,7 +46,7 @@ def test_the_survey_runs_by_itself_on_bare_python():
     argv = [sys.executable, "-I", "-S", "-"]
     done = subprocess.run(argv, input=SOURCE.read_bytes(), capture_output=True, check=True)
     assert read_answer(done.stdout).cpus > 0
-    assert len(done.stdout) < fleet.MAX_ANSWER
+    assert len(done.stdout) < doctor.MAX_ANSWER
 
 
 def test_the_survey_knows_the_standard_library_and_old_syntax_only():

@@ -20,38 +20,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import (
-    bundle,
-    checkpatch,
-    dataset,
-    debian,
-    disassembly,
-    dmesg,
-    evidence,
-    fleet,
-    gate,
-    image,
-    judge,
-    kconfig,
-    phases,
-    porter,
-    prebuilt,
-    rows,
-    stores,
-    survey,
-    trust,
-)
-from harness.base import Base
+from harness.dataset import dataset, rows
 from harness.errors import HarnessError, RemoteError
-from harness.experiment import Experiment
-from harness.inquiry import Inquiry
-from harness.inventory import Inventory
-from harness.ledger import Ledger
-from harness.lock import Lock
-from harness.machine import Machine
-from harness.record import Ending, Run
-from harness.results import StoredRun, read_run
-from harness.variant import Variant
+from harness.gate import checks
+from harness.guest import disk
+from harness.hosts import bundle, doctor, porter, survey
+from harness.hosts.inquiry import Inquiry
+from harness.hosts.inventory import Inventory
+from harness.kernel import check as checkpatch
+from harness.kernel import debian, fastpath, kconfig
+from harness.model.base import Base
+from harness.model.experiment import Experiment
+from harness.model.lockfile import Lockfile
+from harness.model.machine import Machine
+from harness.model.run import Ending, Run
+from harness.model.variant import Variant
+from harness.parse import dmesg, evidence, outcome, phases, stores
+from harness.qemu import plugin
+from harness.results.folder import StoredRun, read_run
+from harness.results.ledger import Ledger
+from harness.ssh import hostkeys
 from tests.conftest import bzimage
 from tests.unit.test_inquiry import Says
 
@@ -138,7 +126,7 @@ def test_console(data):
     console = dmesg.read(data)
     for clock, shift in (("time", 0), ("work", 3)):
         found = phases.read_phases(console, clock, shift)
-        judged = judge.judge(console, Ending(cause="guest-reset"), found, False)
+        judged = outcome.judge(console, Ending(cause="guest-reset"), found, False)
         assert len(judged.excerpt) < 200 and all(len(n) <= 5000 for n in judged.excerpt)
     dmesg.host_stamps_from_jsonl(dmesg.to_jsonl(console))
 
@@ -194,7 +182,7 @@ BOOTED = Run.model_validate_json(RUN)
 def test_gate_probes(probes):
     probes = evidence.read_probes("\n".join(map(json.dumps, probes)).encode())
     run = BOOTED.model_copy(update={"probes": probes})
-    for check in gate.judge(run, "eager", "debug", run):
+    for check in checks.judge(run, "eager", "debug", run):
         assert check.result in ("pass", "fail", "skip")
 
 
@@ -210,7 +198,7 @@ def test_dataset_of_probes(probes):
 @fuzz("answer of a host", data=damaged(f"{survey.MARK}{json.dumps(survey.facts())}\n".encode()))
 def test_answer(data):
     try:
-        fleet.read_answer(data)
+        doctor.read_answer(data)
     except RemoteError as error:
         assert str(error).isprintable()
 
@@ -232,7 +220,7 @@ def test_known_hosts(data):
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, "known_hosts")
         path.write_bytes(data)
-        assert isinstance(trust.Trust([path]).kinds("a", 22), tuple)
+        assert isinstance(hostkeys.Trust([path]).kinds("a", 22), tuple)
 
 
 RESULTS = {"runs/a/run.json": b"{}" * 50, "runs/a/console.log": b"", "runs/b/run.json": b"12"}
@@ -297,7 +285,7 @@ def test_yaml_that_nests_deeper_than_any_stack(tmp_path, text):
 @fuzz("lock", data=damaged(near(1, "quick/experiment.lock.yaml")[0][:3000]))
 def test_lock(data):
     try:
-        Lock.from_yaml(data.decode("utf-8", "replace"), "x")
+        Lockfile.from_yaml(data.decode("utf-8", "replace"), "x")
     except HarnessError as error:
         assert error.where == "x"
 
@@ -328,7 +316,7 @@ def test_bzimage(data):
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, "bzImage")
         path.write_bytes(data)
-        for read in (prebuilt.read_image, lambda p: disassembly.vmlinux(p.read_bytes(), "x")):
+        for read in (debian.read_image, lambda p: fastpath.vmlinux(p.read_bytes(), "x")):
             with contextlib.suppress(HarnessError):
                 read(path)
 
@@ -345,7 +333,7 @@ def test_disk_image(data):
         path = Path(name, "disk")
         path.write_bytes(data)
         with contextlib.suppress(HarnessError):
-            found = image.read(path, Path(name))
+            found = disk.read(path, Path(name))
             # As qcow2 only what names no other file; anything else is not looked into by QEMU.
             whole = not any(data[8:16])
             assert whole if data.startswith(b"QFI\xfb") else found.format == "raw"
@@ -368,10 +356,10 @@ MAP = b"".join(
 @fuzz("System.map", data=damaged(MAP))
 def test_system_map(data):
     text = data.decode("utf-8", "replace")
-    for function in disassembly.functions(text):
+    for function in fastpath.functions(text):
         assert function.start <= function.end
     machine = Machine.load(ROOT / "qemu-configs/quad-16g.yaml")
-    assert stores.obstacle(machine, text) is None or True
+    assert plugin.obstacle(machine, text) is None or True
 
 
 LISTING = (
@@ -381,7 +369,7 @@ LISTING = (
 
 @fuzz("disassembly", data=damaged(LISTING))
 def test_disassembly(data):
-    disassembly.mnemonics(data.decode("utf-8", "replace"))
+    fastpath.mnemonics(data.decode("utf-8", "replace"))
 
 
 @fuzz("checkpatch", data=damaged(b"0001-x.patch:12: WARNING:LONG_LINE: line length of 120\n"))
@@ -422,7 +410,7 @@ def inside(value):
 @fuzz("messages of Dask", data=st.binary(), value=PLAIN)
 def test_message_of_a_worker(data, value):
     msgpack = pytest.importorskip("msgpack")
-    scheduler = pytest.importorskip("harness.scheduler")
+    scheduler = pytest.importorskip("harness.hosts.scheduler")
     kinds = {dict, tuple, list, str, bytes, int, float, bool, type(None), msgpack.ExtType}
     for frame in (data, msgpack.packb(value)):
         try:

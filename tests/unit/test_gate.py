@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from harness import dataset, evidence, gate, report
 from harness.cli import main
-from harness.experiment import Experiment
-from harness.gate import Check
-from harness.lock import Lock
-from harness.machine import Machine
+from harness.dataset import dataset
+from harness.gate import checks as gate
+from harness.gate.checks import Check
+from harness.model.experiment import Experiment
+from harness.model.lockfile import Lockfile
+from harness.model.machine import Machine
+from harness.model.run import Ending, Environment, Judgement, Kernel, Outcome, Run
+from harness.model.variant import Variant
+from harness.parse import evidence
 from harness.project import Project
-from harness.record import Ending, Environment, Judgement, Kernel, Outcome, Run
-from harness.results import Results, StoredRun
-from harness.variant import Variant
+from harness.report import render
+from harness.results.folder import Results, StoredRun
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden/gate"
@@ -275,7 +278,7 @@ def test_broken_variants_are_taken_in_only_by_name():
 
 def test_the_dataset_and_the_report_have_the_gate(tmp_path, eager):
     asked = gate.experiment(["grow"])
-    lock = Lock(
+    lock = Lockfile(
         experiment=asked,
         base="6.12",
         variants={n: Variant(name=n, description="d", prebuilt={"path": "x"}) for n in ("eager",)},
@@ -290,8 +293,8 @@ def test_the_dataset_and_the_report_have_the_gate(tmp_path, eager):
     assert set(found.gate["variant"]) == {"grow"}
     assert len(found.gate) == len(gate.CHECKS)
     dataset.write(found, tmp_path)
-    assert len(dataset.load(tmp_path)["gate"]) == len(gate.CHECKS)
-    page, text = report.render(Results(tmp_path), found)
+    assert len(dataset.load_tables(tmp_path)["gate"]) == len(gate.CHECKS)
+    page, text = render.render(Results(tmp_path), found)
     assert "grow: 19 checks, 1 FAILED" in text
     assert "<b>" not in page and "\x1b" not in page + text
 
@@ -303,7 +306,7 @@ def test_a_dataset_without_the_gate_has_no_file_of_it(tmp_path):
     found = dataset.tabulate([], None)
     dataset.write(found, tmp_path)
     assert not (tmp_path / "gate.csv").exists()
-    assert dataset.load(tmp_path)["gate"].empty
+    assert dataset.load_tables(tmp_path)["gate"].empty
 
 
 def test_a_prebuilt_kernel_cannot_go_through_the_gate(checkout, capsys):

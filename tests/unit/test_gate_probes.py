@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness import initramfs
+from harness.guest import initramfs
 
 BLOCK = 1024
 BUDDY, LRU, RESERVED, NOPAGE, HWPOISON = 1 << 10, 1 << 5, 1 << 32, 1 << 20, 1 << 19

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from harness import checkpatch, hygiene, patches, recompile
 from harness.cli.patches import fill, markdown, rows
 from harness.errors import PatchError, UserError
-from harness.hygiene import Record
+from harness.kernel import check, patches
+from harness.kernel.check import Record
+from harness.kernel.git import Repository
+from harness.model.variant import Variant
 from harness.project import Project
-from harness.repository import Repository
-from harness.variant import Variant
 
 ROOT = Path(__file__).parents[2]
 PATCHES = ROOT / "kernel-patches"
 PROJECT = Project(ROOT, ROOT)
-RECORD = Record.model_validate_json((PATCHES / hygiene.RECORD).read_bytes())
+RECORD = Record.model_validate_json((PATCHES / check.RECORD).read_bytes())
 NAMES = [found.series for found in RECORD.series]
 
 
-def subjects(*names: str) -> list[hygiene.Subject]:
+def subjects(*names: str) -> list[check.SeriesInPlace]:
     every = [PROJECT.variant(n) for role in ("proposal", "broken") for n in PROJECT.variants(role)]
-    return hygiene.subjects(every, names)
+    return check.subjects(every, names)
 
 
 def lines(patch: Path) -> tuple[int, int]:
@@ -41,7 +41,7 @@ def lines(patch: Path) -> tuple[int, int]:
 
 
 @pytest.fixture(params=RECORD.series, ids=NAMES)
-def found(request) -> hygiene.Findings:
+def found(request) -> check.SeriesReport:
     return request.param
 
 
@@ -53,9 +53,7 @@ def test_every_series_was_looked_at() -> None:
 
 
 def test_the_record_is_of_these_patches(found) -> None:
-    there = {
-        path.name: hygiene.digest(path) for path in patches.read_series(PATCHES / found.series)
-    }
+    there = {path.name: check.digest(path) for path in patches.read_series(PATCHES / found.series)}
     looked = {prefix.patch: prefix.sha256 for prefix in found.prefixes}
     assert looked == there, "run: harness patches --write"
 
@@ -80,7 +78,7 @@ def test_nothing_is_left_to_answer(found) -> None:
 
 
 def test_answers_are_those_of_the_series_and_its_letter(found) -> None:
-    known = checkpatch.answers(PATCHES / found.series)
+    known = check.answers(PATCHES / found.series)
     given = {c.type: c.answer for prefix in found.prefixes for c in prefix.complaints}
     assert given == known
     letter = (PATCHES / found.series / "0000-cover-letter.patch").read_text()
@@ -119,11 +117,11 @@ def test_a_series_is_looked_at_once_in_each_place() -> None:
         variant("b", "marks", "one", boot="x"),
         variant("c", "one"),
     ]
-    found = hygiene.subjects(every)
+    found = check.subjects(every)
     assert [(s.series, s.after) for s in found] == [("marks", ()), ("one", ("marks",)), ("one", ())]
-    assert [s.after for s in hygiene.subjects(every, ["one"])] == [("marks",), ()]
+    assert [s.after for s in check.subjects(every, ["one"])] == [("marks",), ()]
     with pytest.raises(UserError, match="two: no variant names this series") as caught:
-        hygiene.subjects(every, ["two"])
+        check.subjects(every, ["two"])
     assert "marks, one" in str(caught.value)
 
 
@@ -135,7 +133,7 @@ a line that is none
 
 
 def test_what_checkpatch_says_is_answered_by_type(tmp_path: Path) -> None:
-    found = checkpatch.parse(SAID)
+    found = check.parse(SAID)
     assert [(c.line, c.level, c.type) for c in found] == [
         (40, "WARNING", "FILE_PATH_CHANGES"),
         (265, "CHECK", "CAMELCASE"),
@@ -144,7 +142,7 @@ def test_what_checkpatch_says_is_answered_by_type(tmp_path: Path) -> None:
     (tmp_path / "series").write_text(text)
     (tmp_path / "0001-x.patch").write_text("")
     assert [p.name for p in patches.read_series(tmp_path)] == ["0001-x.patch"]
-    answers = [c.answer for c in checkpatch.answered(found, checkpatch.answers(tmp_path))]
+    answers = [c.answer for c in check.answered(found, check.answers(tmp_path))]
     assert answers == [None, "it is called so"]
 
 
@@ -152,16 +150,16 @@ def test_what_checkpatch_says_is_answered_by_type(tmp_path: Path) -> None:
 def test_an_answer_needs_a_reason(tmp_path: Path, line: str) -> None:
     (tmp_path / "series").write_text(f"{line}\n")
     with pytest.raises(PatchError, match=r"series:1: .*# checkpatch: TYPE reason"):
-        checkpatch.answers(tmp_path)
+        check.answers(tmp_path)
 
 
 def test_a_warning_is_new_whatever_line_it_has_moved_to() -> None:
     old = ["../mm/a.c:10:5: warning: unused variable 'x'", "../mm/a.c:90:5: warning: odd"]
     new = ["../mm/a.c:12:5: warning: unused variable 'x'", "../mm/a.c:50:1: warning: odd"]
-    assert recompile.fresh(new, old) == ()
+    assert check.fresh(new, old) == ()
     again = "../mm/a.c:70:5: warning: unused variable 'x'"
     other = "../mm/b.c:12:5: warning: unused variable 'x'"
-    assert recompile.fresh([*new, again, other], old) == (again, other)
+    assert check.fresh([*new, again, other], old) == (again, other)
 
 
 def test_a_renewed_file_is_new_to_make_and_known_to_git(tmp_path: Path) -> None:

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from harness import image, qemu, runner
-from harness.distribution import Distribution, Image
+from harness.boot.request import BootRequest, Guest
 from harness.errors import UserError
-from harness.experiment import Experiment
-from harness.initramfs import Initramfs, keys
-from harness.machine import Machine
+from harness.guest import disk as image
+from harness.guest.initramfs import Initramfs, keys
+from harness.model.experiment import Experiment
+from harness.model.guest import Distribution, Image
+from harness.model.machine import Machine
+from harness.model.variant import Variant
 from harness.project import Project
-from harness.quantity import MIB
-from harness.request import BootRequest, Guest
-from harness.session import fit, prepare
-from harness.variant import Variant
+from harness.qemu import command
+from harness.run import loop
+from harness.run.session import fit, prepare
+from harness.units import MIB
 from tests.conftest import ROOT
 
 QCOW2 = b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(504)
@@ -99,15 +101,15 @@ def test_a_root_that_is_no_device_is_refused(root):
 
 def test_the_command_line_never_writes_to_the_image_and_opens_one_port():
     asked = request(Path("/some,where/disk.raw"))
-    line = asked.command(qemu.Qemu("qemu-system-x86_64", (7, 2, 0)))
-    argv = qemu.render(line)
+    line = asked.command(command.Qemu("qemu-system-x86_64", (7, 2, 0)))
+    argv = command.render(line)
     drive = argv[argv.index("-drive") + 1]
     assert drive == "file=/some,,where/disk.raw,format=raw,if=none,id=disk,snapshot=on"
     network = argv[argv.index("-netdev") + 1].split(",")
     assert "restrict=on" in network
     assert [w for w in network if "fwd" in w] == ["hostfwd=tcp:127.0.0.1:0-:22"]
     assert argv[argv.index("-initrd") + 1] == "entry.cpio"
-    assert qemu.PROBES not in " ".join(argv)
+    assert command.PROBES not in " ".join(argv)
     assert "guest.root=auto guest.user=root" in line.append and "probe.run" not in line.append
 
 
@@ -166,10 +168,10 @@ def test_an_image_stays_on_the_host_that_has_it(session, tmp_path):
             raise AssertionError("nothing may be booted")
 
     found = session()
-    options = runner.Options(tmp_path / "results")
-    results = runner.open_results(found, options)
+    options = loop.RunOptions(tmp_path / "results")
+    results = loop.open_results(found, options)
     with pytest.raises(UserError, match="its image is not sent to other hosts"):
-        runner.run(found, results, options, lambda event: None, Elsewhere())
+        loop.run(found, results, options, lambda event: None, Elsewhere())
 
 
 def test_every_variant_is_built_with_what_the_guest_needs(checkout):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import initramfs
-from harness.initramfs import Entry
+from harness.guest import initramfs
+from harness.guest.initramfs import CpioEntry
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "proc"
 
@@ -104,8 +104,8 @@ def test_touch_refuses_less_than_a_page_a_thread(probe):
 
 def test_the_archive_is_what_cpio_reads(tmp_path):
     entries = [
-        Entry("dev", stat.S_IFDIR | 0o755),
-        Entry("init", stat.S_IFREG | 0o755, b"#!/bin/sh\n"),
+        CpioEntry("dev", stat.S_IFDIR | 0o755),
+        CpioEntry("init", stat.S_IFREG | 0o755, b"#!/bin/sh\n"),
     ]
     data = initramfs.cpio(entries)
     assert data == initramfs.cpio(entries)

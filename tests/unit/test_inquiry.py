@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from harness import inquiry
-from harness.command import Done
 from harness.errors import Failure, RemoteError
-from harness.home import Home
-from harness.inquiry import Inquiry, open_inquiry
-from harness.porter import MARK
+from harness.hosts import inquiry
+from harness.hosts.home import Home
+from harness.hosts.inquiry import Inquiry, open_inquiry
+from harness.hosts.porter import MARK
+from harness.ssh.connection import Done
 
 ROOT = f"{MARK}{json.dumps('/root')}\n".encode()
 

@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from harness.errors import UserError
-from harness.inventory import Host, Inventory, Need, choose
-from harness.quantity import GIB
+from harness.hosts.inventory import Host, Inventory, Need, choose
+from harness.units import GIB
 
 ENTRY = {"address": "10.0.0.1", "user": "lab", "memory": "64GiB", "cores": 8}
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import kconfig
 from harness.errors import ConfigError
+from harness.kernel import kconfig
 
 NAMES = st.from_regex(r"[A-Z][A-Z0-9_]{0,9}", fullmatch=True)
 VALUES = st.one_of(st.sampled_from(["y", "m", "n"]), st.integers(-9, 9999).map(str))

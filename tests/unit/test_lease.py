@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from harness import attendant, porter
-from harness.lease import Lease
-from harness.scheduler import open_gate
-from harness.task import TOPIC
+from harness.hosts import attendant, porter
+from harness.hosts.lease import Lease
+from harness.hosts.scheduler import open_gate
+from harness.hosts.task import TOPIC
 
 
 def test_a_host_is_free_as_soon_as_it_is_released(tmp_path, monkeypatch):

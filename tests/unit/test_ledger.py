@@ -14,15 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import runner
 from harness.cli import main
 from harness.errors import HostError, ResultsError
-from harness.executor import Local
-from harness.experiment import Experiment, Slot, blocks
-from harness.ledger import Fate, Ledger, open_attempts
+from harness.model.experiment import Experiment
+from harness.model.schedule import Slot, blocks
 from harness.project import Project
-from harness.results import Results
-from harness.session import prepare
+from harness.results.folder import Results
+from harness.results.ledger import Fate, Ledger, open_attempts
+from harness.run import loop
+from harness.run.local import Local
+from harness.run.session import prepare
 from tests.unit.test_run import results, rows
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +68,7 @@ def test_a_torn_end_costs_no_other_line(tmp_path_factory, cut, junk):
 
 
 WRITER = """
-import sys; from pathlib import Path; from harness.ledger import Fate, Ledger
+import sys; from pathlib import Path; from harness.results.ledger import Fate, Ledger
 ledger = Ledger(Path(sys.argv[1]))
 for number in range(10**6):
     attempt = ledger.begin(f"m/time/{number}", "here")
@@ -165,17 +166,17 @@ def session(checkout):
 
 
 def test_what_is_done_twice_counts_once_and_is_kept(checkout, session, tmp_path):
-    options = runner.Options(checkout / "results")
-    folder = runner.open_results(session, options)
-    runner.run(session, folder, options, lambda event: None, Twice(tmp_path / "else"))
+    options = loop.RunOptions(checkout / "results")
+    folder = loop.open_results(session, options)
+    loop.run(session, folder, options, lambda event: None, Twice(tmp_path / "else"))
     assert len(folder.read()[0]) == 6
     assert len(list(folder.path.glob("runs/*/*/*/*.attempt1/run.json"))) == 6
 
 
 def test_a_boot_from_elsewhere_is_taken_in_or_refused(checkout, session, tmp_path):
-    options = runner.Options(checkout / "results")
-    folder = runner.open_results(session, options)
-    runner.run(session, folder, options, lambda event: None)
+    options = loop.RunOptions(checkout / "results")
+    folder = loop.open_results(session, options)
+    loop.run(session, folder, options, lambda event: None)
     other = Results(tmp_path / "other")
     slots = session.experiment.schedule()
     first, second = slots[0], slots[1]
@@ -201,7 +202,7 @@ class Fails:
 
 
 def test_an_executor_that_fails_fails_the_run(checkout, session):
-    options = runner.Options(checkout / "results")
-    folder = runner.open_results(session, options)
+    options = loop.RunOptions(checkout / "results")
+    folder = loop.open_results(session, options)
     with pytest.raises(HostError, match="all hosts are gone"):
-        runner.run(session, folder, options, lambda event: None, Fails())
+        loop.run(session, folder, options, lambda event: None, Fails())

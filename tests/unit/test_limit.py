@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import dataset, limit, report
-from harness.qemu import footprint
-from harness.quantity import GIB, TIB
-from harness.results import Results, StoredRun
-from harness.variant import MemoryModel, Variant
+from harness.dataset import dataset
+from harness.model.variant import MemoryModel, Variant
+from harness.qemu.footprint import footprint
+from harness.report import render
+from harness.results.folder import Results, StoredRun
+from harness.run import limit
+from harness.units import GIB, TIB
 from tests.unit.test_report import lock, stored
 
 LAST = len(limit.machines()) - 1
@@ -83,11 +85,11 @@ def test_limits_say_how_far_and_why_no_further(searched, tmp_path):
     assert [row["next_bytes"] for row in rows] == [2 * GIB, None]
     assert rows[0]["next_outcome"] == "killed" and "SIGKILL" in rows[0]["next_reason"]
     assert rows[0]["host_rss_peak_bytes"] == 1 << 28
-    page, text = report.render(Results(tmp_path), searched)
+    page, text = render.render(Results(tmp_path), searched)
     assert "Largest machine" in page and "killed: QEMU was killed by SIGKILL" in text
 
 
 def test_other_experiments_have_no_limits(tmp_path):
     found = dataset.tabulate([stored(("eager", "m1", "time"), 0, 1)], lock())
     assert found.limits.empty
-    assert "Largest machine" not in report.render(Results(tmp_path), found)[0]
+    assert "Largest machine" not in render.render(Results(tmp_path), found)[0]

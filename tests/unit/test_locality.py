@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import dataset, distance, locality
-from harness.distance import Work
-from harness.experiment import Experiment
-from harness.record import StoreCount
-from harness.report import render
-from harness.results import Results, StoredRun
+from harness.dataset import dataset
+from harness.model.experiment import Experiment
+from harness.model.run import StoreCount
+from harness.report import locality
+from harness.report.locality import Work
+from harness.report.render import render
+from harness.results.folder import Results, StoredRun
 from tests.unit.test_report import lock
 from tests.unit.test_results import a_run
 
@@ -28,21 +29,21 @@ THREADS = st.integers(1, 64)
 @given(WORKS, RATIOS, RATIOS, THREADS)
 def test_a_longer_way_never_makes_it_faster(works, one, other, threads):
     near, far = sorted((one, other))
-    assert distance.in_turn(works, near) <= distance.in_turn(works, far)
-    assert distance.at_once(works, near, threads) <= distance.at_once(works, far, threads)
+    assert locality.in_turn(works, near) <= locality.in_turn(works, far)
+    assert locality.at_once(works, near, threads) <= locality.at_once(works, far, threads)
 
 
 @given(WORKS)
 def test_where_all_is_near_stores_are_counted_and_no_more(works):
-    assert distance.in_turn(works, 1) == sum(work.stores for work in works)
-    assert distance.at_once(works, 1) == max(work.stores for work in works)
+    assert locality.in_turn(works, 1) == sum(work.stores for work in works)
+    assert locality.at_once(works, 1) == max(work.stores for work in works)
 
 
 @given(WORKS, RATIOS, THREADS)
 def test_threads_share_and_nodes_overlap(works, ratio, threads):
-    alone = distance.at_once(works, ratio)
-    assert math.isclose(distance.at_once(works, ratio, threads) * threads, alone)
-    turn = distance.in_turn(works, ratio)
+    alone = locality.at_once(works, ratio)
+    assert math.isclose(locality.at_once(works, ratio, threads) * threads, alone)
+    turn = locality.in_turn(works, ratio)
     assert alone <= turn * (1 + 1e-12) and turn <= alone * len(works) * (1 + 1e-12)
 
 
@@ -54,10 +55,10 @@ def test_what_is_local_does_not_know_the_ratio(stores, ratio):
 
 def test_known_answers():
     works = [Work(100, 0), Work(0, 50)]
-    assert distance.in_turn(works, 3) == 250
-    assert distance.at_once(works, 3) == 150
-    assert distance.at_once(works, 3, 2) == 75
-    assert distance.at_once([], 3) == 0
+    assert locality.in_turn(works, 3) == 250
+    assert locality.at_once(works, 3) == 150
+    assert locality.at_once(works, 3, 2) == 75
+    assert locality.at_once([], 3) == 0
 
 
 def count(phase: str, cpu: int, memory: int | None, stores: int, page: int = 0) -> StoreCount:
@@ -151,7 +152,7 @@ REFERENCE = Path(__file__).parents[2] / "results/reference/locality"
 
 
 def test_the_document_says_what_the_dataset_says():
-    tables = dataset.load(REFERENCE)
+    tables = dataset.load_tables(REFERENCE)
     mine = locality.boots(tables["stores"], [])["quad-64g"]
     text = " ".join((REFERENCE.parents[2] / "docs/locality.md").read_text().split())
 
@@ -179,7 +180,7 @@ def test_the_document_says_what_the_dataset_says():
 
 
 def test_what_the_dataset_is_relied_on_for():
-    stores = dataset.load(REFERENCE)["stores"]
+    stores = dataset.load_tables(REFERENCE)["stores"]
     found = stores[stores["phase"] == "deferred_init"].set_index("variant")
     for variant in ("deferred", "node-memset", "node-migrate"):
         mine = found.loc[variant]

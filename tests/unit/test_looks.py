@@ -3,9 +3,9 @@
 
 import pytest
 
+from harness.compare.stopping import look, parse_width, schedule
 from harness.errors import UserError
-from harness.experiment import Experiment
-from harness.looks import look, parse_width, schedule
+from harness.model.experiment import Experiment
 from tests.synthetic import Recipe, make
 
 

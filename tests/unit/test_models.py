@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UserError
-from harness.experiment import Experiment
-from harness.machine import SECTION, Machine
-from harness.model import load_named
-from harness.quantity import GIB, TIB
-from harness.variant import Variant
+from harness.model.experiment import Experiment
+from harness.model.machine import SECTION, Machine
+from harness.model.schema import load_named
+from harness.model.variant import Variant
+from harness.units import GIB, TIB
 
 TWO = "description: d\nnodes:\n  - {cpus: 0, memory: 1GiB}\n  - {cpus: 1, memory: 1GiB}\n"
 EXPERIMENT = (

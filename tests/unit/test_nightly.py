@@ -16,16 +16,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from harness import cases, dashboard, history, pruning
-from harness.changes import Tolerance, changes, moved, status
 from harness.cli import main
 from harness.cli.nightly import FILES
-from harness.dashboard import Board
-from harness.history import History
-from harness.night import Failure
-from harness.results import Damage
-from harness.steps import steps
-from harness.verdict import Interest
+from harness.compare.verdict import Interest
+from harness.nightly import dashboard, history, prune, testcases
+from harness.nightly.changes import Tolerance, changes, moved, status
+from harness.nightly.dashboard import Board
+from harness.nightly.history import FailedBoot, History
+from harness.nightly.steps import steps
+from harness.results.folder import Damage
 from tests.conftest import ROOT
 from tests.nights import SHAPES, Year, make
 
@@ -133,7 +132,7 @@ def test_a_night_that_was_better_by_accident_makes_no_regression_of_the_next():
 
 def test_a_boot_that_fails_is_red_every_night_and_one_that_the_host_shot_is_the_hosts():
     about = {"variant": "eager", "machine": "small", "clock": "work", "block": 0}
-    panic, shot = (Failure(outcome=name, **about) for name in ("panic", "killed"))
+    panic, shot = (FailedBoot(outcome=name, **about) for name in ("panic", "killed"))
     year = Year(nights=4, counts={"boot": 10**6}, failures={1: panic, 2: panic, 3: shot})
     found = changes(make(year), Tolerance())
     assert [status(found, n) for n in (1, 2, 3, 4)] == [0, 1, 1, 2]
@@ -268,7 +267,7 @@ def board(nights, damage=()):
 
 def bad_night():
     evil = "<script>alert(1)</script> | \x1b[31m # \x00"
-    failure = Failure(
+    failure = FailedBoot(
         **{"variant": "eager", "machine": "small", "clock": "work"},
         block=0,
         outcome="panic",
@@ -286,7 +285,8 @@ def bad_night():
 
 def test_junit_has_a_case_for_each_figure_and_a_failure_for_each_regression():
     shown = board(bad_night())
-    top = ElementTree.fromstring(cases.junit(shown.night, cases.cases(shown.night, shown.changes)))
+    found = testcases.cases(shown.night, shown.changes)
+    top = ElementTree.fromstring(testcases.junit(shown.night, found))
     assert (top.get("tests"), top.get("failures"), top.get("errors")) == ("2", "2", "0")
     failures = {e.get("name"): e.find("failure") for e in top.iter("testcase")}
     assert "10,000,000 instructions -> 20,000,000" in failures["memmap_init"].get("message")
@@ -296,8 +296,8 @@ def test_junit_has_a_case_for_each_figure_and_a_failure_for_each_regression():
 def test_a_reader_of_others_counts_what_junit_says():
     junitparser = pytest.importorskip("junitparser")
     shown = board(bad_night())
-    found = cases.cases(shown.night, shown.changes)
-    whole = junitparser.JUnitXml.fromstring(cases.junit(shown.night, found))
+    found = testcases.cases(shown.night, shown.changes)
+    whole = junitparser.JUnitXml.fromstring(testcases.junit(shown.night, found))
     (suite,) = whole
     assert (whole.tests, whole.failures, suite.name) == (2, 2, "eager.small.work")
     said = {case.name: case.result[0].message for case in suite}
@@ -308,7 +308,7 @@ def test_a_reader_of_others_counts_what_junit_says():
 
 def test_ktap_counts_and_no_text_of_the_guest_begins_a_line():
     shown = board(bad_night())
-    text = cases.ktap(cases.cases(shown.night, shown.changes))
+    text = testcases.ktap(testcases.cases(shown.night, shown.changes))
     assert text.splitlines()[:3] == ["KTAP version 1", "1..1", "  KTAP version 1"]
     assert "  not ok 1 boots\n" in text
     assert text.endswith("not ok 1 eager.small.work\n")
@@ -369,7 +369,7 @@ def test_the_reports_of_the_real_nights_come_from_their_history(last):
     nights = History(REAL / "history").read()[0][:last]
     shown, folder = board(nights), REAL / "reports" / nights[-1].day.isoformat()
     assert dashboard.render(shown)[1] == (folder / "summary.md").read_text()
-    ktap = cases.ktap(cases.cases(shown.night, shown.changes))
+    ktap = testcases.ktap(testcases.cases(shown.night, shown.changes))
     assert ktap == (folder / "results.ktap").read_text()
 
 
@@ -379,7 +379,7 @@ def test_the_reports_of_the_real_nights_come_from_their_history(last):
 def littered(folder: Path, days: int) -> Path:
     for n in range(days):
         day = date(2026, 1, 1) + timedelta(days=n)
-        for part in pruning.PARTS:
+        for part in prune.PARTS:
             path = folder / part / day.isoformat()
             path.mkdir(parents=True)
             (path / "data").write_bytes(b"x" * 1000)
@@ -394,13 +394,13 @@ def left(folder: Path) -> list[str]:
 
 
 def test_pruning_by_age_and_size_keeps_the_history_and_two_nights(tmp_path):
-    there = pruning.leaves(littered(tmp_path, 5))
+    there = prune.leaves(littered(tmp_path, 5))
     assert len(there) == 10
-    by_age = pruning.choose(there, date(2026, 1, 5), days=2)
+    by_age = prune.choose(there, date(2026, 1, 5), days=2)
     assert {leaf.day.day for leaf in by_age} == {1, 2}
-    by_size = pruning.choose(there, date(2026, 1, 5), size=7000)
+    by_size = prune.choose(there, date(2026, 1, 5), size=7000)
     assert [leaf.day.day for leaf in by_size] == [1, 1, 2]
-    assert {leaf.day.day for leaf in pruning.choose(there, date(2030, 1, 1), days=0)} == {1, 2, 3}
+    assert {leaf.day.day for leaf in prune.choose(there, date(2030, 1, 1), days=0)} == {1, 2, 3}
 
 
 def test_prune_on_the_command_line(tmp_path, capfd):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import porter
+from harness.hosts import porter
 
 
 @pytest.fixture

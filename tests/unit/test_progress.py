@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from harness.cli import main, status
-from harness.progress import HEAD_BYTES, TAIL_BYTES, Ended, Observer, Progress, Running
-from harness.results import Results
+from harness.results.folder import Results
+from harness.run.progress import HEAD_BYTES, TAIL_BYTES, Ended, Observer, Progress, Running
 from tests.real import until
 
 ROOT = Path(__file__).parents[2]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import qemu
 from harness.errors import HostError, UserError
-from harness.machine import Machine
-from harness.qemu import CommandLine, Qemu
-from harness.quantity import GIB
-from harness.variant import MemoryModel
+from harness.model.machine import Machine
+from harness.model.variant import MemoryModel
+from harness.qemu import command, footprint
+from harness.qemu.command import CommandLine, Qemu
+from harness.units import GIB
 
 ROOT = Path(__file__).parents[2]
 MACHINES = sorted((ROOT / "qemu-configs").glob("*.yaml"))
@@ -42,7 +42,7 @@ def shown(argv: list[str]) -> str:
 @pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.stem)
 def test_argv_is_the_one_on_file(path, clock):
     golden = GOLDEN / f"{path.stem}.{clock}.txt"
-    text = shown(qemu.render(line(Machine.load(path), clock)))
+    text = shown(command.render(line(Machine.load(path), clock)))
     if os.environ.get("UPDATE_GOLDEN"):
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_text(text)
@@ -50,38 +50,38 @@ def test_argv_is_the_one_on_file(path, clock):
 
 
 def test_kvm_takes_the_address_bits_of_the_host():
-    argv = qemu.render(line(Machine.load(MACHINES[0]), accel="kvm"))
+    argv = command.render(line(Machine.load(MACHINES[0]), accel="kvm"))
     assert "max,host-phys-bits=on" in argv
     assert "tsc=reliable" not in argv[argv.index("-append") + 1]
 
 
 def test_the_line_for_people_has_no_sockets():
-    argv = qemu.render(line(Machine.load(MACHINES[0]), sockets=False))
+    argv = command.render(line(Machine.load(MACHINES[0]), sockets=False))
     assert "stdio" in argv
     assert "-chardev" not in argv
 
 
 def test_the_work_clock_needs_tcg():
     with pytest.raises(UserError, match="only TCG"):
-        qemu.render(line(Machine.load(MACHINES[0]), "work", "kvm"))
+        command.render(line(Machine.load(MACHINES[0]), "work", "kvm"))
 
 
 def test_an_old_qemu_is_refused():
     with pytest.raises(HostError, match=r"QEMU 5\.2\.0 has no reserve=off"):
-        qemu.render(line(Machine.load(MACHINES[0]), version=(5, 2, 0)))
+        command.render(line(Machine.load(MACHINES[0]), version=(5, 2, 0)))
 
 
 def test_prediction_is_near_what_was_measured():
     # Peak RSS of grow on quad-16t and quad-1t, of eager on quad-64g (results/reference).
     machine = Machine.load(ROOT / "qemu-configs" / "quad-16t.yaml")
     grow = MemoryModel(memmap_share=0.018, fixed=192 << 20)
-    assert qemu.footprint(machine, grow, GIB // 5).total == pytest.approx(7.9 * GIB, rel=0.15)
+    assert footprint.footprint(machine, grow, GIB // 5).total == pytest.approx(7.9 * GIB, rel=0.15)
     machine = Machine.load(ROOT / "qemu-configs" / "quad-64g.yaml")
     eager = MemoryModel(memmap_share=1, fixed=64 << 20)
-    assert qemu.footprint(machine, eager, 0).total == pytest.approx(1.34 * GIB, rel=0.15)
+    assert footprint.footprint(machine, eager, 0).total == pytest.approx(1.34 * GIB, rel=0.15)
 
 
 def test_preallocated_memory_is_all_there():
     data = {"name": "x", "description": "x", "nodes": [{"cpus": 0, "memory": "8GiB"}]}
     machine = Machine.parse({**data, "memory_backend": {"prealloc": True}}, "x.yaml")
-    assert qemu.footprint(machine, MemoryModel(memmap_share=0), 0).guest == 8 * GIB
+    assert footprint.footprint(machine, MemoryModel(memmap_share=0), 0).guest == 8 * GIB

@@ -3,15 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.quantity import (
-    GIB,
-    TIB,
-    exact_size,
-    format_cpus,
-    format_size,
-    parse_cpus,
-    parse_size,
-)
+from harness.units import GIB, TIB, exact_size, format_cpus, format_size, parse_cpus, parse_size
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 
 import pytest
 
-from harness import dataset, report
-from harness.record import Ending
-from harness.repeats import fingerprint, look
-from harness.results import Results, to_json, write_atomic
+from harness.dataset import dataset
+from harness.dataset.repeats import fingerprint, look
+from harness.files import write_atomic
+from harness.model.run import Ending
+from harness.report import render
+from harness.results.folder import Results, to_json
 from tests.unit.test_report import EVIL, lock, stored
 
 CONSOLE = b"[    0.000000] Linux\n[    1.000000] boot-marks: begin\n"
@@ -28,7 +30,7 @@ def boots(tmp_path):
 def test_boots_that_are_the_same_say_so(boots, tmp_path):
     found = dataset.collate(boots)
     assert found.repeats.cells == 1 and not found.repeats.mismatches
-    assert "1 of 1 cells that booted more than once gave the same bytes" in report.render(
+    assert "1 of 1 cells that booted more than once gave the same bytes" in render.render(
         boots, found
     )[1].replace("\n", " ")
 
@@ -47,7 +49,7 @@ def test_the_first_line_that_differs_is_named(boots, tmp_path, name, line, place
     [mismatch] = found.repeats.mismatches
     assert (mismatch.file, mismatch.line) == (name, place)
     assert [folder.name for folder in mismatch.folders] == ["000", "002"]
-    page, text = report.render(boots, found)
+    page, text = render.render(boots, found)
     assert "NOT THE SAME" in text and "0 of 1 cells" in text.replace("\n", " ")
     assert "<script>alert" not in page and "\x1b" not in str(mismatch)
 

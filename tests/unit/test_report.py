@@ -6,15 +6,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness import dataset, report
-from harness.experiment import Experiment
-from harness.figures import Figures
-from harness.lock import Lock
-from harness.machine import Machine
-from harness.record import Ending, Environment, HostSample, Judgement, Phase, Run
-from harness.results import Results, StoredRun, to_json, write_atomic
-from harness.table import to_csv
-from harness.variant import Variant
+from harness.dataset import dataset
+from harness.dataset.summary import Summary
+from harness.dataset.tables import to_csv
+from harness.files import write_atomic
+from harness.model.experiment import Experiment
+from harness.model.lockfile import Lockfile
+from harness.model.machine import Machine
+from harness.model.run import Ending, Environment, HostSample, Judgement, Phase, Run
+from harness.model.variant import Variant
+from harness.report import render
+from harness.results.folder import Results, StoredRun, to_json
 from tests.page import Tags
 
 EVIL = "</pre><script>alert(1)</script> | `x` \x1b[31m\u202e"
@@ -31,7 +33,7 @@ ENVIRONMENT = Environment(
 )
 
 
-def lock() -> Lock:
+def lock() -> Lockfile:
     def machine(name: str, memory: str) -> Machine:
         data = {"name": name, "description": "d", "nodes": [{"cpus": 0, "memory": memory}]}
         return Machine.parse(data, name)
@@ -46,7 +48,7 @@ def lock() -> Lock:
         name: Variant(name=name, description="d", prebuilt={"path": "x"}, claims=[claim])
         for name in ("eager", "grow")
     }
-    return Lock(
+    return Lockfile(
         experiment=Experiment(name="x", description=EVIL, baseline="eager", matrix=[group]),
         base="6.12",
         variants=variants,
@@ -110,7 +112,7 @@ def found():
 
 
 def test_guest_text_never_becomes_markup(found, tmp_path):
-    page, text = report.render(Results(tmp_path), found)
+    page, text = render.render(Results(tmp_path), found)
     tags = Tags.of(page)
     # The one script is ours: no other has the hash that the policy names.
     assert tags.names.count("script") == 1 and "iframe" not in tags.names
@@ -121,7 +123,7 @@ def test_guest_text_never_becomes_markup(found, tmp_path):
 
 
 def test_the_report_is_one_file_with_figures(found, tmp_path):
-    page, text = report.render(Results(tmp_path), found)
+    page, text = render.render(Results(tmp_path), found)
     assert page.count("<figure>") >= 8
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "<link" not in page and "src=" not in page and "url(" not in page
@@ -130,11 +132,11 @@ def test_the_report_is_one_file_with_figures(found, tmp_path):
 
 
 def test_the_same_dataset_gives_the_same_bytes(found, tmp_path):
-    assert report.render(Results(tmp_path), found) == report.render(Results(tmp_path), found)
+    assert render.render(Results(tmp_path), found) == render.render(Results(tmp_path), found)
 
 
 def test_headline_has_medians_ratios_and_failures(found):
-    head, *rows = report.headline(found)
+    head, *rows = render.headline(found)
     table = {
         (row[0].removesuffix(" †"), *row[1:3]): dict(zip(head, row, strict=True)) for row in rows
     }
@@ -160,7 +162,7 @@ def test_a_phase_whose_calls_lie_far_apart_is_the_sum_of_its_calls():
     pieces = Phase(name="hash_tables", source="mark", start=1, end=101, busy=7, calls=2, pages=1000)
     run = first.run.model_copy(update={"phases": (*first.run.phases, pieces)})
     found = dataset.tabulate([StoredRun(run, first.folder)], lock(), root=Path("results"))
-    row = Figures.of(found.summary).phase(("eager", "m1", "time"), "hash_tables")
+    row = Summary.of(found.summary).phase(("eager", "m1", "time"), "hash_tables")
     assert row and row["median"] == 7
     per_page = found.phases.set_index("phase").loc["hash_tables", "ns_per_page"]
     assert per_page == 7e6
@@ -181,7 +183,7 @@ def test_order_of_runs_does_not_matter():
 
 def test_csv_reads_back_with_its_types(found, tmp_path):
     dataset.write(found, tmp_path)
-    for name, table in dataset.load(tmp_path).items():
+    for name, table in dataset.load_tables(tmp_path).items():
         pd.testing.assert_frame_equal(table, found.tables()[name], check_exact=True)
 
 
@@ -199,7 +201,7 @@ def test_csv_reads_back_with_its_types(found, tmp_path):
     ],
 )
 def test_amounts_have_units(value, metric, text):
-    from harness.figures import amount
+    from harness.units import amount
 
     assert amount(value, metric) == text
 
@@ -223,6 +225,6 @@ def test_a_folder_read_in_parts_gives_the_same_tables(tmp_path, monkeypatch):
 
 def test_a_dataset_keeps_the_hash_that_it_was_recorded_with():
     text = lock().to_yaml()
-    assert Lock.from_yaml(text, "x").hash == lock().hash
+    assert Lockfile.from_yaml(text, "x").hash == lock().hash
     older = text.replace(lock().hash, "0123456789ab")
-    assert Lock.from_yaml(older, "x").hash == "0123456789ab"
+    assert Lockfile.from_yaml(older, "x").hash == "0123456789ab"

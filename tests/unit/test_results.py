@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HostError, ResultsError
-from harness.experiment import Slot
-from harness.record import Ending, Environment, Judgement, Outcome, Run
-from harness.results import Results, newest, read_bytes, read_run, to_json, write_atomic
+from harness.files import read_bytes, write_atomic
+from harness.model.run import Ending, Environment, Judgement, Outcome, Run
+from harness.model.schedule import Slot
+from harness.results.folder import Results, newest, read_run, to_json
 
 SLOT = Slot("eager", "tiny-2g", "time", 0, 0)
 

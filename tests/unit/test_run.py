@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.results import Results
+from harness.results.folder import Results
 from tests.conftest import heed_ctrl_c
 from tests.unit.test_source import MAKEFILE, MM, series, tarball
 
@@ -68,7 +68,7 @@ def test_a_second_arm_is_the_baseline_once_more(checkout, capfd):
 
 
 def test_until_adds_blocks_at_fixed_looks_and_goes_on_where_it_was(checkout, capfd, monkeypatch):
-    monkeypatch.setattr("harness.looks.BLOCKS", (3, 4, 5))
+    monkeypatch.setattr("harness.compare.stopping.BLOCKS", (3, 4, 5))
     argv = ["run", "experiments/pair.yaml", "--json", "--metric", "host_rss_peak_bytes"]
     assert main([*argv, "--until", "99%"]) == 0
     (look,) = json.loads(capfd.readouterr().out)["looks"]
@@ -83,7 +83,7 @@ def test_until_adds_blocks_at_fixed_looks_and_goes_on_where_it_was(checkout, cap
 
 
 def test_looks_are_kept_once_and_shown(checkout, capfd, monkeypatch):
-    monkeypatch.setattr("harness.looks.BLOCKS", (3, 4))
+    monkeypatch.setattr("harness.compare.stopping.BLOCKS", (3, 4))
     argv = ["run", "experiments/pair.yaml", "--metric", "host_rss_peak_bytes", "--until"]
     assert main([*argv, "0.0001%"]) == 0
     folder = results(checkout)

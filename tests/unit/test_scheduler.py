@@ -23,7 +23,7 @@ from distributed.comm.registry import backends
 from distributed.comm.tcp import TLSBackend
 from distributed.protocol import Serialize, ToPickle
 
-from harness.scheduler import SCHEME, GuardedBackend, open_gate
+from harness.hosts.scheduler import SCHEME, GuardedBackend, open_gate
 
 
 class Evil:

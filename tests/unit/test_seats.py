@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.seats import share
+from harness.run.local import share
 
 
 def play(needs, seats, room, breaks=None):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import SourceError
-from harness.repository import Repository
+from harness.kernel.git import Repository
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "harness").rglob("*.py"))

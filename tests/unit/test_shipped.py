@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.history import History
-from harness.model import read_yaml
+from harness.model.schema import read_yaml
+from harness.nightly.history import History
 from tests.conftest import FAKES, ROOT
 
 SHIPPED = ROOT / "tools/nightly"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import patches, source
-from harness.base import Base
 from harness.errors import PatchError, SourceError
+from harness.kernel import patches, source
+from harness.model.base import Base
 
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n"
 MM = "".join(f"line {n}\n" for n in range(1, 21))

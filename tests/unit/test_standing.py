@@ -5,11 +5,13 @@ import csv
 
 import pytest
 
-from harness import dataset, report
-from harness.record import Kernel
-from harness.results import Results, to_json, write_atomic
-from harness.standing import standings, verdict
-from harness.variant import Variant
+from harness.dataset import dataset
+from harness.files import write_atomic
+from harness.gate.status import statuses, verdict
+from harness.model.run import Kernel
+from harness.model.variant import Variant
+from harness.report import render
+from harness.results.folder import Results, to_json
 from tests.unit.test_report import lock as plain_lock
 from tests.unit.test_report import stored
 
@@ -51,33 +53,33 @@ GREEN = {"measured": "pass", "debug": "pass"}
 )
 def test_both_builds_have_to_pass(tmp_path, results, standing):
     gate(tmp_path / "gate" / "20260101T000000Z-x", results)
-    assert standings(tmp_path / "quick" / "run", lock())["grow"] == standing
+    assert statuses(tmp_path / "quick" / "run", lock())["grow"] == standing
 
 
 def test_another_source_or_parameter_has_no_proof(tmp_path):
     gate(tmp_path / "reference" / "gate", GREEN, "t1", ["deferred_init=grow"])
     here = tmp_path / "quick" / "run"
-    assert standings(here, lock("t1", ["deferred_init=grow"]))["grow"] == "green"
-    assert standings(here, lock("t2", ["deferred_init=grow"]))["grow"] == "none"
-    assert standings(here, lock("t1"))["grow"] == "none"
-    assert standings(here, lock())["eager"] == "none"
+    assert statuses(here, lock("t1", ["deferred_init=grow"]))["grow"] == "green"
+    assert statuses(here, lock("t2", ["deferred_init=grow"]))["grow"] == "none"
+    assert statuses(here, lock("t1"))["grow"] == "none"
+    assert statuses(here, lock())["eager"] == "none"
 
 
 def test_the_newest_gate_decides_and_a_damaged_one_proves_nothing(tmp_path):
     gate(tmp_path / "gate" / "20260101T000000Z-x", GREEN)
     gate(tmp_path / "gate" / "20260102T000000Z-x", {**GREEN, "debug": "fail"})
     here = tmp_path / "quick" / "run"
-    assert standings(here, lock())["grow"] == "failed"
+    assert statuses(here, lock())["grow"] == "failed"
     (tmp_path / "gate" / "20260102T000000Z-x" / "experiment.lock.yaml").write_text("[")
-    assert standings(here, lock())["grow"] == "green"
+    assert statuses(here, lock())["grow"] == "green"
     (tmp_path / "gate" / "20260101T000000Z-x" / "gate.csv").write_text("a,b\n1,2\n")
-    assert standings(here, lock())["grow"] == "none"
+    assert statuses(here, lock())["grow"] == "none"
 
 
 def test_a_part_of_the_variants_may_have_a_gate_of_its_own(tmp_path):
     gate(tmp_path / "reference" / "gate", GREEN, "t2")
     gate(tmp_path / "reference" / "gate-grow", GREEN, "t1")
-    assert standings(tmp_path / "reference" / "scale", lock("t1"))["grow"] == "green"
+    assert statuses(tmp_path / "reference" / "scale", lock("t1"))["grow"] == "green"
 
 
 def test_a_kernel_that_did_not_build_has_no_proof():
@@ -96,10 +98,10 @@ def test_tables_and_plots_mark_what_is_not_proved(tmp_path):
     assert found.standing == {"eager": "none", "grow": "green"}
     rows = found.summary[["variant", "gate"]].drop_duplicates().to_numpy().tolist()
     assert rows == [["eager", "none"], ["grow", "green"]]
-    assert [row[0] for row in report.headline(found)[1:]] == ["eager †", "grow"]
-    page, text = report.render(results, found)
+    assert [row[0] for row in render.headline(found)[1:]] == ["eager †", "grow"]
+    page, text = render.render(results, found)
     assert "has not been through the correctness gate" in page
     assert "eager †" in text and "grow †" not in text
     dataset.write(found, results.path)
-    again = dataset.load(results.path)
+    again = dataset.load_tables(results.path)
     assert again["runs"]["gate"].tolist() == ["none", "green"]

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import counter, evidence, stores
-from harness.boot import boot
+from harness.boot.boot import boot
 from harness.cli import main
-from harness.dataset import load
-from harness.experiment import Experiment
-from harness.machine import Machine
-from harness.record import Ending, Phase, StoreCount
-from harness.results import Results
+from harness.dataset.dataset import load_tables
+from harness.model.experiment import Experiment
+from harness.model.machine import Machine
+from harness.model.run import Ending, Phase, StoreCount
+from harness.parse import evidence, stores
+from harness.qemu import plugin
+from harness.results.folder import Results
 from tests.unit.test_boot import PATIENT, request
 from tests.unit.test_results import a_run
 
@@ -63,15 +64,15 @@ def test_the_marks_are_those_of_the_series():
 
 def test_ram_that_does_not_fit_below_the_hole_lies_above_4_gib():
     four = machine("4GiB", "4GiB", "4GiB", "4GiB")
-    assert stores.ranges(four) == [
+    assert plugin.ranges(four) == [
         (0, 3 * G, 0),
         (4 * G, 5 * G, 0),
         (5 * G, 9 * G, 1),
         (9 * G, 13 * G, 2),
         (13 * G, 17 * G, 3),
     ]
-    assert stores.ranges(machine("1GiB", "2GiB")) == [(0, G, 0), (G, 3 * G, 1)]
-    assert stores.ranges(machine("2GiB", "0", "2GiB")) == [
+    assert plugin.ranges(machine("1GiB", "2GiB")) == [(0, G, 0), (G, 3 * G, 1)]
+    assert plugin.ranges(machine("2GiB", "0", "2GiB")) == [
         (0, 2 * G, 0),
         (2 * G, 3 * G, 2),
         (4 * G, 5 * G, 2),
@@ -85,7 +86,7 @@ def test_no_ram_is_lost_between_ranges(path):
     found = Machine.load(path)
     sizes = [0] * len(found.nodes)
     last = 0
-    for start, end, node in stores.ranges(found):
+    for start, end, node in plugin.ranges(found):
         assert last <= start < end and not 3 * G < end - 1 < 4 * G
         sizes[node] += end - start
         last = end
@@ -93,7 +94,7 @@ def test_no_ram_is_lost_between_ranges(path):
 
 
 def test_the_options_say_where_everything_is():
-    words = stores.option(Path("/a,b/stores.so"), machine("4GiB", "4GiB"), SYSTEM_MAP, "out.txt")
+    words = plugin.option(Path("/a,b/stores.so"), machine("4GiB", "4GiB"), SYSTEM_MAP, "out.txt")
     assert words == (
         "/a,,b/stores.so,out=out.txt,ram=0-c0000000-0,ram=100000000-140000000-0,"
         "ram=140000000-240000000-1,cpu=0,cpu=1,marks=ffffffff81a100a0-c-81,"
@@ -103,11 +104,11 @@ def test_the_options_say_where_everything_is():
 
 def test_what_cannot_be_counted_is_told():
     four = machine("4GiB", "4GiB")
-    assert stores.obstacle(four, SYSTEM_MAP) is None
-    assert "no boot marks" in stores.obstacle(four, SYSTEM_MAP.replace("boot_marks_print", "x"))
-    assert "not on q35" in stores.obstacle(machine("4GiB", machine="q35"), SYSTEM_MAP)
-    assert "up to 8 nodes" in stores.obstacle(machine(*["1GiB"] * 9), SYSTEM_MAP)
-    assert "1000GiB" in stores.obstacle(machine("1TiB"), SYSTEM_MAP)
+    assert plugin.obstacle(four, SYSTEM_MAP) is None
+    assert "no boot marks" in plugin.obstacle(four, SYSTEM_MAP.replace("boot_marks_print", "x"))
+    assert "not on q35" in plugin.obstacle(machine("4GiB", machine="q35"), SYSTEM_MAP)
+    assert "up to 8 nodes" in plugin.obstacle(machine(*["1GiB"] * 9), SYSTEM_MAP)
+    assert "1000GiB" in plugin.obstacle(machine("1TiB"), SYSTEM_MAP)
 
 
 def test_counts_are_read():
@@ -211,9 +212,9 @@ def test_what_cannot_count_is_a_boot_refused(monkeypatch, tmp_path, part, system
 
 
 def test_the_plugin_compiles_once_and_is_one(tmp_path):
-    first = counter.build(tmp_path)
+    first = plugin.build(tmp_path)
     stamp = first.path.stat().st_mtime_ns
-    assert counter.build(tmp_path) == first and first.path.stat().st_mtime_ns == stamp
+    assert plugin.build(tmp_path) == first and first.path.stat().st_mtime_ns == stamp
     said = subprocess.run(["nm", "-D", first.path], capture_output=True, text=True, check=True)
     defined = {line.split()[-1] for line in said.stdout.splitlines() if " U " not in line}
     assert {"qemu_plugin_install", "qemu_plugin_version"} <= defined
@@ -222,7 +223,7 @@ def test_the_plugin_compiles_once_and_is_one(tmp_path):
 def test_an_experiment_counts_and_collates(checkout, monkeypatch, capfd):
     (checkout / "System.map").write_text(SYSTEM_MAP)
     monkeypatch.setattr(
-        "harness.request.BootRequest.symbols", property(lambda self: SYSTEM_MAP), raising=True
+        "harness.boot.request.BootRequest.symbols", property(lambda self: SYSTEM_MAP), raising=True
     )
     text = (checkout / "experiments/pair.yaml").read_text()
     text = text.replace("{time: {blocks: 2, warmup: 1}}", "{work: {}}\n    count_stores: true")
@@ -233,12 +234,12 @@ def test_an_experiment_counts_and_collates(checkout, monkeypatch, capfd):
     (folder,) = (checkout / "results/counted").iterdir()
     (run, _), _ = Results(folder).read()
     assert "-plugin" in run.run.argv and (run.folder / "stores.txt").is_file()
-    found = load(folder)["stores"]
+    found = load_tables(folder)["stores"]
     assert list(found["variant"]) == ["one", "two"]
     assert (found["cpu_node"] != found["memory_node"]).all() and (found["bytes"] == 64).all()
     before = (folder / "stores.csv").read_bytes()
     assert len(list(csv.DictReader(before.decode().splitlines()))) == 2
     (run.folder / "stores.txt").write_text("stores-by-phase 1\n")
     assert main(["collate", str(folder)]) == 0
-    assert list(load(folder)["stores"]["variant"]) == ["two"]
-    assert list(load(folder)["runs"]["outcome"]) == ["incomplete", "ok"]
+    assert list(load_tables(folder)["stores"]["variant"]) == ["two"]
+    assert list(load_tables(folder)["runs"]["outcome"]) == ["incomplete", "ok"]

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from harness.turns import beside, turn
+from harness.host_lock import beside, turn
 
 HOLD = """
 import asyncio, sys
 from pathlib import Path
-from harness.turns import turn
+from harness.host_lock import turn
 async def hold():
     async with turn(Path(sys.argv[1]), sys.argv[2] == "alone", print):
         print("in", flush=True)

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.experiment import Limits
-from harness.watch import Watch
+from harness.boot.watch import Watch
+from harness.model.experiment import Timeouts
 
-LIMITS = Limits(silence_s=10, progress_s=30, grace_s=2)
+LIMITS = Timeouts(silence_s=10, progress_s=30, grace_s=2)
 
 
 def watch() -> Watch:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.workdir import WorkDir
+from harness.qemu.vm import WorkDir
 
-MAKE = "from harness.workdir import WorkDir; print(WorkDir().path, flush=True)"
+MAKE = "from harness.qemu.vm import WorkDir; print(WorkDir().path, flush=True)"
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from harness import workers
+from harness.dataset import dataset
 from harness.errors import HostError
 
 
@@ -26,21 +26,21 @@ def die(number: int) -> None:
 
 
 def test_many_items_are_done_in_processes_and_in_order():
-    found = workers.each(whoami, range(20))
+    found = dataset.each(whoami, range(20))
     assert [number for number, _ in found] == list(range(20))
     assert os.getpid() not in {pid for _, pid in found}
 
 
 def test_one_item_is_done_here():
-    assert workers.each(whoami, [7]) == [(7, os.getpid())]
-    assert workers.each(whoami, []) == []
+    assert dataset.each(whoami, [7]) == [(7, os.getpid())]
+    assert dataset.each(whoami, []) == []
 
 
 def test_an_error_of_a_worker_is_ours():
     with pytest.raises(ValueError, match="0"):
-        workers.each(fail, range(4))
+        dataset.each(fail, range(4))
 
 
 def test_a_killed_worker_is_an_error_that_says_so():
     with pytest.raises(HostError, match="killed"):
-        workers.each(die, range(4))
+        dataset.each(die, range(4))

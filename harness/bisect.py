@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One tree of a bisection: built once, booted once by the work clock, one figure of it.
+
+Both are kept, the kernel in the store and the boot in a results folder that the lock names: a
+bisection that is started again goes through what it knows without a build or a boot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from harness import files
+from harness.compare import TOUCHES, series_of
+from harness.dataset import collate
+from harness.errors import PatchError, UserError
+from harness.kernel import Kernels, Repository, Source, environment, kernel_release, patches
+from harness.model import GOOD, Experiment, Variant
+from harness.parse import evidence
+from harness.process import run
+from harness.project import Project
+from harness.run import RunOptions, loop, prepare
+from harness.units import parse_size
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is measured of every tree. The kernel's configuration is that of the variant."""
+
+    project: Project
+    variant: Variant
+    machine: str
+    metric: str
+    results: Path
+
+    @property
+    def experiment(self) -> Experiment:
+        probes = ("meminfo", "touch") if self.metric in TOUCHES else ("meminfo",)
+        group = {
+            "variants": (self.variant.name,),
+            "machines": (self.machine,),
+            "clocks": {"work": {}},
+            "probes": {"run": probes, "touch_threads": 1},
+        }
+        about = {"name": "bisect", "description": f"{self.metric} of one tree"}
+        return Experiment.model_validate(
+            {**about, "baseline": self.variant.name, "matrix": (group,)}
+        )
+
+
+@dataclass(frozen=True)
+class Point:
+    """One state of the source: a prefix of a series, or a commit."""
+
+    name: str
+    source: Source
+    tree: str | None
+    problem: str = ""
+    """why there is no tree"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a point gave; without a value it neither is good nor bad."""
+
+    point: Point
+    value: float | None
+    reason: str = ""
+
+
+def measure(question: Question, point: Point, log: Log) -> Trial:
+    """Builds and boots a point, or finds it built and booted.
+
+    Raises `UserError` for a metric that a good boot does not have.
+    """
+    if point.tree is None:
+        return Trial(point, None, point.problem)
+    variant = question.variant
+    kernels = Kernels(question.project, log, given=point.source, trees={variant.name: point.tree})
+    session = prepare(
+        question.project, question.experiment, log, {variant.name: variant}, store=kernels
+    )
+    if isinstance(failed := session.kernels[variant.name], str):
+        return Trial(point, None, failed.splitlines()[0])
+    options = RunOptions(question.results)
+    results = loop.open_results(session, options)
+    with results.locked():
+        loop.run(session, results, options, lambda event: None)
+        found = collate(results, evidence.reread)
+    (boot,) = found.runs.to_dict("records")
+    if boot["outcome"] not in GOOD:
+        reason = "" if pd.isna(boot["reason"]) else f": {boot['reason']}"
+        return Trial(point, None, boot["outcome"] + reason)
+    (variants,) = series_of(found, (question.metric,)).values()
+    return Trial(point, variants[variant.name].median)
+
+
+def prefixes(kernels: Kernels, variant: Variant, name: str) -> list[Point]:
+    """The base with all that comes before a series, then with one patch of it more each time."""
+    if name not in variant.series:
+        raise UserError(
+            f"variant {variant.name} has no series {name}",
+            where="--series",
+            remedy=f"it has: {', '.join(variant.series)}; name another with --variant",
+        )
+    place = variant.series.index(name)
+    folders = [kernels.project.patches / series for series in variant.series[: place + 1]]
+    before = patches.apply(kernels.base, folders[:-1])
+    steps = patches.apply(kernels.base, folders).steps[len(before.steps) :]
+    first = Point(f"before {name}", kernels.base, before.tree)
+    return [first, *(Point(step.patch.name, kernels.base, step.tree) for step in steps)]
+
+
+@dataclass(frozen=True)
+class CommitRange:
+    """Commits of a git repository of somebody, seen through a repository of ours: it is not
+    written to, and its objects are not copied."""
+
+    origin: Path
+    own: Repository
+
+    @classmethod
+    def open(cls, path: Path, cache: Path) -> CommitRange:
+        """Raises `UserError` where there is no repository."""
+        argv = ["git", "-C", str(path), "rev-parse", "--path-format=absolute", "--git-common-dir"]
+        done = run(argv, env=environment(), check=False)
+        if done.returncode:
+            raise UserError("no git repository", where=str(path), remedy="name it with --tree")
+        origin = Path(done.stdout.decode().strip())
+        key = hashlib.sha256(str(origin).encode()).hexdigest()[:12]
+        folder = cache / "sources" / f"range-{key}"
+        with files.locked(cache / "sources" / ".lock"):
+            if not (folder / "repo.git").is_dir():
+                with files.filling(folder) as part:
+                    Repository.create(part / "repo.git")
+            alternates = folder / "repo.git/objects/info/alternates"
+            alternates.write_text(f"{origin / 'objects'}\n")
+        return cls(path, Repository(folder / "repo.git"))
+
+    def commits(self, good: str, bad: str) -> list[str]:
+        """`good`, and the commits from there to `bad` along first parents, oldest first."""
+        first = self._ask("rev-parse", "--verify", f"{good}^{{commit}}")
+        text = self._ask("rev-list", "--reverse", "--first-parent", f"{first}..{bad}")
+        if not text:
+            raise UserError("no commit in this range", where=f"{good}..{bad}")
+        return [first, *text.split()]
+
+    def point(self, commit: str, project: Project, variant: Variant) -> Point:
+        """A commit with the series of a variant on top; without a tree where they do not apply."""
+        full = self._ask("rev-parse", "--verify", f"{commit}^{{commit}}")
+        subject = self._ask("log", "-1", "--format=%h %s", full)
+        tree = self.own.tree_of(full)
+        release = kernel_release(self.own.read(tree, "Makefile") or "")
+        source = Source(repo=self.own.path, tree=tree, version=release, sha256=None, origin=full)
+        try:
+            return Point(subject, source, patches.apply(source, project.series(variant)).tree)
+        except PatchError as error:
+            return Point(subject, source, None, str(error).splitlines()[0])
+
+    def _ask(self, *words: str) -> str:
+        done = run(["git", "-C", self.origin, *words], env=environment(), check=False)
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip()
+            raise UserError(said or "git failed", where=str(self.origin))
+        return done.stdout.decode("utf-8", "replace").strip()
+
+
+Verdict = Literal["good", "bad", "skip"]
+
+STATUS: dict[Verdict, int] = {"good": 0, "bad": 1, "skip": 125}
+"""What `git bisect run` takes them from."""
+
+
+def search(last: int, ask: Callable[[int], Verdict]) -> range:
+    """The points of which one is the first bad one; just one unless some had to be skipped.
+
+    Point 0 is good and `last` is bad: the caller knows. Asks about each point at most once.
+    """
+    low, high = 0, last
+    skipped: set[int] = set()
+    while left := [point for point in range(low + 1, high) if point not in skipped]:
+        point = min(left, key=lambda point: abs(2 * point - low - high))
+        verdict = ask(point)
+        if verdict == "skip":
+            skipped.add(point)
+        elif verdict == "good":
+            low = point
+        else:
+            high = point
+    return range(low + 1, high + 1)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Where good ends: a value, or a factor of what the good end has; bad lies `above` or below."""
+
+    value: float | None = None
+    factor: float | None = None
+    above: bool = True
+
+    @classmethod
+    def parse(cls, text: str, above: bool, where: str) -> Threshold:
+        """``1.1x``, ``10%`` (above or below the good end), ``120000000``, ``64MiB``."""
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*(x|%)?\s*", text)
+        if match is None:
+            try:
+                return cls(value=parse_size(text), above=above)
+            except ValueError:
+                remedy = "write 1.1x, 10%, 120000000 or 64MiB"
+                raise UserError(f"no threshold: {text!r}", where=where, remedy=remedy) from None
+        number = float(match[1])
+        if match[2] == "x":
+            return cls(factor=number, above=above)
+        if match[2] == "%":
+            return cls(factor=1 + number / 100 if above else 1 - number / 100, above=above)
+        return cls(value=number, above=above)
+
+    def limit(self, good: float | None) -> float:
+        """The value beyond which a point is bad; `good` is that of the good end."""
+        if self.value is not None:
+            return self.value
+        assert self.factor is not None
+        if good is None:
+            raise UserError("a factor needs the value of the good end")
+        return self.factor * good
+
+    def verdict(self, value: float | None, good: float | None) -> Verdict:
+        """Of a point; one without a value is skipped."""
+        if value is None:
+            return "skip"
+        limit = self.limit(good)
+        return "bad" if (value > limit if self.above else value < limit) else "good"

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One boot from the launch of QEMU to its end, and the raw evidence of it. Judges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness import host
+from harness.boot.guest_ssh import Caller
+from harness.boot.request import BootRequest
+from harness.boot.watch import Watch
+from harness.files import write_atomic
+from harness.guest import DONE, disk
+from harness.host import CpuTime, neighbours
+from harness.kernel import resolve
+from harness.model import Ending, HostSample, Neighbours, Visit
+from harness.parse import Chunk
+from harness.qemu import VM, command, footprint, plugin, script
+from harness.units import format_size
+
+SAMPLE_S = 0.05
+MAX_SAMPLES = 256
+STARVED = 10
+"""Major page faults a second from which on QEMU is short of memory: 25 to 370 in a memory cgroup
+that is too small, in a boot that has enough none once its program has been read."""
+
+Output = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a boot left beside the files in its folder."""
+
+    ending: Ending
+    samples: tuple[HostSample, ...] = ()
+    chunks: tuple[Chunk, ...] = ()
+    argv: tuple[str, ...] = ()
+    command_line: str = ""
+    neighbours: Neighbours | None = None
+    visit: Visit | None = None
+
+
+def starved(samples: Sequence[HostSample]) -> str:
+    """Whether the host took back from QEMU what it needs, over the second half of its samples."""
+    late = [sample for sample in samples if sample.host_s >= samples[-1].host_s / 2]
+    if len(late) < 2 or late[-1].host_s == late[0].host_s:
+        return ""
+    faults = late[-1].major_faults - late[0].major_faults
+    rate = faults / (late[-1].host_s - late[0].host_s)
+    size = format_size(late[-1].rss_bytes)
+    said = f"QEMU is short of the host's memory: at {size} it reads {rate:.0f} pages a second again"
+    return said if rate >= STARVED else ""
+
+
+def boot(request: BootRequest, folder: Path, on_output: Output | None = None) -> Evidence:
+    """`launch` for those who do nothing else meanwhile."""
+    return asyncio.run(launch(request, folder, on_output))
+
+
+async def launch(request: BootRequest, folder: Path, on_output: Output | None = None) -> Evidence:
+    """Boots once and writes console.log, probes.jsonl, qemu.sh and qemu.stderr into `folder`.
+
+    `on_output` gets the console while it comes. A boot that fails is no error: `Evidence.ending`
+    says how. Raises `HostError` where QEMU is missing or the disk is full.
+    """
+    binary = host.find_qemu()
+    argv = command.render(request.command(binary))
+    write_atomic(folder / "qemu.sh", script(command.render(request.command(binary, sockets=False))))
+    if refused := _refusal(request, binary):
+        ending = Ending(cause="start-refused", detail=refused)
+        return Evidence(ending, argv=tuple(argv), command_line=request.command(binary).append)
+    return await _Boot(request, folder, argv, on_output).run()
+
+
+def _refusal(request: BootRequest, binary: command.Qemu) -> str | None:
+    """Why this boot is not even tried; none where it is."""
+    if request.plugin:
+        if not host.has_plugins(binary):
+            return "this QEMU was built without plugins, so that it cannot count stores"
+        if obstacle := plugin.obstacle(request.machine, request.symbols):
+            return obstacle
+    if request.guest and disk.changed(request.guest.image):
+        return f"{request.guest.image.path} has changed since its hash was taken"
+    need = footprint.footprint(request.machine, request.memory_model, request.taken)
+    return None if request.force else host.refusal(need, host.available_memory())
+
+
+class _Boot:
+    """The state of one boot while it lasts."""
+
+    def __init__(
+        self, request: BootRequest, folder: Path, argv: list[str], on_output: Output | None
+    ) -> None:
+        self._request = request
+        self._on_output = on_output
+        self._argv = argv
+        self._news = asyncio.Event()
+        self._tail = b""
+        self._done = False
+        self._samples: list[HostSample] = []
+        self._oom_kills = host.oom_kills()
+        self._before = CpuTime.now()
+        self._watch: Watch | None = None
+        self._caller = Caller(request, folder, self._progress) if request.guest else None
+        self._vm = VM(
+            argv,
+            folder,
+            thp=request.machine.thp,
+            on_console=self._console,
+            on_probes=None if self._caller else self._probes,
+            files=self._caller.files if self._caller else None,
+            room=self._room(),
+        )
+
+    def _room(self) -> int | None:
+        """Bytes that a file of QEMU may have, where the guest can write to one."""
+        guest, backend = self._request.guest, self._request.machine.memory_backend
+        # Memory of the guest in a memfd is a file too.
+        return guest.distribution.room if guest and backend.type == "ram" else None
+
+    async def run(self) -> Evidence:
+        request, caller = self._request, self._caller
+        call = None
+        async with self._vm as vm:
+            self._watch = Watch(request.scaled, request.deadline_s, vm.start)
+            sampler = asyncio.create_task(self._sample())
+            if caller:
+                call = asyncio.create_task(self._call(caller))
+            try:
+                cause = await self._wait()
+            finally:
+                sampler.cancel()
+                if caller:
+                    caller.leave()
+            ending = await self._ending(cause)
+            self._take_sample()
+            beside = neighbours(self._before, self._samples)
+        if call:
+            # With QEMU the visitor's connections are gone, and so is he.
+            await call
+        return Evidence(
+            ending,
+            tuple(self._samples),
+            vm.chunks,
+            tuple(self._argv),
+            self._argv[self._argv.index("-append") + 1],
+            beside,
+            caller.visit if caller else None,
+        )
+
+    async def _call(self, caller: Caller) -> None:
+        try:
+            await caller.call(self._vm)
+            self._done = caller.done
+        finally:
+            if self._watch and not caller.done:
+                self._watch.give_up(time.monotonic())
+            self._news.set()
+
+    def _progress(self) -> None:
+        if self._watch:
+            self._watch.progress(time.monotonic())
+        self._news.set()
+
+    def _console(self, data: bytes, now: float) -> None:
+        if self._watch:
+            self._watch.feed(data, now)
+        if self._caller:
+            self._caller.console(data)
+        if self._on_output:
+            self._on_output(data)
+        self._news.set()
+
+    def _probes(self, data: bytes, now: float) -> None:
+        if self._watch:
+            self._watch.progress(now)
+        self._tail = (self._tail + data)[-4096:]
+        self._done = self._done or DONE in self._tail
+        self._news.set()
+
+    async def _wait(self) -> Literal["ended", "done"] | str:
+        """Until the guest is done, QEMU is gone, or the watch has seen enough."""
+        assert self._watch
+        gone = asyncio.create_task(self._vm.ended.wait())
+        gone.add_done_callback(lambda _: self._news.set())
+        try:
+            while True:
+                self._news.clear()
+                if self._done:
+                    return "done"
+                if self._vm.ended.is_set():
+                    return "ended"
+                if cause := self._watch.poll(time.monotonic()):
+                    return cause
+                pause = max(0.0, self._watch.next_wakeup() - time.monotonic())
+                # Not wait_for(): it loses a Ctrl-C that comes together with news (bpo-37658).
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._news.wait()
+        finally:
+            gone.cancel()
+
+    async def _ending(self, cause: str) -> Ending:
+        wall = round(time.monotonic() - self._vm.start, 3)
+        if cause == "ended":
+            return self._gone(wall)
+        registers, where, short = "", "", ""
+        waits = self._caller.waits if self._caller else ""
+        if cause not in ("done", "failure", "no-visit"):
+            registers = await self._vm.registers()
+            where = resolve(registers, self._request.symbols)
+            short = starved(self._samples)
+        return Ending.model_validate(
+            {
+                "cause": cause,
+                "detail": "; ".join(filter(None, (where, waits, short))),
+                "wall_s": wall,
+                "registers": registers or None,
+                "where": where or None,
+            }
+        )
+
+    def _gone(self, wall: float) -> Ending:
+        """QEMU ended by itself: the guest did it, QEMU refused, or somebody killed it."""
+        vm = self._vm
+        reasons = [data.get("reason") for name, data in vm.events if name == "SHUTDOWN"]
+        cause = str(reasons[-1]) if reasons else "exited"
+        if cause not in ("guest-shutdown", "guest-reset"):
+            cause = "exited"
+        if cause == "exited" and vm.exit_code and vm.exit_code > 0 and not vm.chunks:
+            cause = "start-refused"
+        return Ending.model_validate(
+            {
+                "cause": cause,
+                "detail": vm.complaint or self._shot(),
+                "exit_code": vm.exit_code if (vm.exit_code or 0) >= 0 else None,
+                "signal": vm.killed_by,
+                "wall_s": wall,
+            }
+        )
+
+    def _shot(self) -> str:
+        """Whether the OOM killer was at work, and how large QEMU had become."""
+        if self._vm.killed_by != "SIGKILL" or host.oom_kills() == self._oom_kills:
+            return ""
+        peak = max((sample.rss_bytes for sample in self._samples), default=0)
+        return f"the host's OOM killer, at {format_size(peak)} of resident memory"
+
+    async def _sample(self) -> None:
+        pause = SAMPLE_S
+        while True:
+            self._take_sample()
+            if len(self._samples) >= MAX_SAMPLES:
+                # A long boot keeps every second sample and takes half as many.
+                del self._samples[1::2]
+                pause *= 2
+            await asyncio.sleep(pause)
+
+    def _take_sample(self) -> None:
+        if sample := self._vm.sample():
+            self._samples.append(sample)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is asked of one boot: kernel, machine, user space, probes, and how long it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import host
+from harness.guest import Initramfs
+from harness.model import Accel, Clock, Distribution, Image, Machine, MemoryModel, Probes, Timeouts
+from harness.qemu import command as qemu
+from harness.qemu import plugin as stores
+from harness.results import folder
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A distribution in the place of the initramfs: what it is, and the files that are needed."""
+
+    distribution: Distribution
+    image: Image
+    program: Initramfs
+    """the probes, which are copied into it"""
+
+
+@dataclass(frozen=True)
+class BootRequest:
+    """What boots, on what, and within which limits (unscaled: as for hardware)."""
+
+    kernel: Path
+    initrd: Path
+    machine: Machine
+    accel: Accel
+    clock: Clock = "time"
+    words: tuple[str, ...] = ()
+    probes: Probes = field(default_factory=Probes)
+    limits: Timeouts = field(default_factory=Timeouts)
+    memory_model: MemoryModel = field(default_factory=MemoryModel)
+    system_map: Path | None = None
+    tsc_khz: int | None = None
+    force: bool = False
+    plugin: Path | None = None
+    """the plugin that counts stores, where they are counted"""
+    guest: Guest | None = None
+    """a distribution that `initrd` hands over to"""
+
+    @property
+    def symbols(self) -> str:
+        """The text of System.map, as far as there is one."""
+        if not self.system_map or not self.system_map.is_file():
+            return ""
+        return self.system_map.read_text(encoding="ascii", errors="replace")
+
+    @property
+    def slowdown(self) -> float:
+        """How much longer than on hardware this boot may take."""
+        return host.SLOWDOWN[self.accel] * (host.WORK_SLOWDOWN if self.clock == "work" else 1)
+
+    @property
+    def scaled(self) -> Timeouts:
+        limits = {k: v * self.slowdown for k, v in self.limits.model_dump().items()}
+        return Timeouts.model_validate(limits)
+
+    def command(self, binary: qemu.Qemu, *, sockets: bool = True) -> qemu.CommandLine:
+        """The line of QEMU for this boot; without `sockets`, the one for people."""
+        machine = self.machine
+        if self.clock == "work" and machine.work_clock.one_cpu:
+            machine = machine.model_copy(update={"boot": (*machine.boot, "maxcpus=1")})
+        guest = self.guest
+        return qemu.CommandLine(
+            machine,
+            self.kernel,
+            # With the keys, which are of this boot only.
+            Path(qemu.ENTRY) if guest and sockets else self.initrd,
+            self.clock,
+            self.accel,
+            binary,
+            (*self.words, *(guest.distribution.words if guest else probe_words(self.probes))),
+            self.tsc_khz,
+            self._plugin,
+            guest.image if guest else None,
+            sockets=sockets,
+        )
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the host that user space takes, the probes among it."""
+        more = self.guest.distribution.memory if self.guest else 0
+        return self.probes.touched(self.machine.memory) + more
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds until this boot is given up, on this accelerator."""
+        more = self.guest.distribution.login_s if self.guest else 0
+        return (self.machine.deadline_s + more) * self.slowdown
+
+    @property
+    def _plugin(self) -> str | None:
+        if not self.plugin or stores.obstacle(self.machine, self.symbols):
+            return None
+        return stores.option(self.plugin, self.machine, self.symbols, folder.STORES)
+
+
+def probe_words(probes: Probes) -> tuple[str, ...]:
+    """What the init of the guest reads from the kernel command line."""
+    return (
+        f"probe.run={','.join(probes.run)}",
+        f"probe.touch_bytes={probes.touch_bytes}",
+        f"probe.touch_threads={probes.touch_threads}",
+    )

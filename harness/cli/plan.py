@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness plan``: what a run would do and what it would cost, without doing it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import host
+from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
+from harness.errors import HarnessError
+from harness.guest import disk
+from harness.kernel import Kernels
+from harness.model import Experiment, Slot, definition
+from harness.project import Project
+from harness.qemu import command, footprint
+from harness.run import fit
+from harness.units import format_size
+
+BUILD_GUESS = 120.0
+"""Seconds for a kernel: the first one takes two to five minutes, each further one half a minute."""
+
+RUN_BYTES = 200_000
+"""Disk that the evidence of one boot takes, about."""
+
+
+def _register_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "plan",
+        help="what `run` would do: cells, QEMU lines, cost; nothing is done",
+        description="Prints the cells, what each takes of the host's memory and whether that"
+        " fits, and a rough cost in time and disk from nothing. Builds, downloads and boots"
+        " nothing.",
+    )
+    _common(parser)
+    parser.add_argument("--lines", action="store_true", help="print the QEMU lines too")
+    add_examples(
+        parser,
+        "harness plan quick            # cells, boots, predicted memory, kernels to build",
+        "harness plan scale --lines    # and the QEMU line of each cell",
+    )
+    parser.set_defaults(action=plan)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "experiment", metavar="EXPERIMENT", type=Path, help="name in experiments/, or a YAML file"
+    )
+    add_json(parser)
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Says what would happen and what it would cost."""
+    place = project(arguments)
+    experiment = place.experiment(arguments.experiment)
+    slots = experiment.schedule()
+    available = host.available_memory()
+    cells = [_cell(place, experiment, slot, available) for slot in _cells(slots)]
+    builds = _unbuilt(place, experiment)
+    each = {(c["variant"], c["machine"], c["clock"]): c["seconds_about"] for c in cells}
+    seconds = sum(each[s.variant, s.machine, s.clock] for s in slots) + len(builds) * BUILD_GUESS
+    cost = {
+        "boots": len(slots),
+        "kernels_to_build": builds,
+        "seconds_about": round(seconds),
+        "disk_bytes_about": len(slots) * RUN_BYTES,
+        "memory_available_bytes": available,
+    }
+    if arguments.json:
+        print_json({"cells": cells, "cost": cost})
+        return 0
+    _show_cells(experiment, cells, slots)
+    if arguments.lines:
+        for cell in cells:
+            out.print("\n" + " ".join(cell["argv"]), markup=False)
+    out.print(
+        f"\n{len(slots)} boots; kernels to build: {', '.join(builds) or 'none'};"
+        f" about {seconds / 60:.0f} min, {format_size(len(slots) * RUN_BYTES)} of results",
+        markup=False,
+    )
+    return 0
+
+
+def _show_cells(
+    experiment: Experiment, cells: Sequence[Mapping[str, Any]], slots: Sequence[Slot]
+) -> None:
+    head = ["variant", "machine", "clock", "boots", "host memory", "fits"]
+    boots = {(c["variant"], c["machine"], c["clock"]): 0 for c in cells}
+    for slot in slots:
+        boots[slot.variant, slot.machine, slot.clock] += 1
+    rows = [
+        [
+            *(key := (cell["variant"], cell["machine"], cell["clock"])),
+            str(boots[key]),
+            format_size(cell["host_memory_bytes"]),
+            "yes" if cell["fits"] else "NO",
+        ]
+        for cell in cells
+    ]
+    print_table(f"{experiment.name}: {experiment.description}", [head, *rows])
+
+
+def _cells(slots: Sequence[Slot]) -> list[Slot]:
+    """One slot of each cell, in order."""
+    cells: dict[tuple[str, str, str], Slot] = {}
+    for slot in sorted(slots, key=lambda slot: (slot.machine, slot.clock, slot.variant)):
+        cells.setdefault((slot.variant, slot.machine, slot.clock), slot)
+    return list(cells.values())
+
+
+def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) -> dict[str, Any]:
+    variant, machine = place.variant(slot.variant), place.machine(slot.machine)
+    need = footprint.footprint(
+        machine, variant.memory_model, experiment.taken(slot.cell, machine.memory)
+    )
+    line = command.CommandLine(
+        machine,
+        Path("bzImage"),
+        Path("initramfs.cpio"),
+        slot.clock,
+        "tcg",
+        host.find_qemu(),
+        (*variant.boot, *experiment.boot, *(guest.words if (guest := experiment.guest) else ())),
+        image=disk.read(guest.path(place.root), place.cache) if guest else None,
+        sockets=False,
+    )
+    return {
+        **dict(zip(("variant", "machine", "clock"), slot.cell, strict=True)),
+        "memory_bytes": machine.memory,
+        "host_memory_bytes": need.total,
+        "seconds_about": round(footprint.boot_seconds(need, slot.clock, bool(guest)), 1),
+        "fits": need.total <= available,
+        "argv": command.render(line),
+    }
+
+
+def _unbuilt(place: Project, experiment: Experiment) -> list[str]:
+    """Variants whose kernel is not in the store; all of them where that cannot be told."""
+    store = Kernels(place, lambda text: None)
+    missing = []
+    for name in dict.fromkeys(map(definition, experiment.variants)):
+        try:
+            known = store.known(fit(place, experiment, place.variant(name)))
+        except HarnessError:
+            known = None
+        if known is None:
+            missing.append(name)
+    return missing

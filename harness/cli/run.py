@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness run``: every boot of an experiment, then its dataset and report."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cli.hosts import add_hosts, executor_of
+from harness.cli.plan import _common, _register_plan
+from harness.cli.terminal import Log, add_examples, out, print_json, print_table, project
+from harness.errors import UserError
+from harness.model import Experiment
+from harness.report import publish
+from harness.results import Results
+from harness.run import Event, RunOptions, Session, loop, prepare
+
+if TYPE_CHECKING:
+    from harness.dataset import Dataset
+
+
+def add_until(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument(
+        "--until",
+        metavar="WIDTH",
+        help="add blocks of the time clock until every 95%% interval of --metric is within WIDTH,"
+        " as 2%%, of the effect; looked at after 6, 12, 24 and 48 blocks, at no other time",
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", default="boot", help="what --until looks at (default: boot)"
+    )
+
+
+def check(arguments: argparse.Namespace, experiment: Experiment) -> None:
+    """Raises `UserError` before the first boot where it could only come after many."""
+    from harness.compare import series, stopping
+
+    stopping.parse_width(arguments.until)
+    list(stopping.schedule(experiment))
+    if arguments.clock == "work":
+        raise UserError("the work clock has no noise to wait for", where="--until, --clock work")
+    if arguments.metric not in series.NAMES:
+        names = ", ".join(series.NAMES)
+        where, what = "--metric", f"no metric called {arguments.metric!r}"
+        raise UserError(what, where=where, remedy=f"there are: {names}")
+
+
+def go_on(
+    arguments: argparse.Namespace,
+    experiment: Experiment,
+    results: Results,
+    boot: Callable[[int, bool], int],
+    log: Log,
+) -> tuple[int, list[str]]:
+    """Boots up to each look in turn; answers how many boots went wrong, and what was seen.
+
+    `boot` boots what is missing up to so many blocks of the time clock; it is told the first time.
+    """
+    from harness.compare import stopping
+    from harness.dataset import dataset
+
+    failed, wanted = 0, stopping.parse_width(arguments.until)
+    said: list[str] = []
+    for blocks in stopping.schedule(experiment):
+        failed = boot(blocks, not said)
+        seen = stopping.look(dataset.collate(results), experiment, arguments.metric, wanted, blocks)
+        stopping.keep(results.path, seen)
+        said.append(f"{seen}: {'reached' if seen.reached else 'not reached'}")
+        log(said[-1])
+        if seen.reached or not seen.widths:
+            break
+    return failed, said
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommands."""
+    _register_run(commands)
+    _register_plan(commands)
+
+
+def _register_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="boot every cell of an experiment, then collate and report",
+        description="Builds what is not built, boots what is not booted, and writes dataset and"
+        " report to DIR/NAME/TIME-HASH. The hash stands for all that the experiment resolves to:"
+        " the next start with the same one goes on where this one was interrupted. Exit status 1"
+        " when a boot went wrong, which is a row of the dataset all the same; 2 when the input of"
+        " a variant is wrong.",
+    )
+    _common(parser)
+    parser.add_argument(
+        "--results",
+        metavar="DIR",
+        type=Path,
+        default=Path("results"),
+        help="where results go (default: results)",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin a new results folder instead of going on"
+    )
+    parser.add_argument("--retry", action="store_true", help="boot again what failed; it stays too")
+    parser.add_argument(
+        "--force", action="store_true", help="boot even what is predicted not to fit"
+    )
+    parser.add_argument(
+        "--clock",
+        choices=("time", "work"),
+        help="boot only the cells of this clock now; no load disturbs those of the work clock",
+    )
+    add_hosts(parser)
+    add_until(parser)
+    add_examples(
+        parser,
+        "harness run quick             # experiments/quick.yaml; again: goes on where it was",
+        "harness run mine.yaml --results /data --retry",
+        "harness run quick --until 2% --metric memmap_init",
+    )
+    parser.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The whole loop."""
+    place, log = project(arguments), Log()
+    experiment, executor = place.experiment(arguments.experiment), executor_of(arguments, log)
+    if arguments.until:
+        check(arguments, experiment)
+    options = RunOptions(
+        arguments.results, arguments.fresh, arguments.retry, arguments.force, arguments.clock
+    )
+    session = prepare(place, experiment, log)
+    results = loop.open_results(session, options)
+    looks: list[str] = []
+
+    def boot(time_blocks: int = 0, first: bool = True) -> int:
+        more = replace(options, time_blocks=time_blocks, retry=options.retry and first)
+        return loop.run(session, results, more, BootLines(log), executor)
+
+    with results.locked():
+        loop.mend(results, log)
+        if arguments.until:
+            failed, looks = go_on(arguments, experiment, results, boot, log)
+        else:
+            failed = boot()
+        found = publish(results)
+    differ = [str(mismatch) for mismatch in found.repeats.mismatches]
+    if arguments.json:
+        said = {"failed": failed, "not_the_same": differ} | ({"looks": looks} if looks else {})
+        print_json({"results": str(results.path), **said})
+    else:
+        _tell(experiment, results, found, failed, differ)
+    return status(session, failed + len(differ))
+
+
+def _tell(
+    experiment: Experiment,
+    results: Results,
+    found: Dataset,
+    failed: int,
+    differ: Sequence[str],
+) -> None:
+    from harness.report import render
+
+    print_table(f"{experiment.name}: medians", render.headline(found), left=3)
+    for caveat in render.caveats(found):
+        out.print(caveat, markup=False)
+    folder = results.path
+    out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)
+    for mismatch in differ:
+        out.print(f"NOT THE SAME: {mismatch}", markup=False)
+    for item in found.damage:
+        out.print(f"DAMAGED: {item.path}: {item.reason}", markup=False)
+    if failed:
+        out.print(f"{failed} boot(s) went wrong; see the report", markup=False)
+
+
+def status(session: Session, failed: int) -> int:
+    """2 where the input of a variant was wrong, 1 where a boot went wrong, else 0."""
+    return 2 if session.misfits else int(failed > 0)
+
+
+class BootLines:
+    """A line for each boot, with the time that is probably left."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._start = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Says what begins or has ended."""
+        slot, record = event.slot, event.run
+        name = f"[{event.number}/{event.total}] {slot.variant} {slot.machine} {slot.clock}"
+        name += " warm-up" if slot.warmup else f" block {slot.block}"
+        if event.waits:
+            self._log(f"{name} {event.waits}")
+            return
+        if record is None:
+            self._log(f"{name} ...")
+            return
+        left = (time.monotonic() - self._start) / event.past_s * event.left_s
+        reason = f" ({record.judgement.reason})" if record.judgement.reason else ""
+        outcome = f"{record.judgement.outcome}{reason} in {record.ending.wall_s:.1f} s"
+        self._log(f"{name} {outcome}; about {left / 60:.0f} min left")

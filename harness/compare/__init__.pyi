@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from .compare import CompareOptions as CompareOptions
+from .compare import Comparison as Comparison
+from .compare import Family as Family
+from .compare import Growth as Growth
+from .compare import Tested as Tested
+from .compare import compare_variants as compare_variants
+from .effect import Values as Values
+from .export import COLUMNS as COLUMNS
+from .export import document as document
+from .export import regressions as regressions
+from .export import rows as rows
+from .fit import per_gib as per_gib
+from .fit import per_page as per_page
+from .fit import per_tib as per_tib
+from .series import RSS as RSS
+from .series import TOUCHES as TOUCHES
+from .series import Series as Series
+from .series import Subject as Subject
+from .series import Table as Table
+from .series import series_of as series_of
+from .stopping import Look as Look
+from .verdict import Interest as Interest

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the authors of the proposals claimed, beside what was measured, with a verdict in words.
+
+The rules are here, the claims in the variants' files: no verdict is written by hand without saying
+so. Instructions are never turned into seconds: a claim in seconds is held against a ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+
+from harness.dataset import UNITS, Summary
+from harness.model import Claim, Clock, Lockfile, Variant
+from harness.units import amount, format_size
+
+Verdict = Literal[
+    "held",
+    "held, by extrapolation",
+    "did not hold",
+    "did not hold, by extrapolation",
+    "cannot be tested here",
+    "not measured",
+    "judged by hand",
+]
+
+NEAR = 0.9
+"""A gain of nine tenths of what was claimed has held: the claims are round figures."""
+
+_NOTHING: tuple[str, Verdict] = ("-", "not measured")
+
+SMALL = 0.001
+"""A slowdown below a thousandth is none."""
+
+SIZES = 3
+"""Sizes of machines that a line needs before anything is extrapolated from it."""
+
+MISFIT = 0.1
+"""Largest distance of a point from that line, as a part of it."""
+
+PEAK = "host_rss_peak_bytes"
+_PROBES = {"first_touch": "first-touch", "touch_recycled": "touch-recycled"}
+_SIZES = ("mem_total", "mem_free")
+_CLOCK: dict[Clock, str] = {"work": "instructions", "time": "seconds of emulation"}
+
+Points = dict[int, float]
+"""Memory of a machine in bytes to a median."""
+
+
+@dataclass(frozen=True)
+class ClaimData:
+    """A dataset as far as claims need it."""
+
+    lock: Lockfile
+    figures: Summary
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """A row of the claims table."""
+
+    variant: str
+    claim: Claim
+    measured: str
+    verdict: Verdict
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class _Points:
+    """A metric of the baseline and of the variant by one clock, over machines."""
+
+    clock: Clock
+    base: Points
+    mine: Points
+    baseline: str
+
+    @property
+    def largest(self) -> int:
+        return max(self.base.keys() & self.mine.keys(), default=0)
+
+
+def findings(
+    variants: Iterable[Variant],
+    evidence: Sequence[ClaimData],
+    lines: Mapping[str, tuple[int, int]] | None = None,
+) -> Iterator[ClaimResult]:
+    """Every claim of every variant. `lines`: variant to lines added and removed by its series."""
+    for variant in variants:
+        for claim in variant.claims:
+            yield _find(variant.name, claim, evidence, (lines or {}).get(variant.name))
+
+
+def _find(
+    name: str, claim: Claim, evidence: Sequence[ClaimData], lines: tuple[int, int] | None
+) -> ClaimResult:
+    if claim.metric == "lines":
+        return _lines(name, claim, lines)
+    pair = _pair(name, claim, evidence)
+    measured, verdict = _NOTHING
+    if pair and pair.baseline != name:
+        measured, verdict = _compare(claim, pair)
+    if claim.max_bytes:
+        measured, verdict = _limit(name, claim, evidence)
+    if claim.judged:
+        return ClaimResult(name, claim, measured, "judged by hand", claim.judged)
+    if claim.untestable:
+        return ClaimResult(name, claim, measured, "cannot be tested here", claim.untestable)
+    return ClaimResult(name, claim, measured, verdict)
+
+
+def _lines(name: str, claim: Claim, lines: tuple[int, int] | None) -> ClaimResult:
+    if lines is None or claim.max_lines is None:
+        return ClaimResult(name, claim, "-", "not measured", "counted in kernel-patches/README.md")
+    text = f"+{lines[0]} -{lines[1]} lines on 6.12"
+    return ClaimResult(name, claim, text, "held" if lines[0] <= claim.max_lines else "did not hold")
+
+
+def _pair(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> _Points | None:
+    """The comparison with the largest machine; the work clock first, since it is exact."""
+    clocks: tuple[Clock, ...] = (claim.clock,) if claim.clock else ("work", "time")
+    for clock in clocks:
+        found = []
+        for each in evidence:
+            if claim.experiment not in (None, each.lock.experiment.name):
+                continue
+            base = claim.against or each.lock.experiment.baseline
+            ours, theirs = (_points(each, v, claim.metric, clock) for v in (name, base))
+            found.append(_Points(clock, theirs, ours, base))
+        best = max(found, key=lambda p: (p.largest, len(p.mine)), default=None)
+        if best and best.largest:
+            return best
+    return None
+
+
+def _points(evidence: ClaimData, variant: str, metric: str, clock: Clock) -> Points:
+    points = {}
+    for machine in evidence.lock.machines.values():
+        cell = (variant, machine.name, clock)
+        values = [_median(evidence.figures, cell, name) for name in metric.split("+")]
+        if all(value is not None for value in values):
+            points[machine.memory] = float(sum(value or 0 for value in values))
+    return points
+
+
+def _median(figures: Summary, cell: tuple[str, str, Clock], name: str) -> float | None:
+    row: Mapping[str, Any] | None
+    if name in _PROBES:
+        metric = "instructions_per_page" if cell[2] == "work" else "ns_per_page"
+        row = figures.get(cell, "probe", _PROBES[name], "", "", metric)
+    elif name in _SIZES:
+        row = figures.get(cell, "probe", name, "", "", "memory_bytes")
+    elif name == "host_memory":
+        row = figures.get(cell, "host", "qemu", "", "", PEAK)
+    else:
+        row = figures.phase(cell, name) or figures.phase(cell, name, "span")
+    return None if row is None else row["median"]
+
+
+def _compare(claim: Claim, pair: _Points) -> tuple[str, Verdict]:
+    """What was measured, in words, and whether it is what was claimed."""
+    size = pair.largest
+    base, mine = pair.base[size], pair.mine[size]
+    where = f"at {format_size(size)}"
+    if claim.metric not in _SIZES:
+        where += f" ({_CLOCK[pair.clock]})"
+    if claim.increases:
+        text = f"{mine / base - 1:+.2%} against {pair.baseline} {where}"
+        return text, "held" if mine > base * (1 + SMALL) else "did not hold"
+    if claim.slowdown is not None:
+        text = f"{mine / base - 1:+.2%} against {pair.baseline} {where}"
+        return text, "held" if mine / base - 1 <= claim.slowdown + SMALL else "did not hold"
+    unit = UNITS[pair.clock]
+    text = f"{amount(base, unit)} → {amount(mine, unit)}, {_times(base / mine)} {where}"
+    if claim.gain is None:
+        return text, "not measured"
+    good = base / mine >= NEAR * claim.gain
+    far = _extrapolate(pair, claim.at) if claim.at and claim.at > size else None
+    if far is None:
+        missed: Verdict = "not measured" if (claim.at or 0) > size else "did not hold"
+        return text, "held" if good else missed
+    text += f"; {_times(far)} at {format_size(claim.at or 0)} by a line through the sizes"
+    good = far >= NEAR * claim.gain
+    return text, "held, by extrapolation" if good else "did not hold, by extrapolation"
+
+
+def _times(ratio: float) -> str:
+    word, factor = ("less", ratio) if ratio >= 1 else ("more", 1 / ratio)
+    return f"{factor:,.0f} times {word}" if factor >= 1000 else f"{factor:.3g} times {word}"
+
+
+def _extrapolate(pair: _Points, memory: int | None) -> float | None:
+    """Baseline over variant at `memory` bytes; None where a line does not fit either of them."""
+    if memory is None:
+        return None
+    ends = [points.get(memory) or line(points, memory) for points in (pair.base, pair.mine)]
+    return ends[0] / ends[1] if ends[0] and ends[1] else None
+
+
+def line(points: Points, at: int) -> float | None:
+    """The value at `at` of the line with the smallest relative errors; None where it does not fit.
+
+    Source of the weights: an error of a count is a part of it, not an amount.
+    """
+    if len(points) < SIZES or min(points.values()) <= 0:
+        return None
+    x, y = (np.array(v, dtype=float) for v in zip(*sorted(points.items()), strict=True))
+    slope, start = np.polyfit(x, y, 1, w=1 / y)
+    if np.max(np.abs((start + slope * x) / y - 1)) > MISFIT:
+        return None
+    return float(start + slope * at)
+
+
+def _limit(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> tuple[str, Verdict]:
+    """Whether a size stays below the one promised, on the machine that was named."""
+    assert claim.max_bytes is not None
+    clocks: tuple[Clock, ...] = ("time", "work")
+    for each, clock in product(evidence, clocks):
+        points = _points(each, name, claim.metric, clock)
+        size = claim.at or max(points, default=0)
+        if size in points:
+            text = f"{amount(points[size], PEAK)} at {format_size(size)}"
+            return text, "held" if points[size] <= claim.max_bytes else "did not hold"
+    return "-", "not measured"
+
+
+def author(variant: Variant, claim: Claim) -> str:
+    """Who claimed it and when, with a link where there is one."""
+    origin = variant.origin
+    who = claim.who or (origin.who if origin else "")
+    when = f", {origin.when}" if origin and origin.when and not claim.who else ""
+    link = claim.link or (origin.link if origin and not claim.who else None)
+    if link is None and origin and origin.message_id and not claim.who:
+        link = f"https://lore.kernel.org/linux-mm/{origin.message_id}/"
+    return f"{who}{when}" + (f" ({link})" if link else "")

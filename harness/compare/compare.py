@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A dataset against its baseline: effects, exact counts, success rates, growth, suspects. Pure.
+
+The time clock and the host's memory are noisy and are tested; the work clock is exact and is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from harness.compare.effect import ALPHA, Effect, adjusted, centre, paired, shift, unpaired
+from harness.compare.fit import Fit, fit
+from harness.compare.series import RSS, TOUCHES, Series, Subject, Table, pair, series_of
+from harness.compare.verdict import Interest, Verdict, decide
+from harness.compare.warnings import Suspect, suspects
+from harness.dataset import CELL, Dataset
+from harness.errors import UserError
+from harness.model import GOOD, definition, is_arm
+from harness.units import MIB
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What is compared with what, and which effects are of interest."""
+
+    baseline: str | None = None
+    metrics: tuple[str, ...] = ()
+    part: float = 0.02
+    seconds: float = 0.005
+    bytes: int = 16 * MIB
+
+    def interest(self, metric: str) -> Interest:
+        """The smallest effect of interest; no amount is set for a time per page."""
+        amounts = {"duration_s": self.seconds, "busy_s": self.seconds, RSS: float(self.bytes)}
+        return Interest(self.part, amounts.get(metric, 0.0))
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A noisy figure of a variant against the baseline's; `difference` is in its own unit."""
+
+    subject: Subject
+    variant: str
+    baseline: str
+    median: float
+    base_median: float
+    difference: float
+    effect: Effect
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tests whose p are adjusted together, for one question asked of all of them."""
+
+    name: str
+    tests: tuple[Tested, ...]
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A count of the work clock against the baseline's. It is a count, never a time."""
+
+    subject: Subject
+    variant: str
+    baseline: str
+    count: int
+    base_count: int
+
+    @property
+    def difference(self) -> int:
+        return self.count - self.base_count
+
+
+@dataclass(frozen=True)
+class Defect:
+    """Repeats of a work-clock cell that differ, or its second arm: a fault of the harness."""
+
+    subject: Subject
+    variant: str
+    counts: dict[int, int]
+    """by block"""
+
+
+@dataclass(frozen=True)
+class Success:
+    """How many boots of a cell came to their end, against the baseline's."""
+
+    machine: str
+    clock: str
+    variant: str
+    baseline: str
+    good: int
+    boots: int
+    base_good: int
+    base_boots: int
+    p: float
+    adjusted_p: float = 1.0
+
+    @property
+    def word(self) -> str:
+        if self.good == self.boots and self.base_good == self.base_boots:
+            return "all booted"
+        if self.adjusted_p >= ALPHA:
+            return "not told apart"
+        worse = self.good / self.boots < self.base_good / self.base_boots
+        return "fails more" if worse else "fails less"
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a figure of a variant grows with memory; without a line where there are under 3 sizes."""
+
+    clock: str
+    name: str
+    metric: str
+    variant: str
+    sizes: int
+    line: Fit | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that a dataset says against its baseline, or against another dataset."""
+
+    options: CompareOptions
+    baseline: str | None
+    families: tuple[Family, ...]
+    exact: tuple[Exact, ...]
+    defects: tuple[Defect, ...]
+    success: tuple[Success, ...]
+    growth: tuple[Growth, ...]
+    suspects: tuple[Suspect, ...]
+    paired: bool = True
+    base: Dataset | None = None
+
+
+def compare_variants(
+    dataset: Dataset, options: CompareOptions, against: Dataset | None = None
+) -> Comparison:
+    """Each variant against the baseline in the same blocks, or against itself in `against`."""
+    baseline = options.baseline or (dataset.lock.experiment.baseline if dataset.lock else None)
+    if against is not None:
+        baseline = options.baseline
+    _need(baseline, dataset if against is None else against, optional=against is not None)
+    mine = series_of(dataset, options.metrics)
+    theirs = mine if against is None else series_of(against)
+    pairs = tuple(_pairs(mine, theirs, baseline, same=against is None))
+    families = tuple(_families(pairs, options, together=against is None))
+    return Comparison(
+        options,
+        baseline,
+        families,
+        tuple(_exact(pairs)),
+        tuple(_defects(mine)),
+        _successes(dataset.runs, (dataset if against is None else against).runs, baseline),
+        tuple(_growth(mine, dataset.runs)),
+        tuple(suspects(dataset, mine, baseline, options.interest)),
+        paired=against is None,
+    )
+
+
+def _need(baseline: str | None, dataset: Dataset, optional: bool) -> None:
+    known = sorted(map(str, set(dataset.runs["variant"])))
+    if baseline not in known and not (optional and baseline is None):
+        named = "no baseline" if baseline is None else f"no variant called {baseline!r}"
+        raise UserError(named, where="--baseline", remedy=f"there are: {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class _Pair:
+    subject: Subject
+    variant: str
+    series: Series
+    baseline: str
+    base: Series
+
+
+def _pairs(mine: Table, theirs: Table, baseline: str | None, same: bool) -> Iterator[_Pair]:
+    for subject, variants in mine.items():
+        for variant, series in variants.items():
+            name = baseline or variant
+            base = theirs.get(subject, {}).get(name)
+            if base is not None and not (same and variant == name):
+                yield _Pair(subject, variant, series, name, base)
+
+
+def _families(pairs: Sequence[_Pair], options: CompareOptions, together: bool) -> Iterator[Family]:
+    """Times, A/A times and memory are three questions; each has its family."""
+    kinds: dict[str, Callable[[_Pair], bool]] = {
+        "time clock": lambda p: p.subject.metric != RSS and not is_arm(p.variant),
+        "time clock, A/A": lambda p: p.subject.metric != RSS and is_arm(p.variant),
+        "host memory": lambda p: p.subject.metric == RSS and not is_arm(p.variant),
+    }
+    for name, belongs in kinds.items():
+        chosen = [p for p in pairs if belongs(p) and (p.subject.clock == "time" or name[0] == "h")]
+        tests = list(_tests(chosen, options, together))
+        if not tests:
+            continue
+        words = ("less", "more") if name == "host memory" else ("faster", "slower")
+        bounds = [options.interest(t.subject.metric).bounds(t.base_median) for t in tests]
+        verdicts = decide([t.effect for t in tests], bounds, words)  # type: ignore[arg-type]
+        told = tuple(replace(t, verdict=v) for t, v in zip(tests, verdicts, strict=True))
+        yield Family(f"{name}: {_members(told)}", told)
+
+
+def _members(tests: Sequence[Tested]) -> str:
+    counts = (
+        (len({t.variant for t in tests}), "variant"),
+        (len({t.subject.machine for t in tests}), "machine"),
+        (len({t.subject.name for t in tests}), "metric"),
+    )
+    parts = ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counts)
+    return f"{len(tests)} test{'s' * (len(tests) > 1)} of {parts}"
+
+
+_OPEN = Verdict("inconclusive", 1.0)
+
+
+def _tests(pairs: Sequence[_Pair], options: CompareOptions, together: bool) -> Iterator[Tested]:
+    for p in pairs:
+        a, b = pair(p.series, p.base) if together else (_sound(p.series), _sound(p.base))
+        if not len(a) or not len(b):
+            continue
+        effect = paired(a, b) if together else unpaired(a, b)
+        difference = float(centre(a - b) if together else shift(a, b))
+        medians = float(np.median(a)), float(np.median(b))
+        yield Tested(p.subject, p.variant, p.baseline, *medians, difference, effect, _OPEN)
+
+
+def _sound(series: Series) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return series.values[series.values > 0]
+
+
+def _exact(pairs: Sequence[_Pair]) -> Iterator[Exact]:
+    for p in pairs:
+        if p.subject.clock == "work" and p.subject.metric != RSS:
+            counts = int(p.series.values[0]), int(p.base.values[0])
+            yield Exact(p.subject, p.variant, p.baseline, *counts)
+
+
+def _defects(table: Table) -> Iterator[Defect]:
+    for subject, variants in table.items():
+        if subject.clock != "work" or subject.metric == RSS:
+            continue
+        for variant, series in variants.items():
+            first = variants.get(definition(variant), series).values[0]
+            if not series.exact or series.values[0] != first:
+                counts = dict(zip(series.blocks.tolist(), map(int, series.values), strict=True))
+                yield Defect(subject, variant, counts)
+
+
+def _successes(
+    runs: pd.DataFrame, base_runs: pd.DataFrame, baseline: str | None
+) -> tuple[Success, ...]:
+    mine, theirs = _counts(runs), _counts(base_runs)
+    found = []
+    for (variant, machine, clock), (good, boots) in mine.items():
+        name = baseline or variant
+        base = theirs.get((name, machine, clock))
+        if base is None or (runs is base_runs and name == variant):
+            continue
+        table = [[good, boots - good], [base[0], base[1] - base[0]]]
+        p = float(stats.fisher_exact(table).pvalue)
+        found.append(Success(machine, clock, variant, name, good, boots, *base, p))
+    ps = adjusted(np.array([s.p for s in found]))
+    return tuple(replace(s, adjusted_p=float(p)) for s, p in zip(found, ps, strict=True))
+
+
+def _counts(runs: pd.DataFrame) -> dict[tuple[str, str, str], tuple[int, int]]:
+    boots = runs[~runs["warmup"]]
+    good = boots["outcome"].isin(GOOD).groupby([boots[c] for c in CELL]).agg(["sum", "size"])
+    return {key: (int(a), int(b)) for key, a, b in zip(good.index, *good.T.to_numpy(), strict=True)}
+
+
+def _growth(table: Table, runs: pd.DataFrame) -> Iterator[Growth]:
+    memory = dict(runs[["machine", "memory_bytes"]].dropna().drop_duplicates().to_numpy().tolist())
+    medians: dict[tuple[str, str, str, str], dict[int, float]] = {}
+    for subject, variants in table.items():
+        if subject.machine in memory:
+            for variant, series in variants.items():
+                key = (subject.clock, subject.name, subject.metric, variant)
+                medians.setdefault(key, {})[memory[subject.machine]] = series.median
+    for (clock, name, metric, variant), sizes in medians.items():
+        if not is_arm(variant) and name not in TOUCHES:
+            yield Growth(clock, name, metric, variant, len(sizes), fit(sizes))

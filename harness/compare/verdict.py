@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From an effect to a word, and how many more blocks would settle what is open. Pure.
+
+faster, slower   adjusted p below 0.05, and the whole interval beyond the smallest effect of
+                 interest; of memory: less, more
+equivalent       the whole interval within it
+inconclusive     anything else, and whatever fewer than six blocks show
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from harness.compare.effect import ALPHA, Effect, adjusted, needed
+
+Word = Literal["faster", "slower", "less", "more", "equivalent", "inconclusive"]
+
+MANY = 1000
+"""More blocks than this are not counted: nobody boots that often to settle a question."""
+
+
+@dataclass(frozen=True)
+class Interest:
+    """The smallest effect of interest: a part of the baseline, and an amount in its unit.
+
+    An effect has to exceed both, so that 50 % of a phase that takes 20 µs is no news.
+    """
+
+    part: float = 0.02
+    amount: float = 0.0
+
+    def bounds(self, base: float) -> tuple[float, float]:
+        """The logarithms of the ratios between which an effect on `base` is of no interest."""
+        part = max(self.part, self.amount / base)
+        return math.log1p(-part) if part < 1 else -math.inf, math.log1p(part)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A word, what stands behind it, and for an open one how many more blocks would settle it."""
+
+    word: Word
+    adjusted_p: float
+    why: str = ""
+    more_blocks: int | None = None
+
+
+def decide(
+    effects: Sequence[Effect],
+    bounds: Sequence[tuple[float, float]],
+    words: tuple[Word, Word] = ("faster", "slower"),
+) -> list[Verdict]:
+    """The verdicts of one family of tests; `words` name an effect below and above 1."""
+    ps = adjusted(np.array([effect.p for effect in effects], dtype=float))
+    return [
+        _decide(effect, limits, float(p), words, len(effects))
+        for effect, limits, p in zip(effects, bounds, ps, strict=True)
+    ]
+
+
+def _decide(
+    effect: Effect, limits: tuple[float, float], p: float, words: tuple[Word, Word], tests: int
+) -> Verdict:
+    least = needed(effect.test)
+    if effect.low is None or effect.high is None or effect.n < least:
+        unit = "boots on each side" if effect.test == "Mann-Whitney" else "blocks"
+        why = f"needs at least {least} {unit}: below, p cannot go under {ALPHA}"
+        return Verdict("inconclusive", p, why, least - effect.n)
+    if p < ALPHA and effect.high < limits[0]:
+        return Verdict(words[0], p)
+    if p < ALPHA and effect.low > limits[1]:
+        return Verdict(words[1], p)
+    if limits[0] < effect.low and effect.high < limits[1]:
+        return Verdict("equivalent", p)
+    beyond = effect.high < limits[0] or effect.low > limits[1]
+    if beyond:
+        why = f"the interval is beyond what is of interest, but p is not below {ALPHA}"
+        return Verdict("inconclusive", p, why, _more(effect, limits, tests))
+    why = "the interval holds effects of interest and others"
+    return Verdict("inconclusive", p, why, _more(effect, limits, tests))
+
+
+def _more(effect: Effect, limits: tuple[float, float], tests: int) -> int | None:
+    """Blocks that are still wanted if the effect stays as it is seen, none where they are many.
+
+    An interval narrows with the root of their number, and must get clear of the nearer limit. A
+    difference must also be found: alone among its family it needs p below alpha over the tests.
+    """
+    gap = min(abs(effect.estimate - limit) for limit in limits)
+    width = effect.width or 0.0
+    if width > gap * math.sqrt((MANY + effect.n) / effect.n):
+        return None
+    wanted = effect.n if width < gap else math.ceil(effect.n * (width / gap) ** 2)
+    if not limits[0] < effect.estimate < limits[1]:
+        wanted = max(wanted, needed(effect.test, ALPHA / tests))
+    return max(1, wanted - effect.n)

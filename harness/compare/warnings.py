@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Rules that call boots of the time clock suspect: by rule and by name, never by hand. Pure.
+
+A suspect block stays in the dataset and in every figure: leaving out what looks odd would make the
+tests say what one wants to hear. It is named, so that somebody looks and boots again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from harness.compare.effect import ALPHA, paired
+from harness.compare.series import Series, Table, pair
+from harness.compare.verdict import Interest
+from harness.dataset import Dataset
+from harness.model import is_arm
+
+Rule = Literal[
+    "A/A",
+    "drift",
+    "noise",
+    "outlier",
+    "load",
+    "others",
+    "steal",
+    "THP",
+    "changed",
+    "apart",
+    "clock",
+]
+
+NOISE = 0.05
+"""Median absolute deviation of the baseline's boot over its median."""
+FAR = 5.0
+"""Standard deviations, by the median absolute deviation, from which a block is an outlier."""
+FEW = 6
+"""Blocks below which no trend and no outlier is looked for."""
+BUSY = 0.5
+"""Load for each CPU of the host when the experiment started."""
+OTHERS = 0.25
+"""CPUs that others may keep busy on the average during a boot; 0.04 is what the harness itself and
+an idle host take (median of 96 boots, results/reference/aa)."""
+STEAL = 0.02
+"""Part of the CPU time of QEMU that a hypervisor may have given to others meanwhile."""
+SLACK = 2.0
+"""Seconds of a boot's start that are rounded away, and some for the host."""
+FIXED = ("host", "host_cpu", "host_cpus", "host_kernel", "qemu_version", "accel", "image_sha256")
+"""What may not change within a cell."""
+
+ALL = "all"
+"""Stands for every machine of the dataset."""
+
+Interests = Callable[[str], Interest]
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """What a rule found on a machine; `block` is none where it is about all of them."""
+
+    rule: Rule
+    machine: str
+    detail: str
+    block: int | None = None
+
+
+def suspects(
+    dataset: Dataset, table: Table, baseline: str | None, interest: Interests
+) -> Iterator[Suspect]:
+    """Everything that the rules find on the time clock."""
+    runs = dataset.runs
+    timed = runs[(runs["clock"] == "time") & ~runs["warmup"]]
+    yield from _arms(table, baseline, interest)
+    yield from _host(timed)
+    for subject, variants in table.items():
+        if (subject.clock, subject.name) == ("time", "boot") and baseline in variants:
+            yield from _steady(subject.machine, variants[baseline], interest(subject.metric).part)
+    for machine, boots in timed.groupby("machine", sort=False):
+        yield from _changed(str(machine), boots)
+        yield from _apart(str(machine), boots)
+        yield from _clock(str(machine), boots)
+        yield from _shared(str(machine), boots)
+
+
+def _arms(table: Table, baseline: str | None, interest: Interests) -> Iterator[Suspect]:
+    """The same kernel under two names must not differ by an effect of interest."""
+    for subject, variants in table.items():
+        for variant, series in variants.items():
+            if subject.clock != "time" or not is_arm(variant) or baseline not in variants:
+                continue
+            a, b = pair(series, variants[baseline])
+            if len(a) < 3:
+                continue
+            effect, limits = paired(a, b), interest(subject.metric).bounds(float(np.median(b)))
+            if effect.low is None or effect.high is None:
+                continue
+            if effect.low > limits[1] or effect.high < limits[0]:
+                ratio = f"{np.exp(effect.low):.3f} to {np.exp(effect.high):.3f}"
+                detail = f"{subject.name}: the same kernel differs from itself by a factor {ratio}"
+                yield Suspect("A/A", subject.machine, detail)
+
+
+def _steady(machine: str, series: Series, part: float) -> Iterator[Suspect]:
+    """The baseline's boots among themselves: spread, single blocks far off, a trend."""
+    logs, n = np.log(series.values), len(series.values)
+    if n < 3:
+        return
+    deviation = float(stats.median_abs_deviation(series.values)) / series.median
+    if deviation > NOISE:
+        detail = f"boot of the baseline: MAD over median is {deviation:.1%}, over {NOISE:.0%}"
+        yield Suspect("noise", machine, detail)
+    if n < FEW or not logs.std():
+        return
+    away = logs - np.median(logs)
+    limit = max(FAR * float(stats.median_abs_deviation(logs, scale="normal")), part)
+    for block in series.blocks[np.abs(away) > limit]:
+        factor = float(np.exp(away[series.blocks == block][0]))
+        detail = f"boot of the baseline took {factor:.2f} times the median"
+        yield Suspect("outlier", machine, detail, int(block))
+    p = float(stats.kendalltau(series.blocks, logs).pvalue)
+    slope = float(stats.theilslopes(logs, series.blocks).slope)
+    change = float(np.exp(slope * np.ptp(series.blocks)))
+    if p < ALPHA and abs(change - 1) > part:
+        detail = f"boot of the baseline changed by a factor {change:.3f} from first to last block"
+        yield Suspect("drift", machine, f"{detail} (Kendall, p {p:.2g})")
+
+
+def _host(boots: pd.DataFrame) -> Iterator[Suspect]:
+    load = (boots["load_1min"] / boots["host_cpus"]).max()
+    if not pd.isna(load) and load > BUSY:
+        worst, cpus = boots["load_1min"].max(), int(boots["host_cpus"].iloc[0])
+        yield Suspect("load", ALL, f"load {worst:.2f} on {cpus} CPUs at the start")
+    for machine in boots["machine"][boots["host_thp"].fillna(False)].unique():
+        detail = "QEMU was allowed huge pages, which hide what a kernel leaves untouched"
+        yield Suspect("THP", str(machine), detail)
+
+
+def _changed(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
+    """Facts that are not the same in every boot of a cell; each variant has its own kernel."""
+    for name in FIXED:
+        for variant, cell in boots.groupby("variant", sort=False):
+            values = cell[name].dropna().astype(str)
+            usual = values.mode()
+            if len(usual) and not (values == usual[0]).all():
+                odd = cell.loc[values.index[values != usual[0]]]
+                for block, value in zip(odd["block"], odd[name].astype(str), strict=True):
+                    detail = f"{variant}: {name} is {value}, elsewhere {usual[0]}"
+                    yield Suspect("changed", machine, detail, int(block))
+
+
+def _apart(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
+    """Blocks whose boots were not one after the other: such boots are no pairs."""
+    starts = pd.to_datetime(boots["started_utc"], utc=True, errors="coerce")
+    spans = starts.groupby(boots["block"]).agg(["min", "max"]).dropna()
+    for block, first, last in zip(spans.index, *spans.T.to_numpy(), strict=True):
+        between = (spans["min"] > first) & (spans["min"] < last) & (spans.index != block)
+        if between.any():
+            others = ", ".join(map(str, spans.index[between]))
+            detail = f"its boots lie around those of block {others}: no pairs in time"
+            yield Suspect("apart", machine, detail, int(block))
+
+
+def _clock(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
+    """A boot that began before the one that it came after had ended: the host's clock went back."""
+    first = boots[boots["attempt"] == 1].sort_values(["block", "order"])
+    starts = pd.to_datetime(first["started_utc"], utc=True, errors="coerce")
+    ends = starts + pd.to_timedelta(first["wall_s"].fillna(0.0).astype(float), unit="s")
+    back = (ends.shift() - starts).dt.total_seconds()
+    for block, seconds in zip(first["block"][back > SLACK], back[back > SLACK], strict=True):
+        detail = f"the clock of the host went back by {seconds:.0f} s or more before a boot"
+        yield Suspect("clock", machine, detail, int(block))
+
+
+def _shared(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
+    """Blocks with a boot that did not have the CPUs it asked for."""
+    own_s = boots["host_user_s"] + boots["host_system_s"]
+    limits = {"others": boots["wall_s"] * OTHERS, "steal": own_s * STEAL}
+    rules: tuple[tuple[Rule, str], ...] = (
+        ("others", "other processes had"),
+        ("steal", "the hypervisor below gave others"),
+    )
+    for rule, words in rules:
+        taken = boots[f"host_{rule}_s"]
+        over = (taken > limits[rule]).fillna(False)
+        facts = boots[over].assign(taken=taken[over])[["block", "variant", "taken", "wall_s"]]
+        for block, variant, seconds, wall_s in facts.itertuples(index=False):
+            detail = f"{variant}: {words} {seconds:.2f} s of CPU time in a boot of {wall_s:.1f} s"
+            yield Suspect(rule, machine, detail, int(block))

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from .columns import Column as Column
+from .dataset import Dataset as Dataset
+from .dataset import cells_of as cells_of
+from .dataset import collate as collate
+from .dataset import machine_title as machine_title
+from .observations import BUSY as BUSY
+from .observations import CELL as CELL
+from .observations import OWN as OWN
+from .observations import SCATTERED as SCATTERED
+from .observations import Metrics as Metrics
+from .observations import observe as observe
+from .observations import own as own
+from .rows import Row as Row
+from .summary import CLOCKS as CLOCKS
+from .summary import UNITS as UNITS
+from .summary import Cell as Cell
+from .summary import Summary as Summary
+from .tables import frame as frame
+from .tables import to_csv as to_csv

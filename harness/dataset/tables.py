@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A table with the columns of `columns`, and the same as CSV."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.dataset.columns import DTYPES, TABLES, TITLES, Column
+from harness.dataset.rows import Row
+
+
+def frame(rows: Iterable[Row], columns: tuple[Column, ...]) -> pd.DataFrame:
+    """Rows as a table with exactly these columns and types; what a row lacks is not observed."""
+    rows = list(rows)
+    return pd.DataFrame(
+        {c.name: pd.array([row.get(c.name) for row in rows], dtype=DTYPES[c.type]) for c in columns}
+    )
+
+
+def to_csv(table: pd.DataFrame) -> bytes:
+    """A table as CSV: LF line ends, shortest float that reads back equal, empty = not observed."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(zip(*(_texts(table[name]) for name in table.columns), strict=True))
+    return out.getvalue().encode()
+
+
+def from_csv(data: bytes, columns: tuple[Column, ...]) -> pd.DataFrame:
+    """A table of such a CSV; columns that are not there are empty.
+
+    Raises `ValueError` where it is none, or ends in the middle of a line.
+    """
+    if not data.endswith(b"\n"):
+        raise ValueError("ends in the middle of a line")
+    table = pd.read_csv(
+        io.BytesIO(data),
+        dtype={c.name: DTYPES[c.type] for c in columns},
+        keep_default_na=False,
+        na_values={c.name: [""] for c in columns},
+        true_values=["true"],
+        false_values=["false"],
+    )
+    return complete(table, columns)
+
+
+def _texts(column: pd.Series[Any]) -> list[object]:
+    if str(column.dtype) == "boolean":
+        return ["" if value is pd.NA else str(value).lower() for value in column.tolist()]
+    values: list[object] = column.astype(object).where(column.notna(), None).tolist()
+    return values
+
+
+def complete(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """The columns of today in their order, then those of a later version."""
+    for column in columns:
+        if column.name not in table:
+            table[column.name] = pd.array([None] * len(table), dtype=DTYPES[column.type])
+    names = [column.name for column in columns]
+    return table[[*names, *(name for name in table if name not in names)]]
+
+
+FILE = "datapackage.json"
+
+
+def resource(name: str, data: bytes) -> dict[str, Any]:
+    """One CSV in the words of Frictionless Data."""
+    fields = []
+    for column in TABLES[name]:
+        entry = {"name": column.name, "type": column.type, "description": column.description}
+        fields.append(entry | ({"unit": column.unit} if column.unit else {}))
+    return {
+        "name": name,
+        "title": TITLES[name],
+        "path": f"{name}.csv",
+        "profile": "tabular-data-resource",
+        "format": "csv",
+        "mediatype": "text/csv",
+        "encoding": "utf-8",
+        "dialect": {"lineTerminator": "\n", "delimiter": ",", "quoteChar": '"'},
+        "bytes": len(data),
+        "hash": f"sha256:{hashlib.sha256(data).hexdigest()}",
+        "schema": {"fields": fields, "missingValues": [""]},
+    }
+
+
+def checksums(folder: Path) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of each table, by what describes them; nothing where that is not there."""
+    try:
+        package = json.loads((folder / FILE).read_bytes())
+        resources = package["resources"]
+        return {r["name"]: (r["bytes"], r["hash"].removeprefix("sha256:")) for r in resources}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest's own user space: probes as one static program, and the archives they travel in."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import files, process
+
+SOURCES = Path(__file__).parent / "src"
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
+PROBES = (
+    *("meminfo.c", "zoneinfo.c", "touch.c", "json.c"),
+    *("check.c", "settle.c", "census.c", "freelist.c", "block.c", "huge.c", "migrate.c"),
+    *("compact.c", "fill.c", "oom.c"),
+)
+"""The probes, and what they share; the second and third line are the correctness gate's."""
+
+DONE = b'{"probe":"done"}\n'
+"""What ends the results of a boot: the init says it, or who was sent into another guest."""
+
+
+@dataclass(frozen=True)
+class Initramfs:
+    """An archive or a program in the cache, and the SHA-256 of its bytes."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CpioEntry:
+    """A file of a cpio archive: `mode` with the file type, `device` for device nodes."""
+
+    name: str
+    mode: int
+    data: bytes = b""
+    device: tuple[int, int] = (0, 0)
+
+
+def build(cache: Path) -> Initramfs:
+    """Answers the initramfs; compiles it when the sources or the compiler are new.
+
+    Raises `HostError` where there is no compiler, or it has no static libc.
+    """
+    return _made(cache, "initramfs.cpio", lambda path: path.write_bytes(cpio(_entries("init.c"))))
+
+
+def entry(cache: Path) -> Initramfs:
+    """As `build`, the initramfs that hands over to a distribution on a disk."""
+    return _made(cache, "entry.cpio", lambda path: path.write_bytes(cpio(_entries("enter.c"))))
+
+
+def program(cache: Path) -> Initramfs:
+    """As `build`, the probes as a program to be run by hand, or over SSH."""
+    return _made(cache, "probe", lambda path: compile_program("probe.c", path))
+
+
+def keys(public: bytes, host_key: bytes) -> bytes:
+    """What `entry` finds beside itself: who may come in, and a host key where there is none."""
+    private = stat.S_IFREG | 0o600
+    return cpio([CpioEntry("key", private, public), CpioEntry("host_key", private, host_key)])
+
+
+def _made(cache: Path, name: str, make: Callable[[Path], object]) -> Initramfs:
+    compiler = process.run(["gcc", "--version"]).stdout
+    digest = hashlib.sha256(b"\0".join((compiler, *(f.encode() for f in FLAGS))))
+    for source in sorted(SOURCES.iterdir()):
+        if source.suffix in (".c", ".h"):
+            digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    final = cache / "initramfs" / f"{digest.hexdigest()[:16]}-{name}"
+    path = final / name
+    with files.locked(cache / "initramfs" / ".lock"):
+        if not path.is_file():
+            with files.filling(final) as part:
+                make(part / name)
+    return Initramfs(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def compile_program(main: str, out: Path) -> None:
+    """Compiles ``guest/main`` with all probes to a static program."""
+    process.run(["gcc", *FLAGS, "-o", out, main, *PROBES], cwd=SOURCES)
+
+
+def _entries(main: str) -> list[CpioEntry]:
+    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
+        program = Path(folder) / "init"
+        compile_program(main, program)
+        # The kernel opens /dev/console for init before anything is mounted.
+        return [
+            CpioEntry("dev", stat.S_IFDIR | 0o755),
+            CpioEntry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
+            CpioEntry("init", stat.S_IFREG | 0o755, program.read_bytes()),
+        ]
+
+
+def cpio(entries: Iterable[CpioEntry]) -> bytes:
+    """A "newc" archive (Documentation/driver-api/early-userspace/buffer-format.rst).
+
+    Owner root, time 0, inodes in order: the same entries give the same bytes.
+    """
+    archive = bytearray()
+    for inode, entry in enumerate((*entries, CpioEntry("TRAILER!!!", 0)), 1):
+        name = entry.name.encode() + b"\0"
+        links = 2 if stat.S_ISDIR(entry.mode) else 1
+        fields = (inode, entry.mode, 0, 0, links, 0, len(entry.data), 0, 0, *entry.device)
+        header = "070701" + "".join(f"{value:08X}" for value in (*fields, len(name), 0))
+        archive += header.encode() + name
+        archive += b"\0" * (-len(archive) % 4)
+        archive += entry.data
+        archive += b"\0" * (-len(archive) % 4)
+    return bytes(archive)

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Builds a kernel from a patched tree and fragments, once: the store answers ever after.
+
+A kernel is named by what its bytes depend on: the id of the tree, the merged fragments, the
+toolchain and the KBUILD_* values. All variants of a base are built in one work tree: from one to
+the next the files that differ are written, and make builds only what they touch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from harness import files as debian
+from harness import files as store
+from harness import process as tool
+from harness.errors import BuildError, ConfigError, HostError
+from harness.kernel import kconfig
+from harness.kernel.source import Source
+from harness.model import Kernel, Model
+
+EFFORT_FILE = "build.json"
+
+_HIT = re.compile(r"^(?:direct|preprocessed)_cache_hit$", re.M)
+
+
+class Effort(Model):
+    """A build from the switch of the work tree to the image.
+
+    Of the compiled `objects` ccache had `reused`; `fresh` tells that the build folder was new.
+    """
+
+    seconds: float
+    objects: int
+    reused: int
+    jobs: int
+    fresh: bool
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """The effort of the kernel in `folder`; none where nothing was recorded."""
+        try:
+            return cls.model_validate_json((folder / EFFORT_FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def write(self, folder: Path) -> None:
+        (folder / EFFORT_FILE).write_text(self.model_dump_json(indent=1) + "\n")
+
+
+def cache_hits(log: Path) -> int:
+    """How many objects came from ccache, by its CCACHE_STATSLOG; 0 where it wrote none."""
+    return len(_HIT.findall(log.read_text(errors="replace"))) if log.is_file() else 0
+
+
+Log = Callable[[str], None]
+
+FIXED = {
+    "KBUILD_BUILD_TIMESTAMP": "Wed Jan  1 00:00:00 UTC 2020",
+    "KBUILD_BUILD_USER": "pageinit",
+    "KBUILD_BUILD_HOST": "pageinit",
+    "KBUILD_BUILD_VERSION": "1",
+    "LC_ALL": "C",
+}
+"""What a build would take from its surroundings (Documentation/kbuild/reproducible-builds.rst)."""
+
+IMAGE = "arch/x86/boot/bzImage"
+PROGRESS_S = 15.0
+_NEEDED = ("make", "gcc", "ld", "flex", "bison", "bc")
+WARNING = re.compile(r":(\d+:)* warning: |^WARNING: modpost")
+_ERROR = re.compile(r"error: |Error \d+|undefined reference|No rule to make|fatal error")
+_NO_SPACE = "No space left on device"
+
+
+@dataclass(frozen=True)
+class BuiltKernel:
+    """A kernel in the store. A prebuilt one may lack `system_map` and `config`."""
+
+    kernel: Kernel
+    image: Path
+    system_map: Path | None = None
+    config: Path | None = None
+
+
+@dataclass(frozen=True)
+class Build:
+    """One kernel to build: `asked` are the merged options, `toolchain` what compiles it."""
+
+    source: Source
+    tree: str
+    asked: kconfig.Config = field(repr=False)
+    toolchain: str
+
+    @property
+    def fragment(self) -> str:
+        """The merged fragments as text; ``=n`` becomes what kconfig reads as "not set"."""
+        return "".join(
+            f"# CONFIG_{name} is not set\n" if option.value == "n" else f"{option}\n"
+            for name, option in sorted(self.asked.items())
+        )
+
+    @property
+    def kernel_id(self) -> str:
+        """16 hex digits over everything that the image's bytes depend on."""
+        parts = (self.tree, self.fragment, self.toolchain, json.dumps(FIXED, sort_keys=True))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+    @property
+    def config_id(self) -> str:
+        """Names the build folder: one for each configuration."""
+        return hashlib.sha256(self.fragment.encode()).hexdigest()[:12]
+
+
+def build(
+    source: Source,
+    tree: str,
+    fragments: Sequence[Path],
+    cache: Path,
+    *,
+    jobs: int = 0,
+    log: Log,
+) -> BuiltKernel:
+    """Answers the kernel of a tree and a configuration; builds it when the store has none.
+
+    `jobs` is make's, 0 for one a CPU. Raises `ConfigError` when fragments disagree or the kernel
+    drops an option, `BuildError` when it does not compile, `HostError` for a missing tool or a
+    full disk.
+    """
+    job = plan(source, tree, fragments)
+    if found := _stored(job, cache):
+        return found
+    work = cache / "work" / source.folder.name
+    with store.locked(work / ".lock", lambda: log("waiting for another build of this base")):
+        if found := _stored(job, cache):
+            return found
+        log(f"building kernel {job.kernel_id} ({source.version})")
+        with store.cache_errors(work):
+            start = time.monotonic()
+            out = configure(job, work)
+            warnings, effort = make(job, out, cache, jobs or os.cpu_count() or 1, log, start=start)
+            return _keep(job, out, cache, warnings, effort)
+
+
+def known(source: Source, tree: str, fragments: Sequence[Path], cache: Path) -> BuiltKernel | None:
+    """The kernel if it is in the store already; raises `ConfigError` as `build` does."""
+    return _stored(plan(source, tree, fragments), cache)
+
+
+def plan(source: Source, tree: str, fragments: Sequence[Path]) -> Build:
+    """What `build` would build; raises `ConfigError`, or `HostError` for a missing compiler."""
+    asked = kconfig.merge(
+        kconfig.parse(path.read_text(encoding="utf-8"), str(path)) for path in fragments
+    )
+    return Build(source, tree, asked, toolchain())
+
+
+def toolchain() -> str:
+    """Compiler and linker with their versions, as they print them."""
+    lines = [
+        tool.run([name, "--version"]).stdout.decode("utf-8", "replace").splitlines()[0]
+        for name in ("gcc", "ld")
+    ]
+    return "; ".join(lines)
+
+
+def _stored(job: Build, cache: Path) -> BuiltKernel | None:
+    folder = cache / "kernels" / job.kernel_id
+    try:
+        kernel = Kernel.model_validate_json((folder / "kernel.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return BuiltKernel(kernel, folder / "bzImage", folder / "System.map", folder / "config")
+
+
+def configure(job: Build, work: Path, *, strict: bool = True) -> Path:
+    """Switches the work tree, makes the `.config`, checks it if `strict`; answers the build folder.
+
+    All that is not as in the base is compiled anew: every build repeats the warnings of its own.
+    """
+    for name in _NEEDED:
+        if not shutil.which(name):
+            raise tool.missing(name)
+    if re.search(r"[\s:]", str(work)):
+        raise HostError(
+            "the kernel's make takes no path with a space or a colon",
+            where=str(work),
+            remedy="name another cache folder in PAGEINIT_CACHE",
+        )
+    linux = work / "linux"
+    repository = job.source.repository
+    repository.check_out(job.tree, linux, work / "index")
+    changes = repository.changes(job.source.tree, job.tree)
+    repository.renew([change.file for change in changes], linux, work / "index")
+    out = linux / f"build-{job.config_id}"
+    out.mkdir(exist_ok=True)
+    fragment = out / "fragment.config"
+    fragment.write_text(job.fragment, encoding="utf-8")
+    argv = ["make", "-s", f"O={out.name}", f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"]
+    # Without a terminal and with stdin closed kconfig never asks.
+    tool.run(argv, cwd=linux, env={**_environment(), **FIXED})
+    if strict:
+        _verify(job, linux, out)
+    return out
+
+
+def _verify(job: Build, linux: Path, out: Path) -> None:
+    got = kconfig.parse((out / ".config").read_text(encoding="utf-8"), ".config")
+    lost = kconfig.missing(job.asked, got)
+    if not lost:
+        return
+    lines = []
+    for item in lost:
+        blocks = _definitions(linux, item.asked.name)
+        reason = kconfig.explain(item, blocks, got)
+        lines.append(f"{item.asked.where}: {item.asked} became {item.got}: {reason}")
+    raise ConfigError(
+        "\n  ".join([f"{len(lost)} option(s) did not survive configuration:", *lines]),
+        remedy="add what they depend on to a fragment, or drop them",
+    )
+
+
+def _definitions(linux: Path, name: str) -> list[str]:
+    argv = ["grep", "-rlE", "--include=Kconfig*", rf"^\s*(menu)?config {name}\s*$", "."]
+    files = tool.run(argv, cwd=linux, check=False).stdout.decode().split()
+    return [
+        block
+        for file in files
+        for block in kconfig.definitions((linux / file).read_text(errors="replace"), name)
+    ]
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without what would change a kernel build."""
+    drop = ("KBUILD_", "KCONFIG_", "MAKE", "MFLAGS", "CROSS_COMPILE", "ARCH", "GIT_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(drop)}
+
+
+def make(
+    job: Build, out: Path, cache: Path, jobs: int, log: Log, *, start: float
+) -> tuple[int, Effort]:
+    """Runs make to its end; answers the number of warnings, and the effort since `start`."""
+    # CC never changes between two builds in one folder: that would build everything again.
+    compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
+    argv = ["make", f"-j{jobs}", f"CC={compiler}", "bzImage"]
+    hits = out / "ccache.log"
+    hits.unlink(missing_ok=True)
+    env = {"CCACHE_DIR": str(cache / "ccache"), "CCACHE_STATSLOG": str(hits)}
+    env |= {**_environment(), **FIXED}
+    warnings, errors, objects = 0, deque[str](maxlen=8), 0
+    fresh, said = not (out / "vmlinux").exists(), time.monotonic()
+    with (out / "build.log").open("w", encoding="utf-8") as record, _running(argv, out, env) as run:
+        assert run.stdout
+        for line in run.stdout:
+            record.write(line)
+            objects += line.startswith("  CC ")
+            warnings += bool(WARNING.search(line))
+            if (_ERROR.search(line) and len(errors) < 8) or _NO_SPACE in line:
+                errors.append(line.rstrip())
+            if time.monotonic() - said > PROGRESS_S:
+                said = time.monotonic()
+                log(f"building kernel {job.kernel_id}: {objects} objects compiled")
+    if run.returncode:
+        raise _broken(out, errors, run.returncode, cache, job)
+    seconds = round(time.monotonic() - start, 1)
+    reused = cache_hits(hits)
+    return warnings, Effort(seconds=seconds, objects=objects, reused=reused, jobs=jobs, fresh=fresh)
+
+
+@contextlib.contextmanager
+def _running(
+    argv: Sequence[str], cwd: Path, env: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """make in a process group of its own, which ends with us: no compiler is left behind."""
+    with subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        preexec_fn=tool.bound(signal.SIGTERM),  # noqa: PLW1509, it calls prctl alone
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def _broken(out: Path, errors: Sequence[str], code: int, cache: Path, job: Build) -> Exception:
+    kept = cache / "kernels" / f"failed-{job.kernel_id}.log"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(out / "build.log", kept)
+    if any(_NO_SPACE in line for line in errors):
+        return HostError(_NO_SPACE, where=str(out), remedy="make room; 3 GiB are needed a base")
+    text = "\n  ".join([f"the kernel does not compile (make: exit status {code}):", *errors])
+    return BuildError(text, where=str(kept))
+
+
+def _keep(job: Build, out: Path, cache: Path, warnings: int, effort: Effort) -> BuiltKernel:
+    final = cache / "kernels" / job.kernel_id
+    with store.filling(final) as part:
+        shutil.copyfile(out / IMAGE, part / "bzImage")
+        shutil.copyfile(out / "System.map", part / "System.map")
+        shutil.copyfile(out / ".config", part / "config")
+        shutil.copyfile(out / "build.log", part / "build.log")
+        kernel = Kernel(
+            kernel_id=job.kernel_id,
+            base_version=job.source.version,
+            tree=job.tree,
+            config_sha256=debian.sha256_of(part / "config"),
+            image_sha256=debian.sha256_of(part / "bzImage"),
+            toolchain=job.toolchain,
+            build_warnings=warnings,
+        )
+        effort.write(part)
+        (part / "kernel.json").write_text(kernel.model_dump_json(indent=1) + "\n")
+    found = _stored(job, cache)
+    assert found
+    return found

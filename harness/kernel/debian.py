@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Packages of the Debian archive, downloaded and read without root and without installing them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import files
+from harness import process as tool
+from harness.errors import HostError, SourceError
+from harness.files import verify
+from harness.model import Kernel
+
+_STALE = "apt-get update (as root), then start again"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package as apt's signed lists describe it."""
+
+    name: str
+    version: str
+    sha256: str
+    size: int
+    depends: str = ""
+
+
+def lookup(name: str, version: str | None = None) -> Package:
+    """Finds a package in apt's lists: `version`, or the one apt would install.
+
+    Raises `HostError` when apt has no lists or does not know the package, `SourceError` when it
+    knows other versions only.
+    """
+    asked = f"{name}={version}" if version else name
+    found = described(_show(asked))
+    if not found and refresh():
+        found = described(_show(asked))
+    if found:
+        return found
+    known = versions(name)
+    if version and known:
+        raise SourceError(
+            f"{name} {version} is not in the archive (there: {', '.join(known)})",
+            remedy="name one of these in base.yaml, or drop `version`, or give a tarball instead",
+        )
+    raise HostError(f"apt does not know the package {name}", remedy=_STALE)
+
+
+def described(text: str) -> Package | None:
+    """The package that ``apt-cache show`` describes; none where something of it is missing."""
+    fields = dict(re.findall(r"^([\w-]+): (.*)$", text, re.M))
+    if not {"Package", "Version", "SHA256"} <= fields.keys():
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}", size := fields.get("Size", "")):
+        return None
+    depends = fields.get("Depends", "")
+    return Package(fields["Package"], fields["Version"], fields["SHA256"], int(size), depends)
+
+
+def _show(asked: str) -> str:
+    done = tool.run(["apt-cache", "show", "--no-all-versions", asked], check=False)
+    return done.stdout.decode("utf-8", "replace")
+
+
+@functools.cache
+def refresh() -> bool:
+    """Renews apt's lists, once a process, where that is allowed: a fresh container has none."""
+    if os.geteuid() != 0:
+        return False
+    return tool.run(["apt-get", "--quiet=2", "update"], check=False).returncode == 0
+
+
+def versions(name: str) -> list[str]:
+    """The versions that the archive has, newest first."""
+    done = tool.run(["apt-cache", "madison", name], check=False)
+    return madison(done.stdout.decode("utf-8", "replace"))
+
+
+def madison(text: str) -> list[str]:
+    """The versions in what ``apt-cache madison`` printed."""
+    lines = text.splitlines()
+    return list(dict.fromkeys(line.split("|")[1].strip() for line in lines if line.count("|") > 1))
+
+
+def newest(candidates: Iterable[str]) -> str:
+    """The highest version by Debian's own order, in which 1~deb12u1 comes before 1."""
+
+    def order(a: str, b: str) -> int:
+        if a == b:
+            return 0
+        less = tool.run(["dpkg", "--compare-versions", a, "lt", b], check=False)
+        return -1 if less.returncode == 0 else 1
+
+    return max(candidates, key=functools.cmp_to_key(order))
+
+
+def dependency(package: Package, pattern: str) -> tuple[str, str | None]:
+    """The first dependency whose name matches `pattern`, with its version where that is fixed.
+
+    Raises `SourceError` when there is none.
+    """
+    for part in re.split(r"[,|]", package.depends):
+        match = re.fullmatch(r"\s*([a-z0-9.+-]+)\s*(?:\(= ([^)]+)\))?.*", part)
+        if match and re.fullmatch(pattern, match[1]):
+            return match[1], match[2]
+    raise SourceError(f"{package.name} {package.version} depends on no {pattern}")
+
+
+def download(package: Package, folder: Path) -> Path:
+    """Downloads a package into `folder` and checks its bytes against apt's signed lists.
+
+    Raises `HostError` when it cannot be had, `SourceError` when it is cut short or altered.
+    """
+    argv = ["apt-get", "--quiet=2", "download", f"{package.name}={package.version}"]
+    done = tool.run(argv, cwd=folder, check=False)
+    if done.returncode and refresh():  # an old list names files that are gone
+        done = tool.run(argv, cwd=folder, check=False)
+    found = sorted(folder.glob(f"{package.name}_*.deb"))
+    if done.returncode or not found:
+        error = tool.failed(argv, done.returncode, done.stderr or done.stdout)
+        raise HostError(error.what, where=error.where, remedy=f"check the network; {_STALE}")
+    verify(found[0], package.sha256, package.size)
+    return found[0]
+
+
+@contextlib.contextmanager
+def contents(deb: Path) -> Iterator[tarfile.TarFile]:
+    """Opens the files of a package as a tar stream: read the members in order, once.
+
+    Raises `SourceError` when the package is damaged.
+    """
+    argv = ["dpkg-deb", "--fsys-tarfile", str(deb)]
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=said)
+        except FileNotFoundError:
+            raise tool.missing(argv[0]) from None
+        with process:
+            assert process.stdout
+            try:
+                with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+                    yield archive
+            except (tarfile.TarError, EOFError) as error:
+                said.seek(0)
+                reason = said.read().decode("utf-8", "replace").strip() or str(error)
+                raise SourceError(f"damaged package: {reason}", where=deb.name) from None
+            finally:
+                process.stdout.close()
+                process.kill()
+
+
+_FACTS_FILE = "prebuilt.json"
+_HEADER_MAGIC = slice(0x202, 0x206)
+_HEADER_VERSION = slice(0x20E, 0x210)
+
+
+@dataclass(frozen=True)
+class PrebuiltKernel:
+    """A bzImage and what it says of itself; `release` is its ``uname -r``."""
+
+    kernel: Kernel
+    image: Path
+    release: str
+    config: Path | None = None
+
+
+def read_image(image: Path, version: str | None = None) -> PrebuiltKernel:
+    """Describes a bzImage on disk; raises `SourceError` when the file is none."""
+    try:
+        data = image.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read: {error.strerror}", where=str(image)) from None
+    # Documentation/arch/x86/boot.rst: kernel_version points, less 0x200, to a string.
+    if data[_HEADER_MAGIC] != b"HdrS":
+        raise SourceError("not a bzImage", where=str(image))
+    start = int.from_bytes(data[_HEADER_VERSION], "little") + 0x200
+    banner = data[start : start + 256].split(b"\0")[0].decode("ascii", "replace")
+    release = banner.split(" ")[0]
+    sha256 = files.sha256_of(image)
+    kernel = Kernel(kernel_id=sha256[:16], base_version=version or release, image_sha256=sha256)
+    config = image.with_name("config")
+    return PrebuiltKernel(kernel, image, release, config if config.is_file() else None)
+
+
+def fetch_prebuilt(package: str, cache: Path) -> PrebuiltKernel:
+    """Gets the kernel of a ``linux-image-*`` package; a meta package leads to the real one.
+
+    Without the network the newest one in the cache is answered. Raises `HostError` when there is
+    none, `SourceError` when the package is altered, cut short or holds no kernel.
+    """
+    folder = cache / "prebuilt"
+    with files.locked(folder / ".lock"):
+        files.sweep(folder)
+        try:
+            return _fetch(package, folder)
+        except HostError:
+            known = {k.kernel.base_version: k for k in _cached(package, folder)}
+            if not known:
+                raise
+            return known[newest(known)]
+
+
+def _fetch(package: str, folder: Path) -> PrebuiltKernel:
+    real = lookup(package)
+    # linux-image-6.12-cloud-amd64 is a meta package too: a name does not tell, a dependency does.
+    if re.search(r"(^|[,|])\s*linux-image-\d", real.depends):
+        real = lookup(*dependency(real, r"linux-image-\d.*"))
+    final = folder / f"{real.name}_{real.version}"
+    if known := _load(final):
+        return known
+    with files.filling(final) as part:
+        deb = download(real, part)
+        with contents(deb) as archive:
+            for member in archive:
+                match = re.fullmatch(r"\./boot/(vmlinuz|config|System\.map)-.*", member.name)
+                file = archive.extractfile(member) if match else None
+                if match and file:
+                    with (part / match[1]).open("wb") as out:
+                        shutil.copyfileobj(file, out)
+        deb.unlink()
+        if not (part / "vmlinuz").is_file():
+            raise SourceError("holds no /boot/vmlinuz", where=f"{real.name} {real.version}")
+        facts = {"asked": package, "version": real.version, "deb_sha256": real.sha256}
+        facts["image_sha256"] = files.sha256_of(part / "vmlinuz")
+        (part / _FACTS_FILE).write_text(json.dumps(facts, indent=1) + "\n")
+    return read_image(final / "vmlinuz", real.version)
+
+
+def _cached(package: str, folder: Path) -> list[PrebuiltKernel]:
+    kernels = []
+    for path in folder.glob(f"*/{_FACTS_FILE}"):
+        kernel = _load(path.parent)
+        if kernel and json.loads(path.read_bytes()).get("asked") == package:
+            kernels.append(kernel)
+    return kernels
+
+
+def _load(folder: Path) -> PrebuiltKernel | None:
+    try:
+        facts = json.loads((folder / _FACTS_FILE).read_bytes())
+        known = read_image(folder / "vmlinuz", facts["version"])
+        return known if known.kernel.image_sha256 == facts["image_sha256"] else None
+    except (OSError, ValueError, KeyError, SourceError):
+        return None

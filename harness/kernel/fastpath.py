@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The way of a page through the allocator: what each variant changes in its code, and what it runs.
+
+Code is counted in the kernel's image, function by function, beside the eager kernel's. What runs
+is counted by the work clock, in the `touch` rows of a dataset: guest instructions, no time.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import lzma
+import re
+import struct
+import tempfile
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import process
+from harness.errors import SourceError, UserError
+from harness.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+Stream = tuple[str, ...]
+"""The mnemonics of a function, in order."""
+
+_ELF = b"\x7fELF"
+_UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": lambda data: zlib.decompressobj(31).decompress(data),
+    b"BZh": lambda data: bz2.BZ2Decompressor().decompress(data),
+    b"\xfd7zXZ": lambda data: lzma.LZMADecompressor().decompress(data),
+    b"\x5d\x00\x00": lambda data: lzma.LZMADecompressor().decompress(data),
+}
+"""What the kernel compresses itself with, as far as Python knows it, by its first bytes."""
+
+_LINE = re.compile(r"^\s*([0-9a-f]+):\t(.*)$")
+_PREFIXES = {
+    "lock",
+    "rep",
+    "repz",
+    "repnz",
+    "data16",
+    "notrack",
+    "cs",
+    "ds",
+    "es",
+    "fs",
+    "gs",
+    "ss",
+}
+_PADDING = re.compile(r"(?:(?:data16|cs) )*(?:nop[wl]?|int3)|xchg\s+%ax,%ax")
+_SUFFIX = re.compile(r"\.(?:cold|(?:isra|part|constprop)\.\d+)")
+_SYMBOL = re.compile(r"^([0-9a-f]{1,16}) (\S) (\S+)$", re.M)
+
+
+def vmlinux(image: bytes, where: str) -> bytes:
+    """The ELF file, without symbols, that a bzImage unpacks at boot; raises `SourceError`."""
+    # Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length.
+    if image[0x202:0x206] != b"HdrS" or len(image) < 0x250:
+        raise SourceError("not a bzImage", where=where)
+    start = ((image[0x1F1] or 4) + 1) * 512
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    payload = image[start + offset : start + offset + length]
+    unpack = next((call for magic, call in _UNPACK.items() if payload.startswith(magic)), None)
+    if unpack is None:
+        raise SourceError(f"compressed in a way unknown here: {payload[:4].hex()}", where=where)
+    try:
+        data = unpack(payload)
+    except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
+        raise SourceError(f"damaged: {error}", where=where) from None
+    if not data.startswith(_ELF):
+        raise SourceError("holds no ELF file", where=where)
+    return data
+
+
+@dataclass(frozen=True)
+class Function:
+    """A part of a function, as the compiler left it: ``NAME``, ``NAME.cold``, ``NAME.isra.0``…"""
+
+    name: str
+    start: int
+    end: int
+
+    @property
+    def base(self) -> str:
+        """The name in the source."""
+        return _SUFFIX.sub("", self.name)
+
+
+def functions(system_map: str) -> list[Function]:
+    """The functions of a kernel that stay in memory, by address, from its System.map."""
+    symbols = [
+        (int(address, 16), kind, name) for address, kind, name in _SYMBOL.findall(system_map)
+    ]
+    text = {name: address for address, _, name in symbols if name in ("_text", "_etext")}
+    if len(text) < 2:
+        return []
+    places = sorted({address for address, _, _ in symbols})
+    found = []
+    for address, kind, name in symbols:
+        if kind in "tTwW" and text["_text"] <= address < text["_etext"]:
+            # There is always a next one: _etext, at the latest.
+            found.append(Function(name, address, places[bisect_right(places, address)]))
+    return sorted(found, key=lambda function: (function.start, function.name))
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of a kernel: an ELF file on disk, and where its functions lie."""
+
+    elf: Path
+    functions: tuple[Function, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The functions that there are, by the names in the source."""
+        return frozenset(function.base for function in self.functions)
+
+    def parts(self, name: str) -> list[Function]:
+        """What the compiler made of a function; empty where all of it went into others."""
+        return sorted((f for f in self.functions if f.base == name), key=lambda f: f.name)
+
+    def stream(self, name: str) -> Stream:
+        """The instructions of a function and its parts, without what pads them."""
+        return tuple(word for part in self.parts(name) for word in self._disassemble(part))
+
+    def _disassemble(self, part: Function) -> Stream:
+        bounds = (f"--start-address={part.start:#x}", f"--stop-address={part.end:#x}")
+        argv: list[str | Path] = ["objdump", "-d", "--no-show-raw-insn", *bounds, self.elf]
+        return mnemonics(process.run(argv).stdout.decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def code(image: Path, system_map: Path) -> Iterator[Code]:
+    """Unpacks a kernel for as long as it is looked at."""
+    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
+        elf = Path(folder) / "vmlinux"
+        elf.write_bytes(vmlinux(image.read_bytes(), str(image)))
+        yield Code(elf, tuple(functions(system_map.read_text(encoding="utf-8"))))
+
+
+def mnemonics(listing: str) -> Stream:
+    """The mnemonics in what ``objdump -d`` printed, prefixes included, operands not."""
+    lines = [match[2].strip() for match in map(_LINE.match, listing.splitlines()) if match]
+    while lines and _PADDING.match(lines[-1]):
+        lines.pop()
+    return tuple(_mnemonic(line) for line in lines if line)
+
+
+def _mnemonic(line: str) -> str:
+    words = line.split()
+    count = 1
+    while count < len(words) and words[count - 1] in _PREFIXES:
+        count += 1
+    return " ".join(words[:count])
+
+
+BASELINE = "eager"
+
+PATHS: Mapping[str, tuple[str, ...]] = {
+    "fault": (
+        *("exc_page_fault", "handle_mm_fault", "__handle_mm_fault", "do_anonymous_page"),
+        *("alloc_anon_folio", "vma_alloc_folio_noprof", "alloc_pages_mpol_noprof"),
+        *("folio_add_new_anon_rmap",),
+    ),
+    "allocate": (
+        *("__alloc_pages_noprof", "get_page_from_freelist", "rmqueue", "rmqueue_pcplist"),
+        *("__rmqueue_pcplist", "rmqueue_bulk", "prep_new_page", "post_alloc_hook"),
+    ),
+    "free": (
+        *("free_unref_page", "free_unref_folios", "free_pages_prepare", "free_unref_page_commit"),
+        *("free_pcppages_bulk", "__free_one_page"),
+    ),
+}
+"""The functions of a fault on anonymous memory and of pages of order 0, as far as the compiler
+leaves them to be functions of their own. One that calls another holds none of its instructions."""
+
+PASSES = ("first-touch", "retouch-mapped", "touch-recycled")
+"""The passes of the probe `touch`, in their order."""
+
+
+class Size(Model):
+    """A function of one kernel alone."""
+
+    function: str
+    instructions: int
+
+
+class FunctionChange(Model):
+    """A function beside that of the baseline.
+
+    `added` and `removed` are the least that turns one stream of mnemonics into the other.
+    """
+
+    path: str
+    function: str
+    instructions: int
+    bytes: int
+    added: int
+    removed: int
+
+
+class Shape(Model):
+    """The code of one variant: what changed on the way, and what is new or gone elsewhere."""
+
+    variant: str
+    kernel_id: str
+    changes: tuple[FunctionChange, ...]
+    new: tuple[Size, ...]
+    gone: tuple[Size, ...]
+
+
+class Shapes(Model):
+    """The code of several variants, as one compiler made it from one base."""
+
+    base: str
+    toolchain: str
+    variants: tuple[Shape, ...]
+
+
+def shape(variant: str, kernel_id: str, code: Code, baseline: Code) -> Shape:
+    """Sets the code of a kernel beside the baseline's."""
+    changes = []
+    for path, functions in PATHS.items():
+        for name in functions:
+            old, new = baseline.stream(name), code.stream(name)
+            if not old and not new:
+                continue
+            added, removed = edits(old, new)
+            size = sum(part.end - part.start for part in code.parts(name))
+            change = FunctionChange(
+                **{"path": path, "function": name, "instructions": len(new), "bytes": size},
+                **{"added": added, "removed": removed},
+            )
+            changes.append(change)
+    return Shape(
+        variant=variant,
+        kernel_id=kernel_id,
+        changes=tuple(changes),
+        new=_only(code, baseline),
+        gone=_only(baseline, code),
+    )
+
+
+def _only(code: Code, other: Code) -> tuple[Size, ...]:
+    """The functions that one kernel has and another lacks."""
+    return tuple(
+        Size(function=name, instructions=len(code.stream(name)))
+        for name in sorted(code.names - other.names)
+    )
+
+
+def edits(old: Stream, new: Stream) -> tuple[int, int]:
+    """How many items have to be added and removed, at least, to turn one sequence into another.
+
+    Eugene Myers, An O(ND) Difference Algorithm and Its Variations (1986): the forward search.
+    """
+    furthest = {1: 0}
+    for distance in range(len(old) + len(new) + 1):
+        for diagonal in range(-distance, distance + 1, 2):
+            down = diagonal == -distance or (
+                diagonal != distance and furthest[diagonal - 1] < furthest[diagonal + 1]
+            )
+            x = furthest[diagonal + 1] if down else furthest[diagonal - 1] + 1
+            y = x - diagonal
+            while x < len(old) and y < len(new) and old[x] == new[y]:
+                x, y = x + 1, y + 1
+            furthest[diagonal] = x
+            if x >= len(old) and y >= len(new):
+                grown = len(new) - len(old)
+                return (distance + grown) // 2, (distance - grown) // 2
+    raise AssertionError("a sequence becomes another by removing and adding all")
+
+
+def touched(probes: pd.DataFrame, where: str) -> dict[str, dict[str, float]]:
+    """Instructions a page by variant and pass, from the rows of single threads.
+
+    The work clock runs all CPUs in turn: the span of one of several threads holds what the others
+    did meanwhile. Raises `UserError` for a dataset without `touch`, or with several threads.
+    """
+    rows = probes[(probes["probe"] == "touch") & (probes["clock"] == "work")]
+    rows = rows[rows["instructions_per_page"].notna() & (rows["outcome"] == "ok") & ~rows["warmup"]]
+    if rows.empty:
+        raise UserError("no touch by the work clock", where=where)
+    if (rows["thread"] > 0).any():
+        raise UserError(
+            "touch ran in several threads, whose spans hold each other's work",
+            where=where,
+            remedy="take a dataset of experiments/fast-path.yaml, or set touch_threads: 1",
+        )
+    found: dict[str, dict[str, float]] = {}
+    for (variant, kind), group in rows.groupby(["variant", "name"], sort=False, observed=True):
+        values = group["instructions_per_page"].unique()
+        if len(values) > 1:
+            raise UserError(
+                f"{variant}: {kind} differs from boot to boot or machine to machine", where=where
+            )
+        found.setdefault(str(variant), {})[str(kind)] = float(values[0])
+    return found
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """Variants with the baseline first."""
+    return sorted(names, key=lambda name: name != BASELINE)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A bare git repository as a store of trees: every kernel source is named by its tree id."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from harness import process as tool
+from harness.errors import SourceError
+
+BASE_REF = "refs/heads/base"
+"""Points at the base; what a reference names survives `git gc`."""
+
+_COMMIT = b"commit %s\ncommitter pageinit <pageinit@localhost> 0 +0000\ndata 5\nbase\n"
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file that differs between two trees, with its lines added and removed."""
+
+    file: str
+    added: int
+    removed: int
+
+
+def environment(*, private: bool = True, **more: str) -> dict[str, str]:
+    """The environment for git: no user configuration, no GIT_DIR left by a hook around us.
+
+    Without `private` the user's configuration counts, as it must for the network.
+    """
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} if private else {}
+    return {**clean, **own, "GIT_TERMINAL_PROMPT": "0", **more}
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A bare repository at `path`."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> Repository:
+        """Makes an empty repository that never removes an object by itself."""
+        tool.run(["git", "init", "--quiet", "--bare", "--template=", path], env=environment())
+        repository = cls(path)
+        # Trees of patched kernels are named by no reference.
+        repository.git("config", "gc.auto", "0")
+        return repository
+
+    def git(
+        self,
+        *words: str | Path,
+        index: Path | None = None,
+        work_tree: Path | None = None,
+        stdin: bytes | None = None,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Runs git on this repository; raises `HostError` as `tool.run` does."""
+        env = environment(GIT_DIR=str(self.path))
+        if index:
+            env["GIT_INDEX_FILE"] = str(index)
+        if work_tree:
+            env["GIT_WORK_TREE"] = str(work_tree)
+        return tool.run(["git", *words], env=env, cwd=work_tree, stdin=stdin, check=check)
+
+    def fetch(self, origin: str, commit: str) -> None:
+        """Gets one commit without its history; raises `HostError` with git's words."""
+        argv = ["git", "-C", str(self.path), "fetch", "--quiet", "--depth=1", "--no-tags"]
+        tool.run([*argv, "--", origin, f"{commit}:{BASE_REF}"], env=environment(private=False))
+
+    def tree_of(self, name: str) -> str:
+        """The tree id of a commit, a reference or a tree."""
+        return self.git("rev-parse", "--verify", f"{name}^{{tree}}").stdout.decode().strip()
+
+    def read(self, tree: str, file: str) -> str | None:
+        """The text of a file of a tree; none where there is no such file."""
+        done = self.git("cat-file", "blob", f"{tree}:{file}", check=False)
+        return None if done.returncode else done.stdout.decode("utf-8", "replace")
+
+    def changes(self, old: str, new: str) -> tuple[FileChange, ...]:
+        """The files that differ between two trees, in the order of their names."""
+        done = self.git("diff-tree", "-r", "--no-renames", "--numstat", "-z", old, new)
+        changes = []
+        for line in filter(None, done.stdout.decode("utf-8", "surrogateescape").split("\0")):
+            added, removed, file = line.split("\t", 2)
+            # git prints "-" for binary files, which have no lines.
+            counts = (int(number.strip("-") or 0) for number in (added, removed))
+            changes.append(FileChange(file, *counts))
+        return tuple(changes)
+
+    def check_out(self, tree: str, folder: Path, index: Path) -> None:
+        """Makes the tracked files of `folder` those of `tree` and writes only what differs.
+
+        Untracked files stay. `index` remembers what was written; after an interruption, or when
+        somebody edited a file, the next call repairs the folder.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        index.with_name(index.name + ".lock").unlink(missing_ok=True)
+        workers = ("-c", f"checkout.workers={os.cpu_count() or 1}")
+        # --reset also compares what lies in the folder with the index, file by file.
+        self.git(*workers, "read-tree", "--reset", "-u", tree, index=index, work_tree=folder)
+
+    def renew(self, files: Sequence[str], folder: Path, index: Path) -> None:
+        """Gives checked-out files a new time: make then compiles all that depends on them."""
+        for path in (folder / name for name in files):
+            if path.is_file() and not path.is_symlink():
+                os.utime(path)
+        self.git("update-index", "-q", "--refresh", index=index, work_tree=folder)
+
+    def import_tar(self, archive: tarfile.TarFile) -> str:
+        """Stores the files of a tar archive, less its one top folder, and answers their tree id.
+
+        The bytes go straight from the archive into a pack: no file system, .gitignore or
+        attribute can change or drop a file. Raises `SourceError` for an archive with anything
+        but files, folders and links below one folder.
+        """
+        argv = ["git", "-c", "core.compression=1", "fast-import", "--quiet", "--done", "--depth=0"]
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                argv,
+                env=environment(GIT_DIR=str(self.path), LC_ALL="C"),
+                stdin=subprocess.PIPE,
+                stderr=said,
+            )
+            with process:
+                assert process.stdin
+                try:
+                    _write_stream(process.stdin, archive)
+                    process.stdin.close()
+                except BrokenPipeError:
+                    pass  # fast-import gave up; its exit status and words tell why
+                except BaseException:
+                    process.kill()
+                    raise
+            if process.returncode:
+                said.seek(0)
+                raise tool.failed(argv, process.returncode, said.read())
+        return self.tree_of(BASE_REF)
+
+
+def _write_stream(stream: IO[bytes], archive: tarfile.TarFile) -> None:
+    stream.write(_COMMIT % BASE_REF.encode())
+    top: str | None = None
+    for member in archive:
+        first, _, inside = member.name.removeprefix("./").partition("/")
+        top = first if top is None else top
+        parts = inside.split("/")
+        if first != top or first in ("", "..") or ".." in parts or "\n" in member.name:
+            raise SourceError(f"{member.name!r} is not below the archive's one folder {top!r}")
+        if member.isdir() or not inside:
+            continue
+        stream.write(_file_change(member, inside, archive))
+    if top is None:
+        raise SourceError("the archive is empty")
+    stream.write(b"done\n")
+
+
+def _file_change(member: tarfile.TarInfo, inside: str, archive: tarfile.TarFile) -> bytes:
+    path = _quote(inside)
+    if member.islnk():
+        if "\n" in member.linkname:
+            raise SourceError(f"{member.name!r} links to a name with a line break")
+        return b"C %s %s\n" % (_quote(member.linkname.removeprefix("./").partition("/")[2]), path)
+    if member.issym():
+        mode, data = b"120000", member.linkname.encode("utf-8", "surrogateescape")
+    elif member.isreg():
+        file = archive.extractfile(member)
+        assert file
+        mode, data = b"100755" if member.mode & 0o100 else b"100644", file.read()
+        if len(data) != member.size:
+            raise SourceError(f"cut short inside {member.name}")
+    else:
+        raise SourceError(f"{member.name!r} is no file, folder or link")
+    return b"M %s inline %s\ndata %d\n%s\n" % (mode, path, len(data), data)
+
+
+def _quote(path: str) -> bytes:
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'.encode("utf-8", "surrogateescape")

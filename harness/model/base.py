@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""kernel-patches/base.yaml: the kernel source that every series applies to, and who provides it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from harness.model.schema import Model
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class DebianSource(Model):
+    """A ``linux-source-*`` package; without `version` the newest that apt knows."""
+
+    package: str = Field(pattern=r"^[a-z0-9][a-z0-9.+-]+$")
+    """`linux-source-6.12` and the like"""
+    version: str | None = Field(default=None, pattern=r"^[0-9][A-Za-z0-9.+~:-]*$")
+    """pins one version; without it the newest that apt knows"""
+    sha256: Sha256 | None = None
+    """pins the bytes of the package"""
+
+
+class TarballSource(Model):
+    """A tar archive with one folder at its top."""
+
+    url: str | None = Field(default=None, pattern=r"^(https?|file)://")
+    """where the archive is; or `path`"""
+    path: Path | None = None
+    """the archive on disk; or `url`"""
+    sha256: Sha256
+    """hash that the archive must have"""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.url is None) == (self.path is None):
+            raise ValueError("give either url or path")
+        return self
+
+
+class GitSource(Model):
+    """One commit of a git repository, by its full id: names of branches move."""
+
+    url: str | None = Field(default=None, pattern=r"^[a-z]")
+    """the repository; or `path`"""
+    path: Path | None = None
+    """the repository on disk; or `url`"""
+    commit: str = Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")
+    """full id of the commit"""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.url is None) == (self.path is None):
+            raise ValueError("give either url or path")
+        return self
+
+
+class Provider(Model):
+    """Where the source comes from: exactly one of three."""
+
+    debian: DebianSource | None = None
+    """a source package of Debian, downloaded and unpacked without root"""
+    tarball: TarballSource | None = None
+    """a tar archive with one folder at its top"""
+    git: GitSource | None = None
+    """one commit of a git repository"""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [k for k in ("debian", "tarball", "git") if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"give exactly one of debian, tarball, git (given: {', '.join(given) or 'none'})"
+            )
+        return self
+
+
+class Base(Model):
+    """kernel-patches/base.yaml."""
+
+    name: str = "base"
+    version: str = Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")
+    """the kernel version that the source must show in its Makefile; `6.12` fits any 6.12.y"""
+    provider: Provider
+    """exactly one of three"""

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An experiment: which variants boot on which machines, by which clock, and in what order."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.model.guest import Distribution
+from harness.model.run import Clock
+from harness.model.schedule import ARM, Slot, definition
+from harness.model.schema import Model
+from harness.units import GIB, Size
+
+Probe = Literal[
+    "meminfo",
+    "zoneinfo",
+    "touch",
+    # Those of the correctness gate (harness.gate).
+    "settle",
+    "census",
+    "freelist",
+    "huge",
+    "migrate",
+    "compact",
+    "fill",
+    "block",
+    "oom",
+]
+"""Programs of the guest."""
+
+
+class ClockPlan(Model):
+    """How often each cell boots by one clock. Warm-up boots are kept but not analysed."""
+
+    blocks: int = Field(default=1, ge=1, le=10_000)
+    """how often each variant boots on each machine, warm-up not counted"""
+    warmup: int = Field(default=0, ge=0, le=1)
+    """boots before them that are kept but not analysed"""
+    aa: bool = False
+    """boot the baseline once more in each block, as NAME@2: what the two differ by is noise"""
+
+
+class Probes(Model):
+    """What runs in the guest after the boot. `touch_bytes` is memory that the host must have."""
+
+    run: tuple[Probe, ...] = ("meminfo", "zoneinfo", "touch")
+    """programs that run in the guest after the boot"""
+    touch_bytes: Size = GIB // 2
+    """memory that `touch` writes to; the host must have it"""
+    touch_threads: int = Field(default=4, ge=1, le=4096)
+    """threads that share the work of `touch`"""
+
+    def touched(self, memory: int) -> int:
+        """Bytes that the probes take of a guest's memory, and so of the host."""
+        if {"fill", "oom"} & set(self.run):
+            return memory
+        return self.touch_bytes if "touch" in self.run else 0
+
+
+class Group(Model):
+    """A part of the matrix: every variant on every machine, by every clock."""
+
+    variants: tuple[str, ...] = Field(min_length=1)
+    """names in kernel-patches/variants/"""
+    machines: tuple[str, ...] = Field(min_length=1)
+    """names in qemu-configs/"""
+    clocks: dict[Clock, ClockPlan] = Field(min_length=1)
+    """`time`, `work` or both"""
+    probes: Probes | None = None
+    """what runs in the guest here, where it is not what the experiment says"""
+    count_stores: bool = False
+    """whether a plugin of QEMU counts the stores into the memmap; on the work clock only"""
+
+    @model_validator(mode="after")
+    def _counts_alone(self) -> Self:
+        if self.count_stores and set(self.clocks) != {"work"}:
+            raise ValueError("count_stores: the guest's CPUs take turns on the work clock only")
+        return self
+
+    @property
+    def has_arm(self) -> bool:
+        return any(plan.aa for plan in self.clocks.values())
+
+
+class Timeouts(Model):
+    """Seconds on the host's clock, for hardware; each is multiplied by the slowdown of TCG."""
+
+    silence_s: float = Field(default=20, gt=0)
+    """a boot without output for this long has stalled"""
+    progress_s: float = Field(default=60, gt=0)
+    """so has one that prints nothing but what it printed before"""
+    grace_s: float = Field(default=2, ge=0)
+    """time for the rest of a trace after a panic or an oops"""
+
+
+class Experiment(Model):
+    """One file of experiments/."""
+
+    name: str
+    description: str
+    """the question, in a sentence"""
+    baseline: str
+    """the variant that all ratios refer to"""
+    matrix: tuple[Group, ...] = Field(min_length=1)
+    """groups of variants, machines and clocks; a cell named twice boots once"""
+    probes: Probes = Probes()
+    """what runs in the guest"""
+    limits: Timeouts = Timeouts()
+    """when a boot is given up"""
+    seed: int = 1
+    """decides the order of the variants within each block"""
+    search: bool = False
+    """boot only as many machines as it takes to find the largest that works (`harness limit`)"""
+    host_labels: tuple[str, ...] = ()
+    """labels that a host has to have to be given a part of it (hosts.yaml)"""
+    boot: tuple[str, ...] = ()
+    """kernel parameters of every boot; they come last, and the kernel takes the last"""
+    guest: Distribution | None = None
+    """a distribution to boot into, in the place of the initramfs"""
+
+    @model_validator(mode="after")
+    def _a_network_is_no_clockwork(self) -> Self:
+        if self.guest and any("work" in group.clocks for group in self.matrix):
+            raise ValueError(
+                "guest: its probes run over SSH, whose packets come when they come: no two boots of"
+                " the work clock would be the same; use the time clock, or drop the guest"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _baseline_takes_part(self) -> Self:
+        if self.baseline not in self.variants:
+            raise ValueError(
+                f"baseline: {self.baseline!r} is in no group of the matrix"
+                f" (there: {', '.join(self.variants)})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _arms_have_a_baseline(self) -> Self:
+        for index, group in enumerate(self.matrix):
+            if group.has_arm and self.baseline not in group.variants:
+                raise ValueError(f"matrix[{index}]: aa needs the baseline {self.baseline!r} there")
+        return self
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Every variant, in the order of the file; the second arm of the baseline comes last."""
+        arm = [self.baseline + ARM] * any(group.has_arm for group in self.matrix)
+        return tuple(dict.fromkeys([*(v for g in self.matrix for v in g.variants), *arm]))
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Every machine, in the order of the file."""
+        return tuple(dict.fromkeys(m for g in self.matrix for m in g.machines))
+
+    @property
+    def gated(self) -> bool:
+        """Whether any boot goes through the correctness gate."""
+        return any("fill" in (group.probes or self.probes).run for group in self.matrix)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the stores of any boot are counted."""
+        return any(group.count_stores for group in self.matrix)
+
+    def probes_of(self, variant: str, machine: str, clock: Clock) -> Probes:
+        """What runs in the guest in a cell: what the first group that has it says."""
+        group = self._group_of(variant, machine, clock)
+        return (group and group.probes) or self.probes
+
+    def taken(self, cell: tuple[str, str, Clock], memory: int) -> int:
+        """Bytes of the host that user space takes in a boot, the probes among it."""
+        more = self.guest.memory if self.guest else 0
+        return self.probes_of(*cell).touched(memory) + more
+
+    def counts_stores(self, variant: str, machine: str, clock: Clock) -> bool:
+        """Whether the stores of a cell are counted: what the first group that has it says."""
+        group = self._group_of(variant, machine, clock)
+        return group is not None and group.count_stores
+
+    def _group_of(self, variant: str, machine: str, clock: Clock) -> Group | None:
+        for group in self.matrix:
+            if (
+                definition(variant) in group.variants
+                and machine in group.machines
+                and clock in group.clocks
+            ):
+                return group
+        return None
+
+    def schedule(self, time_blocks: int = 0) -> tuple[Slot, ...]:
+        """Every boot in the order in which it will happen; at least so many timed blocks.
+
+        Randomised complete blocks: within a block each variant of the group boots once on the
+        machine, in an order drawn from the seed, the group's machines one after the other.
+        """
+        slots: dict[str, Slot] = {}
+        for group in self.matrix:
+            for machine in group.machines:
+                for clock, plan in group.clocks.items():
+                    blocks = max(plan.blocks, time_blocks if clock == "time" else 0)
+                    for block in range(-plan.warmup, blocks):
+                        for order, variant in enumerate(
+                            self._shuffled(group, machine, clock, block)
+                        ):
+                            slot = Slot(variant, machine, clock, block, order)
+                            slots.setdefault(slot.key, slot)
+        return tuple(slots.values())
+
+    def _shuffled(self, group: Group, machine: str, clock: Clock, block: int) -> list[str]:
+        arm = [self.baseline + ARM] * group.clocks[clock].aa
+        order = list(dict.fromkeys([*group.variants, *arm]))
+        random.Random(f"{self.seed}/{machine}/{clock}/{block}").shuffle(order)
+        return order

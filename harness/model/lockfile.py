@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""experiment.lock.yaml: everything an experiment resolves to, and the hash that names it.
+
+Two starts with the same lock are the same experiment and share a results folder; a changed patch,
+machine, QEMU or host makes another one, so that unlike runs never meet in one dataset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from harness.model.experiment import Experiment
+from harness.model.machine import Machine
+from harness.model.run import Environment, Kernel
+from harness.model.schema import Model, read_yaml
+from harness.model.variant import Variant
+
+LOCK_FILE = "experiment.lock.yaml"
+
+# What may differ between two starts of the same experiment.
+_VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
+# Keys that came later, and are no part of what an experiment without them is.
+_ADDED = ("guest", "image_sha256", "program_sha256")
+# What is only said about an experiment, a variant or a machine. Where it runs: see environment.
+_WORDS = ("description", "origin", "claims", "host_labels")
+
+
+class Lockfile(Model):
+    """An experiment with everything it names resolved."""
+
+    experiment: Experiment
+    base: str
+    variants: dict[str, Variant]
+    machines: dict[str, Machine]
+    kernels: dict[str, Kernel | str]
+    initramfs_sha256: str
+    plugin_sha256: str | None = None
+    image_sha256: str | None = None
+    program_sha256: str | None = None
+    environment: Environment
+    on_file: str | None = Field(default=None, exclude=True)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits over all that can change a boot; the one on file, if any.
+
+        A model that has gained a key since would else give an old dataset another name.
+        """
+        if self.on_file:
+            return self.on_file
+        data = self.model_dump(mode="json")
+        for key in _VOLATILE:
+            data["environment"].pop(key, None)
+        for entry in (data["experiment"], *data["variants"].values(), *data["machines"].values()):
+            for key in _WORDS:
+                entry.pop(key, None)
+        for key in _ADDED:
+            for entry in (data, data["experiment"]):
+                if entry.get(key, key) is None:
+                    del entry[key]
+        text = json.dumps(data, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_yaml(self) -> str:
+        """The lock as a file for people; `from_yaml` reads it back."""
+        data: dict[str, Any] = {
+            "hash": self.hash,
+            **self.model_dump(mode="json", exclude_none=True),
+        }
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+    @classmethod
+    def from_yaml(cls, text: bytes | str, where: str) -> Lockfile:
+        """Reads a lock; raises `UserError` where it is damaged."""
+        data = read_yaml(text, where)
+        if isinstance(data, dict):
+            data["on_file"] = data.pop("hash", None)
+        return cls.parse(data, where)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A kernel under test: base + series + fragments + boot parameters, and who proposed it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from harness.model.run import Clock
+from harness.model.schema import Model
+from harness.units import Size
+
+NAME = r"[a-z0-9][a-z0-9._-]*"
+
+Role = Literal["proposal", "broken"]
+"""`broken` is made to fail the correctness gate: nothing takes it in unless it is named."""
+
+
+class Origin(Model):
+    """Where a proposal comes from."""
+
+    who: str
+    """who proposed it"""
+    when: date | None = None
+    """the day of the proposal"""
+    link: str | None = None
+    """where to read it"""
+    message_id: str | None = None
+    """Message-ID of the mail"""
+
+
+class Claim(Model):
+    """What the author of a proposal predicted or measured; the report sets it beside ours."""
+
+    metric: str
+    """name of a phase, or several joined by `+`; first_touch, touch_recycled, mem_total, mem_free,
+    host_memory or lines"""
+    text: str
+    """the claim in a sentence"""
+    link: str | None = None
+    """where it is written"""
+    at: Size | None = None
+    """memory of the machine it was made for"""
+    before_s: float | None = None
+    """seconds without the change"""
+    after_s: float | None = None
+    """seconds with it"""
+    speedup: float | None = None
+    """before over after"""
+    slowdown: float | None = None
+    """the part by which something got slower: 0.026 is 2.6 %"""
+    max_lines: int | None = None
+    """lines that the series may add at most"""
+    max_bytes: Size | None = None
+    """bytes that it may take at most"""
+    increases: bool = False
+    """it gets larger than the baseline's"""
+    clock: Clock | None = None
+    """the only clock that can tell"""
+    experiment: str | None = None
+    """the only experiment that can tell"""
+    against: str | None = None
+    """the variant to compare with, where it is not the baseline"""
+    untestable: str | None = None
+    """why it cannot be tested here"""
+    judged: str | None = None
+    """what was found by hand, and where that is shown"""
+    who: str | None = None
+    """who claimed it, where that is not who proposed the variant"""
+
+    @property
+    def gain(self) -> float | None:
+        """Before over after, as claimed."""
+        if self.speedup is None and self.before_s and self.after_s:
+            return self.before_s / self.after_s
+        return self.speedup
+
+
+class MemoryModel(Model):
+    """What a boot of this variant touches on the host, for the prediction before a start."""
+
+    memmap_share: float = Field(default=1.0, ge=0, le=1)
+    """part of the memmap (RAM/64) that the boot writes"""
+    fixed: Size = 0
+    """what the boot touches beside it, on any machine"""
+
+
+class Prebuilt(Model):
+    """A kernel that somebody else built: a Debian package, unpacked, or a bzImage on disk."""
+
+    package: str | None = None
+    """a Debian package, `linux-image-*`; a meta package leads to the real one"""
+    path: str | None = None
+    """a bzImage, relative to the checkout"""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.package is None) == (self.path is None):
+            raise ValueError("give either package or path")
+        return self
+
+
+class Variant(Model):
+    """One file of kernel-patches/variants/."""
+
+    name: str = Field(pattern=NAME)
+    description: str
+    """what the kernel does differently, in a sentence"""
+    role: Role = "proposal"
+    """`broken` is made to fail the correctness gate, and taken in only where it is named"""
+    origin: Origin | None = None
+    """who proposed it"""
+    series: tuple[str, ...] = ()
+    """folders of kernel-patches/, applied in this order"""
+    fragments: tuple[str, ...] = ()
+    """files of kernel-patches/configs/, without `.config`; the order does not matter"""
+    boot: tuple[str, ...] = ()
+    """kernel parameters of this variant, one an item"""
+    memory_model: MemoryModel = MemoryModel()
+    """what it touches on the host, for the prediction before a start"""
+    claims: tuple[Claim, ...] = ()
+    """what its author predicted; the report sets it beside what was measured"""
+    prebuilt: Prebuilt | None = None
+    """a kernel that somebody else built, instead of series and fragments"""
+
+    @field_validator("boot")
+    @classmethod
+    def _words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        for word in words:
+            if not word or any(c.isspace() for c in word):
+                raise ValueError(f"{word!r} is not one kernel parameter; write one a list item")
+        return words
+
+    @model_validator(mode="after")
+    def _built_or_prebuilt(self) -> Self:
+        if self.prebuilt and (self.series or self.fragments):
+            raise ValueError("prebuilt: a prebuilt kernel takes no series and no fragments")
+        if not self.prebuilt and not self.fragments:
+            raise ValueError("fragments: name at least one fragment of kernel-patches/configs")
+        return self

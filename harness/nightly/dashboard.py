@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The history as a page for people: a section for each phase, with its series and its steps.
+
+HTML and Markdown come from the same data; both templates escape the text of the guest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from harness import __version__
+from harness.compare import RSS, TOUCHES
+from harness.nightly.changes import Change, Line, lines, moved
+from harness.nightly.history import Night
+from harness.nightly.testcases import describe, plain
+from harness.parse import REQUIRED
+from harness.report import COLOURS, TEMPLATES, Track, draw, markdown
+from harness.results import Damage
+from harness.text import clean
+
+SHOWN = 120
+"""Nights that a figure shows."""
+LISTED = 40
+"""Changes that a section lists, the latest first."""
+ORDER = (*REQUIRED, "deferred_init", *TOUCHES, RSS, "boots", "evidence")
+CLOCKS = {"work": "work clock: guest instructions, no time", "time": "time clock: seconds here"}
+
+
+@dataclass(frozen=True)
+class PhasePanel:
+    """A phase on both clocks and all machines."""
+
+    name: str
+    figures: tuple[tuple[str, Markup], ...]
+    values: tuple[tuple[str, ...], ...]
+    changes: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """All that both forms say."""
+
+    nights: Sequence[Night]
+    changes: Sequence[Change]
+    damage: Sequence[Damage]
+    status: int
+
+    @property
+    def night(self) -> Night:
+        return self.nights[-1]
+
+    @property
+    def tonight(self) -> list[Change]:
+        """What was sure tonight, the worst first."""
+        mine = [change for change in self.changes if change.found == self.night.number]
+        return sorted(mine, key=lambda c: (not c.regression, not c.infrastructure, c.variant))
+
+
+WORDS = ("no regression", "REGRESSED", "the host or the harness was at fault")
+
+
+def render(board: Board) -> tuple[str, str]:
+    """The dashboard as HTML, complete in one file, and the night's summary as Markdown."""
+    night = board.night
+    previous = board.nights[-2] if len(board.nights) > 1 else None
+    context = {
+        "night": night,
+        "verdict": WORDS[board.status],
+        "version": __version__,
+        "count": len(board.nights),
+        "cells": sorted({(f.variant, f.machine, f.clock) for f in night.figures}),
+        "inputs": moved(previous, night) if previous else (),
+        "rows": [row(change) for change in board.tonight],
+        "damage": [*(f"{d.path}: {d.reason}" for d in board.damage), *night.damage],
+        "notes": list(notes(board.nights)),
+    }
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    options: dict[str, Any] = {"loader": loader, "trim_blocks": True, "lstrip_blocks": True}
+    options["finalize"] = _printable
+    html = jinja2.Environment(autoescape=True, **options).get_template("dashboard.html.j2")
+    plain_text = jinja2.Environment(autoescape=False, **options)
+    plain_text.filters["md"] = markdown
+    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+    page = html.render(context, sections=list(_sections(board)), style=style, colours=COLOURS)
+    return page, plain_text.get_template("nightly.md.j2").render(context)
+
+
+def notes(nights: Sequence[Night]) -> Iterator[str]:
+    """What is odd about the newest night itself."""
+    if len(nights) > 1 and nights[-1].day <= nights[-2].day:
+        yield (
+            f"the date of this night, {nights[-1].day}, is not after that of the night before,"
+            f" {nights[-2].day}: the clock of the host went back, or the night was named by hand"
+        )
+    if len(nights) == 1:
+        yield "the first night: there is nothing to compare it with"
+
+
+def row(change: Change) -> tuple[str, ...]:
+    """A change for a table: verdict, where, what."""
+    word = "REGRESSION" if change.regression else "fault" if change.infrastructure else "change"
+    subject = change.subject
+    where = (change.variant, subject.machine, subject.clock, subject.name)
+    return word, change.kind, *where, describe(change)
+
+
+def _printable(value: Any) -> Any:
+    return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
+
+
+def _sections(board: Board) -> Iterator[PhasePanel]:
+    shown = board.nights[-SHOWN:]
+    known = lines(shown)
+    names = {subject.name for subject, _ in known} | {c.subject.name for c in board.changes}
+    for name in sorted(names, key=_place):
+        mine = {key: points for key, points in known.items() if key[0].name == name}
+        changes = [change for change in board.changes if change.subject.name == name]
+        yield PhasePanel(
+            name,
+            tuple(_figures(shown, mine, changes)),
+            tuple(_values(shown, mine)),
+            tuple(
+                (str(change.found), str(_day(board.nights, change.found)), *row(change))
+                for change in list(reversed(changes))[:LISTED]
+            ),
+        )
+
+
+def _place(name: str) -> tuple[int, str]:
+    return ORDER.index(name) if name in ORDER else len(ORDER), name
+
+
+def _day(nights: Sequence[Night], number: int) -> object:
+    return next((night.day for night in nights if night.number == number), "")
+
+
+def _figures(
+    nights: Sequence[Night], known: Line, changes: Sequence[Change]
+) -> Iterator[tuple[str, Markup]]:
+    """A figure for each machine, clock and metric that has two nights or more."""
+    subjects = dict.fromkeys(subject for subject, _ in known)
+    for subject in subjects:
+        tracks = []
+        for (mine, variant), points in known.items():
+            if mine == subject and len(points) > 1:
+                called = {c.night for c in changes if (c.subject, c.variant) == (subject, variant)}
+                numbers = tuple(nights[place].number for place, _ in points)
+                values = tuple(figure.value for _, figure in points)
+                steps = tuple(number for number in numbers if number in called)
+                tracks.append(Track(variant, numbers, values, steps))
+        if tracks:
+            title = f"{subject.name} on {subject.machine}"
+            caption = f"{title}, {CLOCKS[subject.clock]} ({subject.metric})"
+            yield caption, draw(title, tracks)
+
+
+def _values(nights: Sequence[Night], known: Line) -> Iterator[tuple[str, ...]]:
+    """Of each series: first and last value shown, and the last but one."""
+    for (subject, variant), points in known.items():
+        values = [figure.value for _, figure in points]
+        shown = (values[0], values[-2] if len(values) > 1 else None, values[-1])
+        texts = ("-" if value is None else plain(value, subject.metric) for value in shown)
+        last = nights[points[-1][0]].day.isoformat()
+        yield variant, subject.machine, subject.clock, subject.metric, *texts, last

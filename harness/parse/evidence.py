@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From the raw evidence of one boot to its phases, judgement and probe results, as often as wanted.
+
+The raw files are written first and never changed, so a better parser improves old runs too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.files import need, read_bytes, read_text, write_atomic
+from harness.model import GOOD, Clock, Ending, Judgement, Outcome, Phase, Run, StoreCount
+from harness.parse import dmesg, phases
+from harness.parse import outcome as judge
+from harness.parse import stores as counts
+from harness.parse.dmesg import Chunk
+from harness.results import STORES, StoredRun
+
+CONSOLE = "console.log"
+LINES = "console.jsonl"
+PROBES = "probes.jsonl"
+UNBOOTED = ("build-failed", "start-refused")
+"""Endings of boots that never began."""
+MAX_PROBE_LINES = 100_000
+MAX_NESTED = 100
+"""Brackets in a result: our probes write flat objects, and JSON can nest deeper than any stack."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the raw evidence says."""
+
+    phases: tuple[Phase, ...]
+    judgement: Judgement
+    probes: tuple[dict[str, Any], ...]
+
+
+def read_probes(data: bytes) -> tuple[dict[str, Any], ...]:
+    """The JSON objects of the results port; what is no object is kept as an error, not dropped."""
+    found: list[dict[str, Any]] = []
+    for line in data.split(b"\n")[:MAX_PROBE_LINES]:
+        text = line.strip(b"\r\0 ")
+        if not text:
+            continue
+        try:
+            flat = text.count(b"[") + text.count(b"{") <= MAX_NESTED
+            value = json.loads(text) if flat else None
+        except ValueError:
+            value = None
+        if not isinstance(value, dict) or not isinstance(value.get("probe"), str):
+            value = {"probe": "unreadable", "error": text[:200].decode("utf-8", "replace")}
+        found.append(value)
+    return tuple(found)
+
+
+def derive(folder: Path, ending: Ending, clock: Clock, shift: int = 0) -> Findings:
+    """Reads the evidence in `folder`; `shift` is the one of ``-icount`` on the work clock."""
+    chunks = dmesg.host_stamps_from_jsonl(read_text(folder / LINES))
+    console = dmesg.read(read_bytes(folder / CONSOLE), chunks)
+    probes = read_probes(read_bytes(folder / PROBES))
+    done = any(p["probe"] == "done" for p in probes)
+    found = phases.read_phases(console, clock, shift)
+    return Findings(found, judge.judge(console, ending, found, done), probes)
+
+
+def index(folder: Path, chunks: Sequence[Chunk]) -> None:
+    """Writes ``console.jsonl``: host time, printk time and text of each line."""
+    console = dmesg.read(read_bytes(folder / CONSOLE), chunks)
+    write_atomic(folder / LINES, dmesg.to_jsonl(console))
+
+
+def complete(run: Run, folder: Path) -> Run:
+    """The run with everything that follows from the raw evidence in `folder`."""
+    if run.ending.cause in UNBOOTED:
+        outcome = Outcome(run.ending.cause)
+        judgement = Judgement(outcome=outcome, reason=run.ending.detail[:2000])
+        return run.model_copy(update={"judgement": judgement})
+    found = derive(folder, run.ending, run.clock, run.work_shift)
+    judgement, stores = found.judgement, _stores(run, folder, found)
+    if isinstance(stores, str):
+        if judgement.outcome in GOOD:
+            incomplete = {"outcome": Outcome.INCOMPLETE, "reason": f"{STORES}: {stores}"}
+            judgement = judgement.model_copy(update=incomplete)
+        stores = ()
+    return run.model_copy(
+        update={
+            "phases": (*found.phases, *_login(run, found.phases)),
+            "judgement": judgement,
+            "probes": found.probes,
+            "stores": stores,
+        }
+    )
+
+
+def _login(run: Run, found: Sequence[Phase]) -> Iterator[Phase]:
+    """From the begin of user space to the first login, in a guest that lets somebody in."""
+    booted = next((p for p in found if (p.name, p.source) == ("boot", "host")), None)
+    if run.visit and booted and booted.end <= run.visit.login_s:
+        yield phases.on_host("login", booted.end, run.visit.login_s)
+
+
+def _stores(run: Run, folder: Path, found: Findings) -> tuple[StoreCount, ...] | str:
+    """What the plugin counted, or why nobody knows; nothing where it did not run."""
+    if "-plugin" not in run.argv:
+        return ()
+    counted, fault = counts.read(read_bytes(folder / STORES), found.phases)
+    return fault or counted
+
+
+def reread(stored: StoredRun) -> Run:
+    """A stored run, its findings derived again by the parser of today.
+
+    Raises `ResultsError` for evidence that is damaged, or gone: what is not there says nothing.
+    """
+    run = stored.run
+    if run.ending.cause not in UNBOOTED:
+        counted = "-plugin" in run.argv and run.judgement.outcome in GOOD
+        for name in (CONSOLE, LINES, PROBES, *([STORES] if counted else [])):
+            need(stored.folder / name)
+    return complete(stored.run, stored.folder)

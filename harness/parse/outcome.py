@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How a boot ended: from what the host saw and what the console says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.model import Ending, Judgement, Outcome, Phase
+from harness.parse import dmesg, phases
+from harness.parse.dmesg import Dmesg, Line
+
+_INT3 = "cc"
+_CODE = re.compile(r"Code: (?:[0-9a-f]{2} )*([0-9a-f]{2}) <[0-9a-f]{2}>")
+"""The bytes around RIP as an oops shows them; an int3 lies before RIP."""
+
+EXCERPT = 40
+"""Lines of the console around the trouble that a judgement keeps."""
+
+MAX_TROUBLES = 200
+
+_STALL = ("soft lockup", "hard LOCKUP", "workqueue lockup")
+_STALLS = ("detected stalls on CPUs", "self-detected stall on CPU", "blocked for more than")
+_OOPS = (
+    "Oops: ",
+    "Oops - ",
+    "general protection fault",
+    "kernel BUG at ",
+    "Kernel BUG at ",
+    "Unable to handle",
+)
+_SEVERITY = (Outcome.PANIC, Outcome.OOPS, Outcome.BAD_PAGE)
+_BY_CAUSE = {
+    "build-failed": Outcome.BUILD_FAILED,
+    "start-refused": Outcome.START_REFUSED,
+    "no-output": Outcome.NO_OUTPUT,
+    "no-progress": Outcome.STALLED,
+    "deadline": Outcome.DEADLINE,
+    "guest-reset": Outcome.REBOOT_LOOP,
+    "guest-shutdown": Outcome.INCOMPLETE,
+    "exited": Outcome.INCOMPLETE,
+    "failure": Outcome.OOPS,
+    "no-visit": Outcome.INCOMPLETE,
+}
+_WITHOUT_WORDS = {
+    "exited": "it ends before user space reported",
+    "guest-shutdown": "the guest switched itself off before its probes had reported",
+    "guest-reset": "the guest reset itself without a word",
+    "no-output": "nothing came",
+    "no-progress": "nothing new came",
+    "deadline": "it took longer than the machine's deadline_s, scaled for the accelerator",
+}
+"""What to say of a cause that comes without a detail."""
+
+_MILESTONES = (
+    ("Linux version ", "setup_arch"),
+    ("Zone ranges:", "memmap_init"),
+    ("Kernel command line: ", "mm_core_init"),
+    ("Memory: ", "memblock_free_all"),
+    ("smp: Bringing up secondary CPUs", "smp_init"),
+    ("smp: Brought up ", "page_alloc_init_late"),
+    ("devtmpfs: initialized", "initcalls"),
+    ("Freeing unused kernel image", "initcalls"),
+    (phases.INIT, "user space"),
+)
+"""Lines by which a boot without marks tells how far it came."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A line of the kernel that tells of something wrong, at a position of the text."""
+
+    outcome: Outcome
+    line: Line
+    at: int
+
+
+def judge(console: Dmesg, ending: Ending, found: Sequence[Phase], done: bool) -> Judgement:
+    """The outcome of a boot; `done` tells that the last probe reported. Never raises."""
+    troubles = sorted(_troubles(console), key=lambda trouble: trouble.at)
+    outcome, reason = _outcome(console, ending, tuple(found), done, troubles)
+    return Judgement(
+        outcome=outcome,
+        reason=reason,
+        emulator_defect=_stale_breakpoint(console),
+        last_phase=last_phase(console, found),
+        last_stamp_s=console.last_stamp_s,
+        excerpt=_excerpt(console, outcome, troubles),
+    )
+
+
+def report(data: bytes) -> dict[str, Any]:
+    """What any boot log says by itself, without the host that saw it end. Never raises."""
+    console = dmesg.read(data)
+    found = phases.read_phases(console)
+    reached = any(
+        console.first(s) for s in (phases.INIT, "systemd[1]", "login: ", "Freeing unused kernel")
+    )
+    cause = "done" if reached else ("exited" if console.text.strip() else "no-output")
+    judgement = judge(console, Ending.model_validate({"cause": cause}), found, reached)
+    return {
+        "outcome": judgement.outcome.value,
+        "reason": judgement.reason,
+        "emulator_defect": judgement.emulator_defect,
+        "banner": console.banner,
+        "version": console.version,
+        "command_line": console.command_line,
+        "phases": [p.model_dump(mode="json", exclude_none=True) for p in found],
+        "missing": list(phases.missing(console, found)),
+        "last_phase": judgement.last_phase,
+        "last_stamp_s": judgement.last_stamp_s,
+        "early_stamps_unknown": console.early_stamps_unknown,
+        "lines": console.text.count("\n") + (not console.text.endswith("\n")),
+        "truncated": console.truncated,
+        "excerpt": list(judgement.excerpt),
+    }
+
+
+def _outcome(
+    console: Dmesg,
+    ending: Ending,
+    found: tuple[Phase, ...],
+    done: bool,
+    troubles: Sequence[Trouble],
+) -> tuple[Outcome, str]:
+    if ending.cause in ("build-failed", "start-refused"):
+        return _BY_CAUSE[ending.cause], ending.detail
+    for severe in _SEVERITY:
+        if worst := next((t for t in troubles if t.outcome is severe), None):
+            first = troubles[0]
+            before = f"; first: {first.line.text}" if first is not worst else ""
+            return severe, _bounded(worst.line.text + before)
+    # A guest that lets visitors in may say that it is done when it is not.
+    if (not done and ending.cause != "done") or ending.cause == "no-visit":
+        return _unfinished(ending, troubles)
+    absent = phases.missing(console, found) if phases.has_marks(console) else ()
+    if absent:
+        return Outcome.INCOMPLETE, _bounded(f"marks that never came: {', '.join(absent)}")
+    if troubles:
+        return Outcome.WARNING, _bounded(troubles[0].line.text)
+    return Outcome.OK, ""
+
+
+def _unfinished(ending: Ending, troubles: Sequence[Trouble]) -> tuple[Outcome, str]:
+    if ending.signal:
+        by = f": {ending.detail}" if ending.detail else ""
+        return Outcome.KILLED, _bounded(f"QEMU was killed by {ending.signal}{by}")
+    stall = next((t for t in troubles if t.outcome is Outcome.STALLED), None)
+    if stall and ending.cause in ("no-progress", "deadline"):
+        seen = f"; {ending.detail}" if ending.detail else ""
+        return Outcome.STALLED, _bounded(stall.line.text + seen)
+    said = ending.detail or _WITHOUT_WORDS.get(ending.cause, "")
+    return _BY_CAUSE[ending.cause], _bounded(said)
+
+
+def _troubles(console: Dmesg) -> Iterator[Trouble]:
+    """Each line of the kernel that begins with a word of trouble."""
+    for literal, outcome in (
+        ("Kernel panic - not syncing", Outcome.PANIC),
+        ("WARNING: ", Outcome.WARNING),
+        *((text, Outcome.OOPS) for text in _OOPS),
+        *((text, Outcome.STALLED) for text in _STALLS),
+    ):
+        yield from _lines(console, literal, outcome)
+    for trouble in _lines(console, "BUG: ", Outcome.OOPS):
+        text = trouble.line.text
+        if text.startswith("BUG: Bad page"):
+            yield Trouble(Outcome.BAD_PAGE, trouble.line, trouble.at)
+        elif any(stall in text for stall in _STALL):
+            yield Trouble(Outcome.STALLED, trouble.line, trouble.at)
+        else:
+            yield trouble
+
+
+def _stale_breakpoint(console: Dmesg) -> str | None:
+    """An int3 trap at an address where memory holds no int3: the CPU ran code of the past.
+
+    The kernel puts an int3 over an instruction while it patches it and takes it away when every
+    CPU has synchronised. QEMU before 8.1 can lose a race between a write to code and its
+    translation (fixed by its commit deba78709ae8), and the trap finds nobody who expects it.
+    """
+    for at, _ in console.find("Oops: int3: "):
+        code = _CODE.search(console.text, at, at + 4000)
+        if code and code[1] != _INT3:
+            return "int3 trap where memory has no int3: stale translation of QEMU before 8.1"
+    return None
+
+
+def _lines(console: Dmesg, literal: str, outcome: Outcome) -> Iterator[Trouble]:
+    anywhere = outcome is Outcome.STALLED
+    for count, (at, line) in enumerate(console.find(literal)):
+        if count > MAX_TROUBLES:
+            return
+        # Where the kernel stamps its lines, one without a stamp is of user space.
+        if console.stamped and not line.printk:
+            continue
+        if line.text.startswith(literal) or (anywhere and line.printk):
+            yield Trouble(outcome, line, at)
+
+
+def last_phase(console: Dmesg, found: Sequence[Phase]) -> str | None:
+    """The last phase that a boot reached, by its marks or else by its lines."""
+    marks = [p for p in found if p.source == "mark" and p.name != "boot"]
+    if marks:
+        return max(marks, key=lambda phase: phase.end).name
+    reached = [name for text, name in _MILESTONES if console.first(text)]
+    return reached[-1] if reached else None
+
+
+def _excerpt(console: Dmesg, outcome: Outcome, troubles: Sequence[Trouble]) -> tuple[str, ...]:
+    """The lines from the trouble on; where there is none and the boot failed, the last lines."""
+    if troubles:
+        worst = next((t for t in troubles if t.outcome is outcome), troubles[0])
+        begin = console.text.rfind("\n", 0, worst.at) + 1
+        lines = console.text[begin : begin + EXCERPT * 400].split("\n")[:EXCERPT]
+    elif outcome is Outcome.OK:
+        return ()
+    else:
+        lines = console.text[-EXCERPT * 400 :].rstrip("\n").split("\n")[-EXCERPT // 2 :]
+    return tuple(_bounded(line) for line in lines)
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= 400 else text[:399] + "…"

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Lines to phases: from TSC marks where the kernel has them, else from printk; always the host's.
+
+The kernel of the `boot-marks` series prints, once and late:
+
+    boot-marks: begin version=1 tsc_khz=... now=... marks=N lost=0
+    boot-marks: phase=NAME node=N|-1 start=TSC end=TSC busy=CYCLES calls=N pages=N
+    boot-marks: end
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import islice
+
+from harness.model import Clock, Phase
+from harness.parse.dmesg import Dmesg
+
+REQUIRED = (
+    "boot",
+    "setup_arch",
+    "vmemmap_populate",
+    "memmap_init",
+    "mm_core_init",
+    "reserve_pages",
+    "memblock_free_all",
+    "hash_tables",
+    "smp_init",
+    "page_alloc_init_late",
+    "initcalls",
+)
+"""The marks that every boot with `boot-marks` has. `deferred_init` depends on the variant."""
+
+OURS = "(pageinit@pageinit)"
+"""What KBUILD_BUILD_USER and KBUILD_BUILD_HOST put into the banner of the kernels built here."""
+
+INIT = " as init process"
+MAX_MARKS = 4096
+
+_BEGIN = re.compile(
+    r"boot-marks: begin version=1 tsc_khz=(\d{1,10}) now=(\d{1,20}) marks=(\d{1,6}) lost=(\d{1,6})"
+)
+_MARK = re.compile(
+    r"boot-marks: phase=(\w{1,40}) node=(-?\d{1,6}) start=(\d{1,20}) end=(\d{1,20})"
+    r" busy=(\d{1,20}) calls=(\d{1,20}) pages=(\d{1,20})$",
+    re.M,
+)
+_DEFERRED = re.compile(r"node (\d{1,6}) deferred pages initialised in (\d{1,9})ms")
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The block of marks of one boot: `announced` of them, `lost` had no room.
+
+    `now` is the TSC when the first line of the block was written, `arrival_s` when it was read.
+    """
+
+    tsc_khz: int
+    now: int
+    announced: int
+    lost: int
+    entries: tuple[tuple[str, int, int, int, int, int, int], ...]
+    arrival_s: float | None = None
+
+    @property
+    def zero(self) -> int | None:
+        """The TSC where the boot begins, from which all marks count."""
+        return next((start for name, _, start, *_ in self.entries if name == "boot"), None)
+
+    def on_host(self, tsc: int) -> float | None:
+        """A moment on the host's clock, seconds since the launch, where the TSC counts time.
+
+        Stamps of printk are no help: before sched_clock is stable they lag behind the TSC where
+        a tick comes late (kernel/sched/clock.c), by seconds when memory is initialised.
+        """
+        if self.arrival_s is None or not self.tsc_khz:
+            return None
+        return round(self.arrival_s - (self.now - tsc) / (self.tsc_khz * 1000), 6)
+
+
+def read_phases(console: Dmesg, clock: Clock = "time", shift: int = 0) -> tuple[Phase, ...]:
+    """Every phase that the log tells of; empty where it tells nothing.
+
+    Marks count from the begin of `boot`: in seconds on the time clock, in instructions on the
+    work clock, where a tick of the TSC is a ns of the guest and an instruction 2^`shift` ns.
+    """
+    marks = read_marks(console)
+    found = _from_marks(marks, clock, shift) if marks else []
+    if not found:
+        found = _from_printk(console)
+    return (*found, *_from_arrival(console))
+
+
+def missing(console: Dmesg, found: tuple[Phase, ...]) -> tuple[str, ...]:
+    """The marks that should be there and are not, for any kernel; empty where all came."""
+    names = {phase.name for phase in found if phase.source == "mark"}
+    absent = [name for name in REQUIRED if name not in names]
+    marks = read_marks(console)
+    if marks and (marks.lost or len(marks.entries) != marks.announced):
+        absent.append(f"{marks.announced + marks.lost - len(marks.entries)} marks lost")
+    return tuple(absent)
+
+
+def has_marks(console: Dmesg) -> bool:
+    """Whether this kernel was built to print marks."""
+    return OURS in (console.banner or "") or "boot-marks: begin" in console.text
+
+
+def read_marks(console: Dmesg) -> Marks | None:
+    """The first block of marks; a user space that prints the log again does not matter."""
+    match = _BEGIN.search(console.text) if "boot-marks: begin" in console.text else None
+    if not match:
+        return None
+    end = console.text.find("boot-marks: end", match.end())
+    block = console.text[match.end() : end if end >= 0 else match.end() + MAX_MARKS * 200]
+    entries = []
+    for mark in islice(_MARK.finditer(block), MAX_MARKS):
+        node, start, stop, busy, calls, pages = (int(mark[n]) for n in range(2, 8))
+        if stop >= start:
+            entries.append((mark[1], node, start, stop, busy, calls, pages))
+    return Marks(
+        tsc_khz=int(match[1]),
+        now=int(match[2]),
+        announced=int(match[3]),
+        lost=int(match[4]),
+        entries=tuple(dict.fromkeys(entries)),
+        arrival_s=console.arrival(match.start()),
+    )
+
+
+def _from_marks(marks: Marks, clock: Clock, shift: int) -> list[Phase]:
+    zero, timed = marks.zero, clock == "time"
+    ticks = marks.tsc_khz * 1000.0 if timed else float(1 << shift)
+    if zero is None or not ticks:
+        return []
+    return [
+        Phase(
+            name=name,
+            node=None if node < 0 else node,
+            source="mark",
+            start=round((start - zero) / ticks, 9),
+            end=round((stop - zero) / ticks, 9),
+            busy=round(busy / ticks, 9),
+            calls=calls,
+            pages=pages,
+            host_start_s=marks.on_host(start) if timed else None,
+            host_end_s=marks.on_host(stop) if timed else None,
+        )
+        for name, node, start, stop, busy, calls, pages in marks.entries
+    ]
+
+
+def _from_printk(console: Dmesg) -> list[Phase]:
+    """What lines of any kernel tell, as far as printk had a clock."""
+    found = []
+    for name, first, last in (
+        ("smp_init", "smp: Bringing up secondary CPUs", "smp: Brought up "),
+        ("initcalls", "smp: Brought up ", "Freeing unused kernel image"),
+        ("boot", "Linux version ", INIT),
+    ):
+        a, b = console.first(first), console.first(last)
+        if a and b and a.stamp_s is not None and b.stamp_s is not None and b.stamp_s >= a.stamp_s:
+            found.append(Phase(name=name, source="printk", start=a.stamp_s, end=b.stamp_s))
+    seen: dict[int, Phase] = {}
+    for _, line in console.find("deferred pages initialised in"):
+        match = _DEFERRED.search(line.text)
+        if match and line.stamp_s is not None and int(match[1]) not in seen:
+            node, spent = int(match[1]), int(match[2]) / 1000
+            seen[node] = Phase(
+                name="deferred_init",
+                node=node,
+                source="printk",
+                start=round(line.stamp_s - spent, 6),
+                end=line.stamp_s,
+            )
+    return found + list(seen.values())
+
+
+def _from_arrival(console: Dmesg) -> list[Phase]:
+    """What the host saw: the firmware until the banner, the kernel until user space."""
+    banner = next(console.find("Linux version "), None)
+    begin = console.arrival(banner[0]) if banner else None
+    if begin is None:
+        return []
+    found = [on_host("firmware", 0.0, begin)]
+    init = next(console.find(INIT), None)
+    end = console.arrival(init[0]) if init else None
+    if end is not None and end >= begin:
+        found.append(on_host("boot", begin, end))
+    return found
+
+
+def on_host(name: str, start: float, end: float) -> Phase:
+    """An interval on the host's clock, s since the launch."""
+    return Phase(name=name, source="host", start=start, end=end, host_start_s=start, host_end_s=end)

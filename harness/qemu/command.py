@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A machine, a kernel and a clock as the argument list of QEMU.
+
+Nothing here runs anything. What each argument is for stands beside it, because most of them were
+found by boots that failed without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import HostError, UserError
+from harness.model import Accel, Clock, Image, Machine, Node
+from harness.units import TIB, format_cpus
+
+Version = tuple[int, int, int]
+
+RESERVE_OFF: Version = (6, 1, 0)
+"""The first QEMU whose memory backends take ``reserve=off``."""
+
+CODE_LOCKED: Version = (8, 1, 0)
+"""The first QEMU that locks the pages of code while it translates them (commit deba78709ae8)."""
+
+SMBIOS_2 = 16 * TIB
+"""RAM that the SMBIOS 2.1 tables of QEMU can describe for sure."""
+
+WORK_TSC_KHZ = 1_000_000
+"""With ``-icount`` the guest's TSC counts nanoseconds of virtual time."""
+
+ENTRY = "entry.cpio"
+"""What lets a guest that is an image in, in QEMU's working directory: it holds the keys."""
+
+CONSOLE = "console.fifo"
+PROBES = "probes.fifo"
+MONITOR = "monitor.sock"
+"""In QEMU's working directory: relative, so that argv is the same for every run and no path can
+pass the 108 bytes of `sun_path`. The harness opens all three before QEMU starts, which opens them
+while it builds the machine, before the first guest instruction: no byte is lost.
+
+The serial ports are FIFOs. QEMU writes a serial port byte by byte, and a UNIX socket is full after
+278 such writes (each is an skb of its own); then the guest sees a busy UART and polls it, that is
+the host's scheduler decides how many instructions a printk takes."""
+
+
+@dataclass(frozen=True)
+class Qemu:
+    """The QEMU binary and its version."""
+
+    binary: str
+    version: Version
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """What one boot needs from QEMU.
+
+    `words` are the kernel parameters of variant and experiment; `tsc_khz` is the host's TSC rate;
+    `plugin` is a plugin of TCG with its options; `image` is the guest's disk, where it has one.
+    With `sockets` off the console goes to stdout and the probes to a file: that is the line for
+    people to run by hand.
+    """
+
+    machine: Machine
+    kernel: Path
+    initrd: Path
+    clock: Clock
+    accel: Accel
+    qemu: Qemu
+    words: tuple[str, ...] = ()
+    tsc_khz: int | None = None
+    plugin: str | None = None
+    image: Image | None = None
+    sockets: bool = field(default=True, kw_only=True)
+
+    @property
+    def append(self) -> str:
+        """The kernel command line. The kernel takes the last of two: experiments win."""
+        common = kernel_words(self.clock, self.accel, self.tsc_khz)
+        return " ".join((*common, *self.machine.boot, *self.words))
+
+
+def render(line: CommandLine) -> list[str]:
+    """The argument list of QEMU; raises `UserError` or `HostError` for what it cannot do."""
+    machine = line.machine
+    if line.clock == "work" and line.accel != "tcg":
+        raise UserError("the work clock counts instructions, which only TCG can do")
+    return [
+        line.qemu.binary,
+        *("-machine", _board(machine)),
+        *_accel(line),
+        *("-cpu", _cpu(line)),
+        *("-smp", _smp(machine)),
+        *("-m", f"{machine.memory >> 20}M"),
+        *_memory(line),
+        *_distances(machine),
+        *("-name", f"{machine.name},debug-threads=on"),
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        # panic=-1 resets at once, and this turns the reset into the end of the process.
+        "-no-reboot",
+        *_ports(line),
+        *(_disk(line.image) if line.image else ()),
+        *(("-plugin", line.plugin) if line.plugin else ()),
+        *("-kernel", str(line.kernel), "-initrd", str(line.initrd), "-append", line.append),
+        *machine.extra_args,
+    ]
+
+
+def _board(machine: Machine) -> str:
+    # KSM would give back memory that the RSS should show, and a core would hold all guest RAM.
+    board = f"{machine.machine},mem-merge=off,dump-guest-core=off"
+    # QEMU describes 16 GiB in each SMBIOS memory device. Tables of SMBIOS 2.1 end at 64 KiB, which
+    # is some 18 TiB; those of SMBIOS 3.0 take 59 TiB, where the numbers of their handles run out.
+    large = machine.memory > SMBIOS_2 and "smbios-entry-point-type" not in board
+    return board + (",smbios-entry-point-type=64" if large else "")
+
+
+def kernel_words(clock: Clock, accel: Accel, tsc_khz: int | None) -> tuple[str, ...]:
+    """The kernel parameters of every boot. Only what the measurement itself needs is here."""
+    words = [
+        "console=ttyS0",
+        # Without it nothing is printed before console_init, that is until the whole memmap is
+        # initialised: a hang or a panic in there would show no output at all.
+        "earlycon=uart8250,io,0x3f8,115200n8",
+        "panic=-1",
+        "printk.time=1",
+        # A random kernel address would move the noise about and hide symbols from System.map.
+        "nokaslr",
+    ]
+    if accel == "tcg":
+        # TCG shows no constant_tsc, so with two CPUs the kernel would call its TSC unsynchronised
+        # and fall back to jiffies; it is one host counter (or virtual time) for all CPUs.
+        words.append("tsc=reliable")
+        khz = WORK_TSC_KHZ if clock == "work" else tsc_khz
+        if khz:
+            # Early calibration fails by chance; then the memmap phase has no stamps.
+            words.append(f"tsc_early_khz={khz}")
+    if clock == "work":
+        # Newer QEMU hands a random seed to the kernel; it must not reach a boot that is repeated.
+        words += ["random.trust_cpu=off", "random.trust_bootloader=off"]
+        # Its calibration polls for 200 ms of virtual time, each poll an exit from translated code:
+        # 20 s of the host, to find at the end that this timer cannot be trusted here.
+        words.append("nolapic_timer")
+    return tuple(words)
+
+
+def _accel(line: CommandLine) -> list[str]:
+    if line.accel == "kvm":
+        return ["-accel", "kvm"]
+    if line.clock == "time":
+        return ["-accel", "tcg,thread=multi"]
+    icount = f"shift={line.machine.work_clock.shift},sleep=off"
+    return [
+        *("-accel", "tcg,thread=single", "-icount", icount),
+        *("-rtc", "base=2020-01-01,clock=vm"),
+    ]
+
+
+def _cpu(line: CommandLine) -> str:
+    # TCG has 40 bits by default and refuses 1 TiB; under KVM only the bits of the host work.
+    bits = "host-phys-bits=on" if line.accel == "kvm" else f"phys-bits={line.machine.phys_bits}"
+    random = ",-rdrand,-rdseed" if line.clock == "work" else ""
+    return f"{line.machine.cpu},{bits}{random}"
+
+
+def _smp(machine: Machine) -> str:
+    """One socket a node where that is possible, else one a CPU: a socket that spans nodes makes
+    the kernel warn that siblings are not on the same node."""
+    populated = [node.cpus for node in machine.nodes if node.cpus]
+    each = len(populated[0])
+    tiled = [tuple(range(n * each, n * each + each)) for n in range(len(populated))]
+    sockets, cores = (len(populated), each) if populated == tiled else (machine.cpus, 1)
+    return f"{machine.cpus},sockets={sockets},cores={cores},threads=1"
+
+
+def _memory(line: CommandLine) -> list[str]:
+    backend = line.machine.memory_backend
+    if not backend.reserve and line.qemu.version < RESERVE_OFF:
+        raise HostError(
+            f"QEMU {'.'.join(map(str, line.qemu.version))} has no reserve=off for memory backends",
+            where=line.qemu.binary,
+            remedy="install QEMU 6.1 or newer",
+        )
+    options = f"reserve={_switch(backend.reserve)},prealloc={_switch(backend.prealloc)}"
+    argv = []
+    for number, node in enumerate(line.machine.nodes):
+        if node.memory:
+            kind = f"memory-backend-{backend.type},id=m{number},size={node.memory >> 20}M"
+            argv += ["-object", f"{kind},{options}"]
+        argv += ["-numa", _node(number, node)]
+    return argv
+
+
+def _node(number: int, node: Node) -> str:
+    parts = [f"node,nodeid={number}"]
+    if node.memory:
+        parts.append(f"memdev=m{number}")
+    if node.cpus:
+        parts += [f"cpus={cpus}" for cpus in format_cpus(node.cpus).split(",")]
+    return ",".join(parts)
+
+
+def _distances(machine: Machine) -> list[str]:
+    argv = []
+    for a, row in enumerate(machine.distance_matrix):
+        for b, value in enumerate(row):
+            if a < b:  # QEMU mirrors the other half
+                argv += ["-numa", f"dist,src={a},dst={b},val={value}"]
+    return argv
+
+
+def _ports(line: CommandLine) -> list[str]:
+    """A guest with a disk reports by SSH: what it writes to a second port would not be ours."""
+    second = not line.image
+    if not line.sockets:
+        return ["-serial", "stdio", *(("-serial", "file:probes.jsonl") if second else ())]
+    probes = ("-chardev", f"file,id=probes,path={PROBES}", "-serial", "chardev:probes")
+    return [
+        *("-chardev", f"file,id=console,path={CONSOLE}", "-serial", "chardev:console"),
+        *(probes if second else ()),
+        *("-chardev", f"socket,id=monitor,path={MONITOR}", "-mon", "chardev=monitor,mode=control"),
+    ]
+
+
+def _disk(image: Image) -> list[str]:
+    """The image, never written to, and a network that leads nowhere but to the guest's port 22."""
+    path = str(image.path).replace(",", ",,")
+    return [
+        # What the guest writes goes to a file without a name, which ends with QEMU.
+        *("-drive", f"file={path},format={image.format},if=none,id=disk,snapshot=on"),
+        *("-device", "virtio-blk-pci,drive=disk"),
+        # Port 0: QEMU takes a free one, and the monitor tells which.
+        *("-netdev", "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22"),
+        # No option ROM: nobody boots from the network.
+        *("-device", "virtio-net-pci,netdev=net,romfile="),
+    ]
+
+
+def _switch(value: bool) -> str:
+    return "on" if value else "off"

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The plugin of QEMU that counts stores: compiled by the host's gcc, kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import files, process
+from harness.kernel import symbols_of
+from harness.model import Machine
+from harness.parse import MARKS
+from harness.units import GIB, format_size
+
+SOURCES = Path(__file__).parent / "src"
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fvisibility=hidden")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin in the cache, and the hash of its sources and the compiler."""
+
+    path: Path
+    sha256: str
+
+
+def build(cache: Path) -> Plugin:
+    """Answers the plugin; compiles it when the sources or the compiler are new.
+
+    Raises `HostError` where there is no compiler.
+    """
+    compiler = process.run(["gcc", "--version"]).stdout
+    digest = hashlib.sha256(b"\0".join((compiler, *(flag.encode() for flag in FLAGS))))
+    for source in sorted(SOURCES.iterdir()):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    name = digest.hexdigest()
+    final = cache / "plugin" / name[:16]
+    with files.locked(cache / "plugin" / ".lock"):
+        if not (final / "stores.so").is_file():
+            with files.filling(final) as part:
+                process.run(
+                    ["gcc", *FLAGS, "-shared", "-o", part / "stores.so", "stores.c"], cwd=SOURCES
+                )
+    return Plugin(final / "stores.so", name)
+
+
+IGNORED = "hash_tables"
+"""Its calls are scattered over other phases, and only their ends show: theirs are its stores."""
+
+SCATTERED_CALLS = ("deferred_grow_zone", "init_bare_block")
+"""Functions of some series whose calls lie within other phases and end in a mark of their own."""
+
+MAX_NODES = 8
+_MARK_BYTES = 40
+_FOUR_GIB = 4 * GIB
+
+
+def obstacle(machine: Machine, system_map: str) -> str | None:
+    """Why stores cannot be counted on this machine with this kernel; none where they can."""
+    if machine.machine != "pc" and not machine.machine.startswith("pc-i440fx"):
+        return f"stores are counted on the machine type pc only, not on {machine.machine}"
+    if machine.memory > 1000 * GIB or len(machine.nodes) > MAX_NODES:
+        return f"stores are counted on up to {MAX_NODES} nodes and {format_size(1000 * GIB)}"
+    if not symbols_of(system_map).keys() >= {"boot_marks", "boot_mark_end", "boot_marks_print"}:
+        return "the kernel has no boot marks, by which stores are told apart"
+    return None
+
+
+def ranges(machine: Machine) -> list[tuple[int, int, int]]:
+    """Start, end and node of all RAM: what does not fit below the PCI hole goes above 4 GiB.
+
+    The hole of the machine type pc begins at 3.5 GiB, or at 3 GiB where RAM reaches it
+    (hw/i386/pc_piix.c).
+    """
+    low = 3 * GIB if machine.memory >= 7 * GIB // 2 else machine.memory
+    found, at = [], 0
+    for number, node in enumerate(machine.nodes):
+        end = at + node.memory
+        if at < min(end, low):
+            found.append((at, min(end, low), number))
+        if max(at, low) < end:
+            found.append((max(at, low) - low + _FOUR_GIB, end - low + _FOUR_GIB, number))
+        at = end
+    return found
+
+
+def option(plugin: Path, machine: Machine, system_map: str, out: str) -> str:
+    """The value of ``-plugin`` for a machine and kernel without an `obstacle`."""
+    symbols = symbols_of(system_map)
+    addresses = sorted(set(symbols.values()))
+    marks = symbols["boot_marks"]
+    columns = (_next(addresses, marks) - marks) // (_MARK_BYTES * len(MARKS))
+    code = sorted((symbols["boot_mark_end"], symbols["boot_marks_print"]))
+    homes = {cpu: number for number, node in enumerate(machine.nodes) for cpu in node.cpus}
+    words = [
+        str(plugin).replace(",", ",,"),
+        f"out={out}",
+        *(f"ram={a:x}-{b:x}-{node:x}" for a, b, node in ranges(machine)),
+        *(f"cpu={homes[cpu]:x}" for cpu in sorted(homes)),
+        f"marks={marks:x}-{len(MARKS):x}-{columns:x}",
+        f"code={code[0]:x}-{_next(addresses, code[1]):x}",
+        f"ignore={MARKS.index(IGNORED):x}",
+        *(f"enter={symbols[name]:x}" for name in SCATTERED_CALLS if name in symbols),
+    ]
+    return ",".join(words)
+
+
+def _next(addresses: list[int], address: int) -> int:
+    return addresses[addresses.index(address) + 1]

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The dataset as a page for people: HTML and Markdown from the same sections.
+
+Text of the guest is escaped by both templates. The page loads nothing, and its policy lets no
+script run but the one that is in it, by hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from harness import __version__
+from harness.compare import series_of, stopping
+from harness.dataset import Dataset, Summary
+from harness.files import write_atomic
+from harness.parse import evidence
+from harness.report import charts, sections
+from harness.report.context import Stage
+from harness.report.document import Rows, Section
+from harness.report.figures import distributions, growths, host_memory, stacks
+from harness.report.locality import locality_sections
+from harness.report.sections import gate_sections, limit_sections, reproduction
+from harness.report.text import looked
+from harness.report.verdicts import compared, growth_tables, verdicts
+from harness.results import Results
+from harness.text import clean
+
+TEMPLATES = Path(__file__).parent / "templates"
+COLOURS = 9
+"""Colours of the style sheet; the next variant begins anew, with another form of its marks."""
+
+
+def render(results: Results, dataset: Dataset) -> tuple[str, str]:
+    """The report as HTML, complete in one file, and as Markdown without the figures."""
+    lock = dataset.lock
+    title = lock.experiment.name if lock else results.path.name
+    stage = Stage.of(dataset)
+    script = Markup((TEMPLATES / "report.js").read_text(encoding="utf-8"))
+    context = {
+        "title": f"pageinit: {title}",
+        "description": lock.experiment.description if lock else "",
+        "hash": lock.hash if lock else "",
+        "version": __version__,
+        "sections": [s for s in _sections(stage, results) if not s.empty],
+        "legend": [(who.name, who.place, charts.key(who.place)) for who in stage.who.values()],
+        "colours": COLOURS,
+        "style": Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        "script": script,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    options: dict[str, Any] = {"loader": loader, "trim_blocks": True, "lstrip_blocks": True}
+    options["finalize"] = _printable
+    html = jinja2.Environment(autoescape=True, **options)
+    plain = jinja2.Environment(autoescape=False, **options)
+    html.filters["owner"] = _Owner(stage)
+    plain.filters["md"] = markdown
+    page = html.get_template("report.html.j2").render(context)
+    return page, plain.get_template("report.md.j2").render(context)
+
+
+def _sections(stage: Stage, results: Results) -> Iterator[Section]:
+    dataset, figures = stage.dataset, stage.figures
+    found = compared(dataset)
+    yield sections.headline(dataset, figures)
+    yield verdicts(stage, found, looked(*stopping.read(results.path)))
+    yield sections.claimed(dataset, figures)
+    yield from gate_sections(dataset)
+    yield from limit_sections(dataset)
+    yield stacks(stage)
+    grown, lines = tuple(growths(stage, found)), tuple(growth_tables(stage, found))
+    yield Section("Against memory", _LINES if grown else (), lines, grown)
+    yield host_memory(stage, results)
+    yield distributions(stage, series_of(dataset))
+    yield from sections.phases(dataset, figures)
+    yield sections.memory(dataset, figures)
+    yield sections.touch(dataset, figures)
+    yield from locality_sections(dataset)
+    yield sections.outcomes(dataset, results.path)
+    yield sections.environment(dataset)
+    yield reproduction(stage, results)
+
+
+_LINES = (
+    "Medians, whiskers from the smallest to the largest boot. A line is drawn where one misses no"
+    " size by more than 10 %: a model, through the sizes that were measured; dashed with a hollow"
+    " mark is EXTRAPOLATED, where nothing was measured. Faint lines only join marks. Variants of"
+    " one size stand side by side.",
+)
+
+
+class _Owner:
+    """The class of what belongs to a variant, found by its name or label; else nothing."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._known = {name: who.owner for name, who in stage.who.items()}
+        self._known |= {who.name: who.owner for who in stage.who.values()}
+
+    def __call__(self, text: str) -> str:
+        return self._known.get(text, "")
+
+
+def _printable(value: Any) -> Any:
+    """The last look at all that is printed: no character that drives a terminal or a line."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
+
+
+def headline(dataset: Dataset) -> Rows:
+    """The few figures that matter most, as rows of text under a head."""
+    table = sections.headline_table(dataset, Summary.of(dataset.summary))
+    return [table.head, *table.rows]
+
+
+def caveats(dataset: Dataset) -> list[str]:
+    """What the marks behind names of the headline mean."""
+    return Summary.of(dataset.summary).caveats()
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is, in a table too."""
+    for old, new in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", " ")):
+        text = text.replace(old, new)
+    return "".join(f"\\{c}" if c in "`*_[]#" else c for c in text)
+
+
+def publish(results: Results) -> Dataset:
+    """Writes every CSV and both reports of a results folder from its raw evidence."""
+    from harness.dataset import dataset  # pandas and scipy: half a second
+
+    found = dataset.collate(results, evidence.reread)
+    dataset.write(found, results.path)
+    page, text = render(results, found)
+    write_atomic(results.path / "report.html", page)
+    write_atomic(results.path / "report.md", text)
+    return found

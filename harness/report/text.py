@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A comparison as tables of text: for a terminal, and in Markdown for a cover letter. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from harness.compare import RSS, Comparison, Growth, Look, Tested, per_gib, per_page, per_tib
+from harness.dataset import Dataset, machine_title
+from harness.report.document import Sheet
+from harness.results import Damage
+from harness.units import amount, format_size
+
+
+def spread(row: dict[str, Any] | None, metric: str) -> str:
+    """Median with smallest and largest, where there is more than one boot."""
+    if not row or row.get("median") is None:
+        return "-"
+    text = amount(row["median"], metric)
+    if (row["n"] or 0) > 1 and row["min"] != row["max"]:
+        text += f" [{amount(row['min'], metric)}, {amount(row['max'], metric)}]"
+    return text
+
+
+_TOGETHER = "p adjusted over all of them"
+
+
+def sheets(found: Comparison, largest: int | None = None) -> Iterator[Sheet]:
+    """Every table that has a row. Lines are extended to `largest` bytes of memory."""
+    for family in found.families:
+        yield _tests(f"{family.name}, {_TOGETHER}", family.tests)
+    yield from _work(found)
+    yield from _boots(found)
+    yield from lines(found.growth, largest)
+    rows = [
+        [s.rule, s.machine, "all" if s.block is None else str(s.block), s.detail]
+        for s in found.suspects
+    ]
+    if rows:
+        yield Sheet("suspect by rule", ["rule", "machine", "block", "what was seen"], rows, 4)
+    rows = [
+        [d.variant, d.subject.machine, d.subject.name, _listed(d.counts)] for d in found.defects
+    ]
+    if rows:
+        title = "DEFECT: repeats of the work clock differ, so no count of these cells is exact"
+        yield Sheet(title, ["variant", "machine", "metric", "instructions by block"], rows, 4)
+
+
+def looked(looks: Sequence[Look], damage: Sequence[Damage] = ()) -> Iterator[Sheet]:
+    """When it was looked whether to add blocks, and what was seen."""
+    rows = []
+    for look in looks:
+        widest = look.widest
+        cell = ["-", "-"] if widest is None else [widest.machine, widest.variant]
+        part = None if widest is None else widest.part
+        seen = "-" if part is None else f"±{part:.2%}"
+        word = "yes" if look.reached else "no"
+        rows.append([look.metric, *cell, str(look.blocks), seen, f"±{look.wanted:.2%}", word])
+    head = ["metric", "machine", "variant", "blocks", "widest 95 %", "wanted", "reached"]
+    notes = tuple(f"Damaged: {item.path.name}: {item.reason}" for item in damage)
+    if rows or notes:
+        yield Sheet("looks of `run --until`, at widths alone", head, rows, notes=notes)
+
+
+def _listed(counts: dict[int, int]) -> str:
+    return ", ".join(f"{block}: {count}" for block, count in list(counts.items())[:4])
+
+
+def _tests(title: str, tests: Sequence[Tested]) -> Sheet:
+    head = ["machine", "metric", "variant", "baseline", "difference", "change", "95 %", "n"]
+    rows = [
+        [
+            t.subject.machine,
+            t.subject.name + (" (work clock)" if t.subject.clock == "work" else ""),
+            t.variant,
+            amount(t.base_median, t.subject.metric),
+            signed(t.difference, t.subject.metric),
+            percent(t.effect.estimate),
+            interval(t),
+            str(t.effect.n),
+            f"{t.verdict.adjusted_p:.2g}",
+            verdict(t),
+        ]
+        for t in tests
+    ]
+    open_ones = sum(t.verdict.word == "inconclusive" for t in tests)
+    notes = (f"{open_ones} of {len(tests)} inconclusive",) if open_ones else ()
+    return Sheet(title, [*head, "adjusted p", "verdict"], rows, notes=notes)
+
+
+def _work(found: Comparison) -> Iterator[Sheet]:
+    rows = [
+        [
+            e.subject.machine,
+            e.subject.name,
+            e.variant,
+            amount(e.base_count, e.subject.metric),
+            f"{e.count / e.base_count:.6g}" if e.base_count else "-",
+            changed(e.difference),
+        ]
+        for e in found.exact
+    ]
+    if rows:
+        title = f"work clock: {len(rows)} counts of instructions, exact, not a time"
+        head = ["machine", "metric", "variant", "baseline", "ratio", "verdict"]
+        yield Sheet(title, head, rows)
+
+
+def _boots(found: Comparison) -> Iterator[Sheet]:
+    head = ["variant", "machine", "clock", "good boots", "baseline", "adjusted p", "verdict"]
+    rows = [
+        [
+            s.variant,
+            s.machine,
+            s.clock,
+            f"{s.good}/{s.boots}",
+            f"{s.base_good}/{s.base_boots}",
+            f"{s.adjusted_p:.2g}",
+            s.word,
+        ]
+        for s in found.success
+        if s.word != "all booted"
+    ]
+    if rows:
+        tests = f"Fisher's exact test of {len(found.success)} cells, {_TOGETHER}"
+        yield Sheet(f"boots that came to their end: {tests}", head, rows)
+
+
+def lines(growth: Sequence[Growth], largest: int | None) -> Iterator[Sheet]:
+    """The lines through the sizes, for metrics that have any."""
+    head = ["metric", "variant", "clock", "sizes", "at 0", "slope", "95 %", "straight?"]
+    at = f"at {format_size(largest)}" if largest else ""
+    rows = []
+    for g in growth:
+        if g.line is None:
+            continue
+        line = g.line
+        text = "yes" if line.straight else f"NO: off by {_miss(g)}"
+        row = [
+            g.name,
+            g.variant,
+            g.clock,
+            f"{format_size(line.smallest)} to {format_size(line.largest)} ({g.sizes})",
+            amount(line.intercept, g.metric),
+            slope(line.slope, g.metric),
+            f"{slope(line.slope_low, g.metric, unit=False)}"
+            f" to {slope(line.slope_high, g.metric, unit=False)}",
+            text,
+        ]
+        if largest:
+            value, beyond = line.at(largest)
+            row.append(amount(value, g.metric) + (" extrapolated" if beyond else ""))
+        rows.append(row)
+    few = sum(g.line is None for g in growth)
+    notes = (f"{few} not fitted: under 3 sizes",) if few else ()
+    if rows or notes:
+        yield Sheet("growth with memory", [*head, *([at] if at else [])], rows, 4, notes)
+
+
+def _miss(growth: Growth) -> str:
+    line = growth.line
+    assert line is not None
+    return f"{line.misses[line.worst]:+.0%} at {format_size(line.worst)}"
+
+
+def slope(value: float, metric: str, unit: bool = True) -> str:
+    """A slope per byte in the unit that people use for the metric."""
+    if metric.endswith("_s"):
+        text = f"{per_gib(value) * 1e3:.3g} ms/GiB"
+        text += f" = {per_tib(value):.3g} s/TiB"
+        return text if unit else f"{per_gib(value) * 1e3:.3g}"
+    if metric == RSS:
+        return f"{per_gib(value) / (1 << 20):.3g}" + (" MiB/GiB" if unit else "")
+    return f"{per_page(value):.5g}" + (" instructions/page" if unit else "")
+
+
+def percent(log_ratio: float) -> str:
+    """A logarithm of a ratio as a change in per cent."""
+    change = math.expm1(log_ratio)
+    return f"{change:+.1%}" if abs(change) < 10 else f"x{change + 1:.3g}"
+
+
+def interval(tested: Tested) -> str:
+    """The interval of the change, or why there is none."""
+    low, high = tested.effect.low, tested.effect.high
+    return "-" if low is None or high is None else f"{percent(low)} to {percent(high)}"
+
+
+def signed(value: float, metric: str) -> str:
+    """A difference with its sign and unit."""
+    return ("+" if value >= 0 else "-") + amount(abs(value), metric)
+
+
+def changed(difference: int) -> str:
+    return f"changed by {difference:+,}" if difference else "identical"
+
+
+def verdict(tested: Tested) -> str:
+    """The word, and for an open one what would settle it."""
+    found = tested.verdict
+    if found.word != "inconclusive":
+        return found.word
+    if found.why.startswith("needs"):
+        return f"inconclusive: {found.why.partition(':')[0]}"
+    more = "more than 1000" if found.more_blocks is None else f"about {found.more_blocks}"
+    unit = "boots on each side" if tested.effect.test == "Mann-Whitney" else "blocks"
+    return f"inconclusive: {more} more {unit}"
+
+
+def comparison_markdown(found: Comparison, dataset: Dataset, more: Iterable[Sheet] = ()) -> str:
+    """Tables for a cover letter, one for each machine and clock, and what they rest on."""
+    parts = [_rests_on(found, dataset)]
+    for sheet in (*sheets(found), *more):
+        lines = [sheet.head, ["---"] * len(sheet.head), *sheet.rows]
+        table = "\n".join("| " + " | ".join(_cell(c) for c in row) + " |" for row in lines)
+        notes = "".join(f"\n{note}\n" for note in sheet.notes)
+        parts.append(f"**{_cell(sheet.title)}**\n\n{table}\n{notes}" if sheet.rows else "")
+    return "\n".join(part for part in parts if part)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _rests_on(found: Comparison, dataset: Dataset) -> str:
+    runs, options = dataset.runs, found.options
+    fact = {
+        name: ", ".join(dict.fromkeys(runs[name].dropna().astype(str)))
+        for name in ("base_version", "host_cpu", "qemu_version", "accel")
+    }
+    machines = ", ".join(machine_title(dataset, m) for m in dict.fromkeys(runs["machine"]))
+    against = f"Baseline: {found.baseline}." if found.baseline else "Baseline: another dataset."
+    blocks = "" if found.paired else " Boots of two datasets: no pairs, and any drift counts in."
+    emulated = (
+        " Seconds are seconds of emulation, not of hardware." if "tcg" in fact["accel"] else ""
+    )
+    return (
+        f"Base {fact['base_version'] or 'prebuilt'}; {machines}; QEMU {fact['qemu_version']}"
+        f" ({fact['accel']}) on {fact['host_cpu']}.{emulated} {against}{blocks}"
+        " Change: centre of the log-ratios of paired boots with its 95 % interval; p adjusted by"
+        " Benjamini and Hochberg over the tests of each table. Smallest effect of interest:"
+        f" {options.part:.0%} and {options.seconds * 1e3:g} ms; of memory"
+        f" {options.part:.0%} and {format_size(options.bytes)}.\n"
+    )

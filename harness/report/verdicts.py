@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The report's sections on the comparison with the baseline: verdicts, and growth with memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from harness.compare import (
+    RSS,
+    TOUCHES,
+    CompareOptions,
+    Comparison,
+    Family,
+    Tested,
+    compare_variants,
+)
+from harness.dataset import Dataset, Summary, machine_title
+from harness.errors import UserError
+from harness.report import charts
+from harness.report.charts import RatioBar
+from harness.report.context import Stage
+from harness.report.document import Figure, Section, Sheet, Table
+from harness.report.sections import HEADLINE
+from harness.report.text import interval, lines, percent, sheets, verdict
+
+HEAD = frozenset({*HEADLINE, *TOUCHES, RSS})
+"""What is shown at once; the rest is in tables that a reader opens."""
+
+LONG = 40
+"""Rows above which a table would stand between a reader and the figures: it is folded too."""
+
+_NOTES = (
+    "Change: centre of the log-ratios of boots of the same block, with its 95 % bootstrap interval;"
+    " p adjusted by Benjamini and Hochberg over all tests of a family, shown or not. faster and"
+    " slower need p below 0.05 and an interval beyond 2 % and 5 ms (memory: 16MiB); equivalent, an"
+    " interval within. Below six blocks nothing is called.",
+)
+
+
+def compared(dataset: Dataset) -> Comparison | None:
+    """The comparison with the baseline; none where there is nothing that one would compare."""
+    lock = dataset.lock
+    if lock is None or lock.experiment.gated or lock.experiment.search or dataset.runs.empty:
+        return None
+    try:
+        return compare_variants(dataset, CompareOptions())
+    except UserError:
+        return None
+
+
+def verdicts(stage: Stage, found: Comparison | None, more: Iterable[Sheet] = ()) -> Section:
+    """Effects, intervals and words; what is not of the headline is folded."""
+    if found is None:
+        return Section("Verdicts")
+    tables: list[Table] = []
+    for sheet in (*sheets(found), *more):
+        if sheet.title != _GROWTH:
+            tables += _tables(sheet, stage.figures)
+    figures = tuple(_intervals(stage, found.families))
+    notes = (f"Everything against {found.baseline}.", *_NOTES) if tables else ()
+    return Section("Verdicts", notes, tuple(tables), figures)
+
+
+_GROWTH = "growth with memory"
+
+
+def _tables(sheet: Sheet, figures: Summary) -> Iterator[Table]:
+    """The rows of the headline, and all of them where that is not the same."""
+    at = sheet.head.index("metric") if "metric" in sheet.head else None
+    short = [row for row in sheet.rows if at is None or row[at].partition(" ")[0] in HEAD]
+    caption = "; ".join((sheet.title, *sheet.notes))
+    if short:
+        table = _table(sheet, short, caption, figures)
+        yield replace(table, folded=len(short) > LONG)
+    if len(short) < len(sheet.rows):
+        yield replace(_table(sheet, sheet.rows, f"All: {caption}", figures), folded=True)
+
+
+def _table(sheet: Sheet, rows: list[list[str]], caption: str, figures: Summary) -> Table:
+    """Variants with the mark of those whose numbers do not count; the verdict among the words."""
+    order, left = list(range(len(sheet.head))), sheet.left
+    if sheet.head[-1] == "verdict" and left < len(order):
+        order.insert(left, order.pop())
+        left += 1
+    names = sheet.head.index("variant") if "variant" in sheet.head else None
+    told = [[figures.label(c) if n == names else c for n, c in enumerate(row)] for row in rows]
+    head, *body = [[row[n] for n in order] for row in (sheet.head, *told)]
+    return Table(head, body, caption, left)
+
+
+def _intervals(stage: Stage, families: tuple[Family, ...]) -> Iterator[Figure]:
+    """One figure a machine: the headline's changes on the time clock and in memory."""
+    tests = [t for f in families for t in f.tests if t.subject.clock == "time"]
+    tests = [t for t in tests if t.subject.name in HEAD and t.variant in stage.who]
+    machines = dict.fromkeys(t.subject.machine for t in tests)
+    for machine in machines:
+        mine = [t for t in tests if t.subject.machine == machine]
+        names = list(dict.fromkeys(t.subject.name for t in mine))
+        mine.sort(key=lambda t: (names.index(t.subject.name), stage.who[t.variant].place))
+        title = f"{machine_title(stage.dataset, machine)}: ratio to the baseline, 95 % intervals"
+        caption = f"{title}; {stage.unit('time')}; left of the thick line is less"
+        yield Figure(caption, charts.changes(title, [_change(stage, t) for t in mine]))
+
+
+def _change(stage: Stage, tested: Tested) -> RatioBar:
+    effect, who = tested.effect, stage.who[tested.variant]
+    name = "peak RSS of QEMU" if tested.subject.name == RSS else tested.subject.name
+    ends = [None if end is None else math.exp(end) for end in (effect.low, effect.high)]
+    said = (
+        f"{who.name}, {name}: {percent(effect.estimate)} ({interval(tested)}),"
+        f" n = {effect.n}: {verdict(tested)}"
+    )
+    word = tested.verdict.word
+    return RatioBar(who, name, math.exp(effect.estimate), ends[0], ends[1], word, said)
+
+
+def growth_tables(stage: Stage, found: Comparison | None) -> Iterator[Table]:
+    """The lines of the growth figures in numbers."""
+    if found is None:
+        return
+    memory = stage.dataset.runs["memory_bytes"].dropna()
+    for sheet in lines(found.growth, int(memory.max()) if len(memory) else None):
+        yield from _tables(sheet, stage.figures)

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from .local import Executor as Executor
+from .local import Job as Job
+from .local import Local as Local
+from .loop import Event as Event
+from .loop import RunOptions as RunOptions
+from .progress import Observer as Observer
+from .progress import Progress as Progress
+from .session import Session as Session
+from .session import fit as fit
+from .session import prepare as prepare

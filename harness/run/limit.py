@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The largest machine that a variant boots on this host, found by boots of larger and larger ones.
+
+Nothing is taken from a prediction but the size to begin with: what is too large has to fail for
+real, and its outcome says why.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.model import (
+    GOOD,
+    Experiment,
+    Group,
+    Lockfile,
+    Machine,
+    Node,
+    Probes,
+    Run,
+    Timeouts,
+    Variant,
+)
+from harness.qemu import footprint
+from harness.text import one_line
+from harness.units import GIB, TIB, format_size
+
+NODES = 4
+STEPS = 8
+"""Sizes from one power of two to the next: the answer is good to an eighth."""
+
+SMALLEST, END = 16 * GIB, 64 * TIB
+"""64 TiB is where x86-64 with 4-level paging runs out of physical address bits."""
+
+PROBES = Probes.model_validate({"run": ("meminfo",)})
+
+
+def sizes() -> Iterator[int]:
+    """Bytes of the machines, from the smallest on: multiples of an eighth of a power of two."""
+    power = SMALLEST
+    while power < END:
+        yield from (power + power // STEPS * n for n in range(STEPS))
+        power *= 2
+
+
+def machine(memory: int) -> Machine:
+    """Equal nodes with a CPU each, and time enough."""
+    return Machine(
+        name=f"quad-{memory // GIB}g",
+        description=f"{format_size(memory)} over {NODES} nodes",
+        nodes=tuple(Node(cpus=(n,), memory=memory // NODES) for n in range(NODES)),
+        deadline_s=1800,
+    )
+
+
+@functools.cache
+def machines() -> dict[str, Machine]:
+    """The ladder, by name, from the smallest on."""
+    return {made.name: made for made in map(machine, sizes())}
+
+
+def experiment(variants: Sequence[str]) -> Experiment:
+    """Every size for every variant; the search boots but a few of them."""
+    group = Group.model_validate(
+        {"variants": variants, "machines": [*machines()], "clocks": {"time": {"blocks": 1}}}
+    )
+    return Experiment(
+        name="limit",
+        description="the largest machine that each variant boots on this host",
+        baseline=variants[0],
+        matrix=(group,),
+        probes=PROBES,
+        # Nothing is printed while the memmap is written.
+        limits=Timeouts(silence_s=60, progress_s=75),
+        search=True,
+    )
+
+
+def guess(variant: Variant, available: int) -> int:
+    """Place in the ladder of the largest machine that is predicted to fit; 0 where none is."""
+    needs = (footprint.footprint(m, variant.memory_model, 0).total for m in machines().values())
+    return max((n for n, need in enumerate(needs) if need <= available), default=0)
+
+
+def search(first: int, last: int, boots: Callable[[int], bool]) -> None:
+    """Asks `boots` of places 0 to `last` until a good one stands right below a bad one.
+
+    Steps double while all is good or all is bad, then halve: as few boots as it takes. Where a
+    larger machine boots than one that did not, the larger one counts.
+    """
+    known: dict[int, bool] = {}
+    place: int | None = first
+    while place is not None:
+        known[place] = boots(place)
+        place = _next(known, last)
+
+
+def _next(known: Mapping[int, bool], last: int) -> int | None:
+    good = max((n for n, ok in known.items() if ok), default=-1)
+    bad = min((n for n, ok in known.items() if not ok and n > good), default=last + 1)
+    if bad - good <= 1:
+        return None
+    step = 1 << (len(known) - 1)
+    if good < 0:
+        return max(0, bad - step)
+    if bad > last:
+        return min(last, good + step)
+    return (good + bad) // 2
+
+
+def rows(runs: Sequence[Run], lock: Lockfile | None) -> list[dict[str, Any]]:
+    """The rows of limits.csv: one a variant, from the boots that there are."""
+    if lock is None or not lock.experiment.search:
+        return []
+    return [
+        _row(name, [run for run in runs if run.variant == name], lock.machines)
+        for name in lock.experiment.variants
+    ]
+
+
+def _row(variant: str, runs: Sequence[Run], known: Mapping[str, Machine]) -> dict[str, Any]:
+    by_size = {known[run.machine].memory: run for run in runs if run.machine in known}
+    good = max((m for m, run in by_size.items() if _works(run)), default=0)
+    bad = min((m for m, run in by_size.items() if not _works(run) and m > good), default=None)
+    row: dict[str, Any] = {
+        "variant": variant,
+        "boots": len(by_size),
+        "max_bootable_bytes": good or None,
+    }
+    if good:
+        run = by_size[good]
+        peak = max((sample.rss_bytes for sample in run.samples), default=None)
+        row |= {"run_id": run.run_id, "host_rss_peak_bytes": peak, "wall_s": run.ending.wall_s}
+    if bad is not None:
+        judgement = by_size[bad].judgement
+        row |= {"next_bytes": bad, "next_run_id": by_size[bad].run_id}
+        row |= {"next_outcome": judgement.outcome.value, "next_reason": one_line(judgement.reason)}
+    return row
+
+
+def _works(run: Run) -> bool:
+    return run.judgement.outcome in GOOD
+
+
+def table(rows: Iterable[Mapping[Any, Any]]) -> list[list[str]]:
+    """Rows of limits.csv for people: variant, size, host memory, next size, why it failed."""
+
+    def size(value: Any) -> str:
+        return "-" if value is None else format_size(int(value))
+
+    return [
+        [
+            str(row["variant"]),
+            size(row["max_bootable_bytes"]),
+            size(row["host_rss_peak_bytes"]),
+            size(row["next_bytes"]),
+            ": ".join(str(row[key]) for key in ("next_outcome", "next_reason") if row[key]) or "-",
+        ]
+        for row in rows
+    ]

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The loop: every boot of an experiment in order, one Run each; resumes, and never loses a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.boot import BootRequest, Evidence, Output, launch
+from harness.errors import UserError
+from harness.files import write_atomic
+from harness.host_lock import turn
+from harness.model import GOOD, Clock, Ending, Judgement, Outcome, Run, Slot, blocks
+from harness.parse import evidence
+from harness.qemu import footprint
+from harness.results import Ledger, Results, newest, read_runs, to_json
+from harness.run.local import Executor, Job, Local
+from harness.run.session import Session
+
+MAX_ATTEMPTS = 4
+"""Boots of one slot, where a defect of the emulator ends all before the last."""
+
+
+LEAVE_S = 30
+"""For a boot to begin, and to end when its deadline has passed."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a person who watches wants to know: a boot begins, or has ended.
+
+    `past_s` and `left_s` are predictions for the boots up to this one and after it.
+    """
+
+    slot: Slot
+    number: int
+    total: int
+    past_s: float
+    left_s: float
+    run: Run | None = None
+    waits: str = ""
+    """for whom, where the boot has to wait for its turn on the host"""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: where results go, and what to do with what is there."""
+
+    results: Path
+    fresh: bool = False
+    retry: bool = False
+    force: bool = False
+    clock: Clock | None = None
+    """boot only the cells of this clock now"""
+    time_blocks: int = 0
+    """blocks of the time clock, where they are more than the experiment has"""
+
+
+def open_results(session: Session, options: RunOptions) -> Results:
+    """The folder of this very experiment: the newest one with the same lock, else a new one."""
+    experiment = session.experiment.name
+    found = None if options.fresh else newest(options.results, experiment, session.lock.hash)
+    if found:
+        return found
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Results(options.results / experiment / f"{stamp}-{session.lock.hash}")
+
+
+def run(
+    session: Session,
+    results: Results,
+    options: RunOptions,
+    on_event: Callable[[Event], None],
+    executor: Executor | None = None,
+) -> int:
+    """Boots what is not there yet; answers how many boots of the experiment went wrong.
+
+    The caller holds the folder's lock. A boot is on disk as soon as it is over. The executor says
+    where boots happen: on this host, where it is not told.
+    """
+    if session.guest and executor and not isinstance(executor, Local):
+        raise UserError(
+            "guest: its image is not sent to other hosts",
+            remedy="run the experiment on the host that has the image, without --hosts",
+        )
+    begin(session, results)
+    Ledger(results.path).close_lost()
+    if options.retry:
+        for stored in results.each():
+            if stored.run.judgement.outcome not in GOOD:
+                results.set_aside(slot_of(stored.run))
+    todo = [
+        slot
+        for slot in session.experiment.schedule(options.time_blocks)
+        if options.clock in (None, slot.clock)
+    ]
+    execute(session, results, options, todo, on_event=on_event, executor=executor)
+    return sum(stored.run.judgement.outcome not in GOOD for stored in results.each())
+
+
+def execute(
+    session: Session,
+    results: Results,
+    options: RunOptions,
+    slots: Sequence[Slot],
+    *,
+    on_event: Callable[[Event], None] = lambda event: None,
+    executor: Executor | None = None,
+) -> None:
+    """Boots these slots, those aside that are done."""
+    todo = [slot for slot in slots if not results.done(slot)]
+    job = _job(session, results, options, todo, on_event)
+    asyncio.run((executor or Local()).execute(job))
+
+
+def mend(results: Results, log: Callable[[str], None]) -> None:
+    """Sets records that cannot be read aside, by name, to be booted again.
+
+    A record of another schema version is whole, and stays.
+    """
+    for path in results.files():
+        for item in read_runs([path])[1]:
+            if not item.foreign:
+                results.shelve(path.parent)
+                log(f"set aside, and booted again: {path}: {item.reason}")
+
+
+def begin(session: Session, results: Results) -> None:
+    """Writes down what is booted and where, before the first boot."""
+    write_atomic(results.path / "experiment.lock.yaml", session.lock.to_yaml())
+    write_atomic(results.path / "env.json", to_json(session.environment))
+
+
+def _job(
+    session: Session,
+    results: Results,
+    options: RunOptions,
+    todo: Sequence[Slot],
+    on_event: Callable[[Event], None],
+) -> Job:
+    todo = [slot for block in blocks(todo) for slot in block.slots]
+    needs = {slot.key: _need(session, slot) for slot in todo}
+    long = session.guest is not None
+    costs = {slot.key: footprint.boot_seconds(needs[slot.key], slot.clock, long) for slot in todo}
+    numbers = {slot.key: number for number, slot in enumerate(todo, 1)}
+    total, over = sum(costs.values()), 0.0
+
+    def tell(slot: Slot, run: Run) -> None:
+        nonlocal over
+        over += costs[slot.key]
+        on_event(Event(slot, numbers[slot.key], len(todo), over, total - over, run))
+
+    async def boot(slot: Slot) -> Run:
+        past = over + costs[slot.key]
+        event = Event(slot, numbers[slot.key], len(todo), past, total - past)
+        waits = lambda text: on_event(replace(event, waits=text))  # noqa: E731
+        async with turn(session.project.cache, slot.clock == "time", waits):
+            on_event(event)
+            record = await _boot_slot(session, results, slot, options.force)
+        tell(slot, record)
+        return record
+
+    return Job(
+        session,
+        results,
+        Ledger(results.path),
+        blocks(todo),
+        lambda slot: needs[slot.key].total,
+        lambda slot: _longest(session, slot),
+        boot,
+        tell,
+        options.force,
+    )
+
+
+def _need(session: Session, slot: Slot) -> footprint.Footprint:
+    variant, machine = session.variants[slot.variant], session.machines[slot.machine]
+    taken = session.experiment.taken(slot.cell, machine.memory)
+    return footprint.footprint(machine, variant.memory_model, taken)
+
+
+def _longest(session: Session, slot: Slot) -> float:
+    """Seconds after which a slot is over, whatever happens in it."""
+    if isinstance(session.kernels[slot.variant], str):
+        return LEAVE_S
+    asked = request(session, slot)
+    return MAX_ATTEMPTS * (asked.deadline_s + LEAVE_S)
+
+
+def slot_of(run: Run) -> Slot:
+    """The slot a stored run came from."""
+    return Slot(run.variant, run.machine, run.clock, run.block, run.order)
+
+
+def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
+    """What boots in a slot; its kernel has to be built."""
+    kernel = session.kernels[slot.variant]
+    assert not isinstance(kernel, str)
+    variant, experiment = session.variants[slot.variant], session.experiment
+    machine = session.machines[slot.machine]
+    return BootRequest(
+        kernel.image,
+        session.initramfs.path,
+        machine,
+        # The work clock counts instructions, which only TCG can.
+        "tcg" if slot.clock == "work" else session.environment.accel,
+        slot.clock,
+        (*variant.boot, *experiment.boot),
+        experiment.probes_of(*slot.cell),
+        experiment.limits,
+        variant.memory_model,
+        kernel.system_map,
+        session.environment.tsc_khz,
+        force,
+        session.plugin.path if session.plugin and experiment.counts_stores(*slot.cell) else None,
+        session.guest,
+    )
+
+
+def boot_once(
+    session: Session,
+    results: Results,
+    slot: Slot,
+    force: bool = False,
+    on_output: Output | None = None,
+) -> Run:
+    """One boot with all its evidence, from the empty folder to the finished record."""
+    return asyncio.run(_boot_slot(session, results, slot, force, on_output))
+
+
+async def _boot_slot(
+    session: Session, results: Results, slot: Slot, force: bool, on_output: Output | None = None
+) -> Run:
+    """Boots again, up to a limit, what a defect of the emulator ended; the evidence is kept."""
+    while True:
+        record = await _attempt(session, results, slot, force, on_output)
+        spoilt = record.judgement.emulator_defect and record.environment.accel == "tcg"
+        if not spoilt or record.attempt >= MAX_ATTEMPTS:
+            return record
+        results.set_aside(slot)
+
+
+async def _attempt(
+    session: Session, results: Results, slot: Slot, force: bool, on_output: Output | None
+) -> Run:
+    folder, attempt = results.open_part(slot)
+    started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    kernel = session.kernels[slot.variant]
+    if isinstance(kernel, str):
+        seen = Evidence(ending=Ending(cause="build-failed", detail=kernel))
+    else:
+        seen = await launch(request(session, slot, force), folder, on_output)
+    evidence.index(folder, seen.chunks)
+    record = evidence.complete(_record(session, slot, seen, attempt, started), folder)
+    results.finish(folder, record)
+    return record
+
+
+def _record(session: Session, slot: Slot, seen: Evidence, attempt: int, started: str) -> Run:
+    """The run before anybody has read its evidence."""
+    kernel, machine = session.kernels[slot.variant], session.machines[slot.machine]
+    accel = "tcg" if slot.clock == "work" else session.environment.accel
+    return Run(
+        run_id=slot.run_id(session.lock.hash),
+        attempt=attempt,
+        variant=slot.variant,
+        machine=slot.machine,
+        clock=slot.clock,
+        block=slot.block,
+        warmup=slot.warmup,
+        order=slot.order,
+        work_shift=machine.work_clock.shift,
+        started_utc=started,
+        kernel=None if isinstance(kernel, str) else kernel.kernel,
+        environment=session.environment.model_copy(update={"accel": accel, "thp": machine.thp}),
+        argv=seen.argv,
+        command_line=seen.command_line,
+        ending=seen.ending,
+        judgement=Judgement(outcome=Outcome.INCOMPLETE),
+        samples=seen.samples,
+        neighbours=seen.neighbours,
+        visit=seen.visit,
+    )

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which host keys are believed: files of known hosts as OpenSSH writes them.
+
+An unknown key is refused, or recorded where that was asked for; a changed or a revoked one is
+refused always. Patterns (``*.lab``) and certificate authorities are not understood: a host that
+only they cover is unknown, which errs on the safe side.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from paramiko import PKey
+from paramiko.hostkeys import HostKeyEntry, HostKeys, InvalidHostKey
+from paramiko.ssh_exception import SSHException
+
+from harness.errors import Failure, RemoteError
+from harness.files import disk_errors
+
+SYSTEM = Path("/etc/ssh/ssh_known_hosts")
+
+
+class Trust:
+    """The known hosts of some files; new ones go to `record`, if there is one. Thread-safe."""
+
+    def __init__(self, files: Sequence[Path], record: Path | None = None) -> None:
+        self._files = tuple(files)
+        self._record = record
+        self._lock = threading.Lock()
+        self._known = HostKeys()
+        self._revoked: set[bytes] = set()
+        for path in files:
+            for revoked, entry in _entries(path):
+                assert entry.key is not None
+                if revoked:
+                    self._revoked.add(entry.key.asbytes())
+                    continue
+                for name in entry.hostnames or ():
+                    self._known.add(name, entry.key.get_name(), entry.key)
+
+    def kinds(self, address: str, port: int) -> tuple[str, ...]:
+        """The kinds of key that are known of a host: the ones to ask it for."""
+        return tuple((self._known.lookup(_name(address, port)) or {}).keys())
+
+    def check(self, address: str, port: int, key: PKey) -> None:
+        """Raises `RemoteError` unless the key is the one that the host is known by."""
+        name = _name(address, port)
+        shown = f"{key.get_name()} {key.fingerprint}"
+        with self._lock:
+            if key.asbytes() in self._revoked:
+                raise RemoteError(
+                    Failure.REVOKED_KEY,
+                    f"shows a key that is marked as revoked: {shown}",
+                    remedy="do not log in there before its owner has explained it",
+                )
+            known = self._known.lookup(name)
+            if not known:
+                self._meet(name, key, shown)
+            elif known.get(key.get_name()) != key:
+                raise RemoteError(
+                    Failure.CHANGED_KEY,
+                    f"shows another key than the one it is known by: {shown}",
+                    remedy="somebody may be in between; if the host was installed anew, run"
+                    f" ssh-keygen -f {self._files[0]} -R '{name}' and check again",
+                )
+
+    def _meet(self, name: str, key: PKey, shown: str) -> None:
+        if not self._record:
+            raise RemoteError(
+                Failure.UNKNOWN_KEY,
+                f"is not known yet; it shows {shown}",
+                remedy="compare with `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` there, then"
+                " `harness hosts check --accept-new`, or log in once with ssh",
+            )
+        _append(self._record, f"{name} {key.get_name()} {key.get_base64()}\n")
+        self._known.add(name, key.get_name(), key)
+
+
+def _name(address: str, port: int) -> str:
+    return address if port == 22 else f"[{address}]:{port}"
+
+
+def _entries(path: Path) -> Iterator[tuple[bool, HostKeyEntry]]:
+    """The lines of a file that can be read; whether each revokes its key."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for line in lines:
+        words = line.split(maxsplit=1)
+        mark = words[0] if words and words[0].startswith("@") else ""
+        if len(words) < 2 or line.lstrip().startswith("#") or mark not in ("", "@revoked"):
+            continue
+        text = words[1] if mark else line.strip()
+        try:
+            entry = HostKeyEntry.from_line(" ".join(text.split()))
+        except (InvalidHostKey, SSHException, ValueError, IndexError):
+            continue
+        if entry is not None:
+            yield bool(mark), entry
+
+
+def _append(path: Path, line: str) -> None:
+    """Adds a line to a private file, which is made where it is not there."""
+    with disk_errors(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            size = os.fstat(file).st_size
+            torn = size and os.pread(file, 1, size - 1) != b"\n"
+            os.write(file, (b"\n" if torn else b"") + line.encode("ascii"))
+            os.fsync(file)
+        finally:
+            os.close(file)

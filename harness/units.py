@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sizes in binary units and lists of CPUs, as people write them in YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+_UNITS = {"": 1, "B": 1, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": TIB}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_CPUS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+
+
+def parse_size(text: object) -> int:
+    """``"64GiB"`` to bytes; plain integers are bytes.
+
+    Decimal units (GB) are refused: they are never what is meant for memory.
+    """
+    if isinstance(text, int) and not isinstance(text, bool):
+        return text
+    match = _SIZE.fullmatch(str(text))
+    if not match or match[2].upper() not in _UNITS:
+        raise ValueError(f"not a size: {text!r} (write 64GiB, 512MiB, 4KiB or bytes)")
+    value = float(match[1]) * _UNITS[match[2].upper()]
+    if value != int(value):
+        raise ValueError(f"not a whole number of bytes: {text!r}")
+    return int(value)
+
+
+def format_size(size: int) -> str:
+    """Bytes in the largest binary unit that keeps them exact, else with one decimal."""
+    for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size >= unit:
+            return f"{size // unit}{name}" if size % unit == 0 else f"{size / unit:.1f}{name}"
+    return f"{size}B"
+
+
+def parse_cpus(text: object) -> tuple[int, ...]:
+    """``"0-3,8"``, ``3``, ``[0, 1]`` or ``""`` to CPU numbers, sorted and unique."""
+    if isinstance(text, int) and not isinstance(text, bool):
+        return (text,)
+    if isinstance(text, list | tuple):
+        return tuple(sorted({cpu for part in text for cpu in parse_cpus(part)}))
+    stripped = str(text if text is not None else "").replace(" ", "")
+    if not stripped:
+        return ()
+    if not _CPUS.fullmatch(stripped):
+        raise ValueError(f"not a list of CPUs: {text!r} (write 0-3,8)")
+    cpus: set[int] = set()
+    for part in stripped.split(","):
+        first, _, last = part.partition("-")
+        if int(last or first) < int(first) or int(last or first) > 4095:
+            raise ValueError(f"not a range of CPUs: {part!r}")
+        cpus.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(cpus))
+
+
+def format_cpus(cpus: Iterable[int]) -> str:
+    """CPU numbers as ranges, the inverse of `parse_cpus`."""
+    parts: list[list[int]] = []
+    for cpu in sorted(cpus):
+        if parts and cpu == parts[-1][1] + 1:
+            parts[-1][1] = cpu
+        else:
+            parts.append([cpu, cpu])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+
+
+def exact_size(size: int) -> str | int:
+    """Bytes in the largest binary unit that divides them, so that `parse_size` gives them back."""
+    for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size and size % unit == 0:
+            return f"{size // unit}{name}"
+    return size
+
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(exact_size, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "size"}),
+]
+Cpus = Annotated[
+    tuple[int, ...],
+    BeforeValidator(parse_cpus),
+    PlainSerializer(format_cpus, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "CPUs"}),
+]
+
+
+def amount(value: float | None, metric: str) -> str:
+    """A figure with its unit, to three or four digits; a dash where nothing was observed."""
+    if value is None:
+        return "-"
+    if metric.endswith("_bytes"):
+        return ("-" if value < 0 else "") + format_size(abs(int(value)))
+    if metric.endswith("_s"):
+        for limit, scale, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+            if abs(value) < limit:
+                return f"{value * scale:.3g} {unit}"
+        return f"{value:.2f} s" if abs(value) < 100 else f"{value:.0f} s"
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            scaled = value / (1e3 if unit == "k" else limit)
+            return f"{scaled:.4g} {unit}" if scaled < 10000 else f"{scaled:,.0f} {unit}"
+    return f"{value:.4g} ns" if metric.startswith("ns_") else f"{value:.4g}"
