@@ -50,7 +50,7 @@ nightly: deps ## newest base, a fixed experiment, the history: what changed sinc
 	$(HARNESS) nightly --folder $(RESULTS)/nightly
 
 report: deps ## collate and report again the newest dataset of EXPERIMENT
-	$(HARNESS) report $(RESULTS)/$(EXPERIMENT)
+	$(HARNESS) collate $(RESULTS)/$(EXPERIMENT)
 
 doctor: deps ## what this host can do, and how to mend what it lacks
 	$(HARNESS) doctor

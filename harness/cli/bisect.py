@@ -22,16 +22,14 @@ ABORT = 255
 """`git bisect run` gives up on this; any status from 1 to 127 but 125 it would take for bad."""
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "bisect",
-        help="which patch of a series, or which commit of a tree, moved a figure",
-        description="Builds and boots prefixes of a series, or commits of a kernel tree, by the"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Builds and boots prefixes of a series, or commits of a kernel tree, by the"
         " work clock: one build and one boot each, kept for the next start. Exit status 0 when"
         " one patch or commit is to blame, 1 when it cannot be told, or nothing moved, 2 usage or"
         " infrastructure. `harness bisect step` measures one commit and answers what `git bisect"
-        " run` asks: 0 good, 1 bad, 125 does not build or boot, 255 give up.",
+        " run` asks: 0 good, 1 bad, 125 does not build or boot, 255 give up."
     )
     parser.add_argument(
         "step", nargs="?", choices=["step"], help="only HEAD of --tree, for `git bisect run`"

@@ -26,14 +26,12 @@ from harness.results import Results
 from harness.run import loop, prepare
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "boot",
-        help="boot one variant on one machine, console live on the terminal",
-        description="Builds the kernel if need be, boots it once, runs the probes and prints the"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Builds the kernel if need be, boots it once, runs the probes and prints the"
         " outcome and the phases; with --json the whole run record (docs/file-formats.md). Exit"
-        " status 1 when the boot went wrong; docs/troubleshooting.md explains each outcome.",
+        " status 1 when the boot went wrong; docs/troubleshooting.md explains each outcome."
     )
     parser.add_argument("variant", metavar="VARIANT", help="name in kernel-patches/variants/")
     parser.add_argument("machine", metavar="MACHINE", help="name in qemu-configs/")

@@ -10,15 +10,13 @@ from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.kernel import Kernels
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "build",
-        help="build kernels that are not in the store yet",
-        description="Builds the kernels of the named variants (default: all that are built from"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Builds the kernels of the named variants (default: all that are built from"
         " source), and lists where each kernel is. One that is in the store already costs"
         " nothing. Exit status 1 when one does not compile, 2 when a patch does not apply or an"
-        " option is dropped.",
+        " option is dropped."
     )
     parser.add_argument(
         "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"

@@ -16,13 +16,10 @@ PARTS = (
 )
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "clean",
-        help="remove what can be made again from the cache",
-        description="Shows what the cache holds; with names, removes these parts. Results are"
-        " never touched.",
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Shows what the cache holds; with names, removes these parts. Results are never touched."
     )
     parser.add_argument(
         "parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS)

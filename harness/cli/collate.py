@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness collate``, ``report``: what is in a results folder."""
+"""``harness collate``: every table and page of a results folder, from its raw evidence."""
 
 from __future__ import annotations
 
@@ -11,38 +11,24 @@ from harness.errors import UserError
 from harness.report import publish
 from harness.results import Results
 
-TEXTS = {
-    "collate": (
-        "rebuild every CSV and the report from the raw evidence",
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
         "Derives phases, outcomes, CSVs, datapackage.json and both reports again from the raw"
         " logs, compressed or not, and prints the medians. The same evidence gives the same"
-        " bytes; a better parser improves old results. run.json and the logs are not changed.",
-    ),
-    "report": (
-        "another name of collate",
-        "Rebuilds dataset and report from the raw logs, and prints the medians, as collate does.",
-    ),
-}
-"""Help and description of each subcommand."""
-
-
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommands."""
-    for name, (text, description) in TEXTS.items():
-        parser = commands.add_parser(name, help=text, description=description)
-        parser.add_argument(
-            "folder",
-            metavar="DIR",
-            type=Path,
-            help="a results folder, or the one above: its newest",
-        )
-        add_json(parser)
-        add_examples(
-            parser,
-            f"harness {name} results/quick                   # the newest dataset there",
-            f"harness {name} results/quick/TIME-HASH --json  # a certain one, for scripts",
-        )
-        parser.set_defaults(action=collate)
+        " bytes; a better parser improves old results. run.json and the logs are not changed."
+    )
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, help="a results folder, or the one above: its newest"
+    )
+    add_json(parser)
+    add_examples(
+        parser,
+        "harness collate results/quick                   # the newest dataset there",
+        "harness collate results/quick/TIME-HASH --json  # a certain one, for scripts",
+    )
+    parser.set_defaults(action=collate)
 
 
 def find(folder: Path) -> Results:

@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 FAILURES = ("regressed", "suspect")
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "compare",
-        help="verdicts of a dataset: faster, slower, equivalent, or how many more blocks",
-        description="Compares every variant with the baseline of the dataset, block by block, or"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Compares every variant with the baseline of the dataset, block by block, or"
         " with another dataset. Noisy figures get an interval and a test, instructions are"
         " compared exactly. Exit status 1 when repeats of the work clock differ, which is a"
-        " defect, or where --fail-on finds what it names; else 0, whatever was found.",
+        " defect, or where --fail-on finds what it names; else 0, whatever was found."
     )
     parser.add_argument(
         "folder", metavar="DIR", type=Path, help="a results folder, or the one above: its newest"

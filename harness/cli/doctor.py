@@ -14,14 +14,12 @@ from harness.errors import HarnessError
 from harness.guest import initramfs
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "doctor",
-        help="what this host can do, and how to mend what it lacks",
-        description="Checks tools, QEMU, headers, disk, memory and the accelerator, and names the"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Checks tools, QEMU, headers, disk, memory and the accelerator, and names the"
         " package or setting that mends what is missing. KVM counts when a small kernel came to"
-        " user space under it. Exit status 2 when something that is needed is missing.",
+        " user space under it. Exit status 2 when something that is needed is missing."
     )
     add_examples(
         parser,

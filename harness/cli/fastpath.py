@@ -29,16 +29,14 @@ Touched = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Instructions a page by dataset, variant and pass."""
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "fastpath",
-        help="the way of a page through the allocator: code and instructions beside eager's",
-        description="Disassembles the functions of a page fault, of the allocation and of the"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Disassembles the functions of a page fault, of the allocation and of the"
         " freeing of a page in the kernel of each variant (default: all that are built from"
         " source), and counts what differs from the eager kernel; beside it what a touched page"
         " costs by the work clock, in guest instructions, from datasets of"
-        " experiments/fast-path.yaml.",
+        " experiments/fast-path.yaml."
     )
     parser.add_argument(
         "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"

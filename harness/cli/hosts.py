@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from harness.run import Executor
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "hosts",
-        help="the hosts of a lab, and whether they are fit for experiments",
-        description="Looks after the hosts in hosts.yaml. `check` logs in to all of them at once"
-        " over SSH and looks at what a boot needs there. Exit status 1 when one is not fit.",
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Looks after the hosts in hosts.yaml. `check` logs in to all of them at once"
+        " over SSH and looks at what a boot needs there. Exit status 1 when one is not fit."
     )
     add_examples(
         parser,

@@ -19,15 +19,13 @@ if TYPE_CHECKING:
     from harness.dataset import Dataset
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "limit",
-        help="find the largest machine that each variant boots on this host, and why no larger one",
-        description="Boots larger and larger machines of four nodes, below 64 TiB, until one comes"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Boots larger and larger machines of four nodes, below 64 TiB, until one comes"
         " to user space and the next does not; sizes are an eighth of a power of two apart. The"
         " machine that does not fit is booted all the same: QEMU is told to be the first that the"
-        " host's OOM killer takes. Give it the host alone. Writes limits.csv and a report.",
+        " host's OOM killer takes. Give it the host alone. Writes limits.csv and a report."
     )
     parser.add_argument(
         "variants",

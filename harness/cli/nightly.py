@@ -29,16 +29,14 @@ if TYPE_CHECKING:
 FILES = ("dashboard.html", "summary.md", "junit.xml", "results.ktap", "history.csv")
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "nightly",
-        help="boot a fixed experiment on the newest base and compare with the nights before",
-        description="Gets the newest base that base.yaml allows, boots the experiment, adds the"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Gets the newest base that base.yaml allows, boots the experiment, adds the"
         " night to the history and writes JUnit, KTAP, Markdown, CSV and a dashboard to"
         " DIR/reports/DATE. A night that is in the history already is only reported again. Exit"
         " status 1 when something regressed or a boot failed, 2 when the host or the input was at"
-        " fault, else 0. See docs/nightly.md.",
+        " fault, else 0. See docs/nightly.md."
     )
     parser.add_argument(
         "experiment", metavar="EXPERIMENT", type=Path, nargs="?", default=Path("nightly"),

@@ -19,13 +19,11 @@ from harness.parse import outcome
 MAX_BYTES = 1 << 30
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "parse",
-        help="read any Linux boot log: outcome, version, phases",
-        description="Reads a boot log (serial console or dmesg, plain, .gz or .xz; - is standard"
-        " input) of any kernel. Exit status 1 when the boot it shows went wrong.",
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Reads a boot log (serial console or dmesg, plain, .gz or .xz; - is standard"
+        " input) of any kernel. Exit status 1 when the boot it shows went wrong."
     )
     parser.add_argument("file", metavar="FILE", help="a log; - is standard input")
     add_json(parser)

@@ -20,16 +20,14 @@ HEAD = (
 _BLOCK = re.compile(r"(<!-- patches: [^>]*-->\n).*?(<!-- /patches -->)", re.S)
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "patches",
-        help="apply, build and check every prefix of every series",
-        description="Applies each prefix of the named series (default: all that variants name)"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Applies each prefix of the named series (default: all that variants name)"
         " behind the series that come before it, without fuzz; compiles all that it touches and"
         " what includes it; runs the base's checkpatch.pl --strict; counts lines. What is known is"
         " not built again. Exit status 1 where a prefix does not apply or build, brings a warning,"
-        " or where checkpatch says what the series does not answer.",
+        " or where checkpatch says what the series does not answer."
     )
     parser.add_argument("series", nargs="*", metavar="SERIES", help="folders of kernel-patches/")
     parser.add_argument(

@@ -26,15 +26,17 @@ RUN_BYTES = 200_000
 """Disk that the evidence of one boot takes, about."""
 
 
-def _register_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "plan",
-        help="what `run` would do: cells, QEMU lines, cost; nothing is done",
-        description="Prints the cells, what each takes of the host's memory and whether that"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Prints the cells, what each takes of the host's memory and whether that"
         " fits, and a rough cost in time and disk from nothing. Builds, downloads and boots"
-        " nothing.",
+        " nothing."
     )
-    _common(parser)
+    parser.add_argument(
+        "experiment", metavar="EXPERIMENT", type=Path, help="name in experiments/, or a YAML file"
+    )
+    add_json(parser)
     parser.add_argument("--lines", action="store_true", help="print the QEMU lines too")
     add_examples(
         parser,
@@ -42,13 +44,6 @@ def _register_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "harness plan scale --lines    # and the QEMU line of each cell",
     )
     parser.set_defaults(action=plan)
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "experiment", metavar="EXPERIMENT", type=Path, help="name in experiments/, or a YAML file"
-    )
-    add_json(parser)
 
 
 def plan(arguments: argparse.Namespace) -> int:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.hosts import add_hosts, executor_of
-from harness.cli.plan import _common, _register_plan
-from harness.cli.terminal import Log, add_examples, out, print_json, print_table, project
+from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
 from harness.model import Experiment
 from harness.report import publish
@@ -77,23 +76,19 @@ def go_on(
     return failed, said
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommands."""
-    _register_run(commands)
-    _register_plan(commands)
-
-
-def _register_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "run",
-        help="boot every cell of an experiment, then collate and report",
-        description="Builds what is not built, boots what is not booted, and writes dataset and"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Builds what is not built, boots what is not booted, and writes dataset and"
         " report to DIR/NAME/TIME-HASH. The hash stands for all that the experiment resolves to:"
         " the next start with the same one goes on where this one was interrupted. Exit status 1"
         " when a boot went wrong, which is a row of the dataset all the same; 2 when the input of"
-        " a variant is wrong.",
+        " a variant is wrong."
     )
-    _common(parser)
+    parser.add_argument(
+        "experiment", metavar="EXPERIMENT", type=Path, help="name in experiments/, or a YAML file"
+    )
+    add_json(parser)
     parser.add_argument(
         "--results",
         metavar="DIR",

@@ -26,15 +26,13 @@ FAILURES = 8
 """Failures that a screen has room for, the last ones."""
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(
-        "status",
-        help="what is done, what runs, what is left, what went wrong",
-        description="Counts the outcomes of a results folder and the boots that are left of its"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Counts the outcomes of a results folder and the boots that are left of its"
         " experiment, and shows what boots right now with the last line of its console. The folder"
         " may be one that another process writes to; nothing in it is held or changed. Exit status"
-        " 1 when a boot went wrong or a record is damaged.",
+        " 1 when a boot went wrong or a record is damaged."
     )
     parser.add_argument(
         "folder", metavar="DIR", type=Path, help="a results folder, or the one above: its newest"

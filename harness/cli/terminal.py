@@ -11,13 +11,14 @@ import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.project import Project, cache_folder
+if TYPE_CHECKING:
+    from harness.project import Project
 
 # Results go to standard output, everything about the way there to standard error.
 # Without a terminal tables are as wide as they need to be.
@@ -27,6 +28,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def project(arguments: argparse.Namespace) -> Project:
     """The checkout and cache that the arguments or the surroundings name."""
+    from harness.project import Project, cache_folder  # all models: not for `harness parse`
+
     cache = Path(arguments.cache) if arguments.cache else cache_folder(os.environ)
     start = Path(arguments.root).resolve() if arguments.root else Path.cwd()
     return Project.find(start, cache)

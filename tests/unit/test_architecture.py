@@ -38,8 +38,26 @@ def test_every_source_file_names_its_licence() -> None:
     assert not bare
 
 
-def test_the_command_line_starts_without_heavy_libraries() -> None:
-    code = "import sys, harness.cli; harness.cli.parser(); print(*sys.modules)"
-    argv = [sys.executable, "-c", code]
-    loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numpy", "pandas", "scipy", "matplotlib", "jinja2", "paramiko"} & set(loaded)
+def loaded(*words: str) -> set[str]:
+    """The modules in memory when a command has ended."""
+    code = (
+        "import atexit, sys; from harness.cli import main\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        f"main({words!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return set(done.stderr.split())
+
+
+def test_help_loads_no_command() -> None:
+    mine = {name for name in loaded("--help") if name.startswith("harness")}
+    assert mine == {"harness", "harness.cli", "harness.errors"}
+
+
+HEAVY = {"numpy", "pandas", "scipy", "altair", "jinja2", "paramiko", "asyncio", "distributed"}
+
+
+def test_a_log_is_read_without_heavy_libraries() -> None:
+    log = Path(__file__).parents[1] / "golden/console/eager-16g.log"
+    found = loaded("parse", str(log))
+    assert "harness.parse.outcome" in found and not found & HEAVY
