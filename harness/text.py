@@ -1,29 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Foreign text made harmless for a terminal, a page and a field of a CSV."""
+"""Foreign text made harmless, for each place that shows it. Pure.
+
+What a guest, a host, another program or a file says is foreign. A character is unsafe when Python
+calls it not printable: control characters, which drive a terminal; those that turn the direction of
+a line or show nothing; lone surrogates, which no file can hold; and what Unicode has not assigned.
+Each is shown as U+FFFD, so that it is seen that something stood there. The raw bytes stay in the
+evidence.
+
+- A terminal, a page: `clean`. Newline and tab stay, all else unsafe goes. Markup of a terminal is
+  escaped by rich, HTML by Jinja, which escapes all that it is not told to leave.
+- A field of a CSV, a message, a line of a protocol: `one_line`.
+- Markdown: `markdown`, a cell of a table too.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
 
+UNSAFE = "\N{REPLACEMENT CHARACTER}"
+"""What stands for an unsafe character."""
 
-def printable(text: str, keep: str = "") -> str:
-    """Foreign text without control characters, but for those that are to be kept."""
-    return "".join(c if c.isprintable() or c in keep else "?" for c in text)
-
-
-_UNSAFE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 _BLANK = re.compile(r"[\t\n ]+")
+_MARKED = re.compile(r"[\\`*\[\]#|~]|(?<![^\W_])_|_(?![^\W_])")
+"""What Markdown would read as its own; an underscore within a word is none."""
 
 
 def clean(text: str) -> str:
-    """Guest text without the characters that drive a terminal or reorder a line."""
-    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+    """Text that neither drives a terminal nor reorders a line, as long as it was."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else UNSAFE for c in text)
 
 
 @functools.lru_cache(maxsize=4096)
-def one_line(text: str | None) -> str | None:
-    """Text for one field of a CSV; None when there is nothing to say."""
-    return _BLANK.sub(" ", clean(text)).strip() or None if text else None
+def one_line(text: str | None, most: int | None = None) -> str | None:
+    """Clean text on one line of at most `most` characters; None where there is nothing to say."""
+    return _BLANK.sub(" ", clean(text)).strip()[:most].rstrip() or None if text else None
+
+
+def markdown(text: str) -> str:
+    """Text on one line that Markdown shows as it is, in a cell of a table too."""
+    plain = clean(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKED.sub(r"\\\g<0>", plain)

@@ -10,20 +10,12 @@ from pathlib import Path
 
 from harness.cli.parse import phase_table
 from harness.cli.run import status
-from harness.cli.terminal import (
-    Log,
-    add_examples,
-    add_json,
-    err,
-    out,
-    print_json,
-    printable,
-    project,
-)
+from harness.cli.terminal import Log, add_examples, add_json, err, out, print_json, project
 from harness.errors import UserError
 from harness.model import GOOD, Experiment, Run, Slot
 from harness.results import Results
 from harness.run import loop, prepare
+from harness.text import clean
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +110,7 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
 def _live(data: bytes) -> None:
     """The console as it comes, less everything that would steer the terminal."""
     text = data.replace(b"\r", b"").decode("utf-8", "replace")
-    sys.stderr.write(printable(text))
+    sys.stderr.write(clean(text))
     sys.stderr.flush()
 
 
@@ -127,9 +119,9 @@ def show(record: Run) -> None:
     judgement = record.judgement
     reason = f": {judgement.reason}" if judgement.reason else ""
     out.print(
-        printable(f"\n{record.variant} on {record.machine}: {judgement.outcome}{reason}"),
+        clean(f"\n{record.variant} on {record.machine}: {judgement.outcome}{reason}"),
         markup=False,
     )
     phase_table([phase.model_dump(mode="json") for phase in record.phases])
     for line in judgement.excerpt:
-        err.print(f"  | {printable(line)}", markup=False)
+        err.print(f"  | {clean(line)}", markup=False)

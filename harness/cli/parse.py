@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cli.terminal import add_examples, add_json, print_json, print_table, printable
+from harness.cli.terminal import add_examples, add_json, print_json, print_table
 from harness.errors import UserError
 from harness.model import GOOD
 from harness.parse import outcome
+from harness.text import clean
 
 MAX_BYTES = 1 << 30
 
@@ -73,10 +74,10 @@ def show(found: dict[str, Any]) -> None:
         ("missing", ", ".join(found["missing"])),
     ):
         if value:
-            print(f"{name + ':':14}{printable(str(value))}")
+            print(f"{name + ':':14}{clean(str(value))}")
     phase_table(found["phases"])
     for line in found["excerpt"]:
-        print(f"  | {printable(line)}")
+        print(f"  | {clean(line)}")
 
 
 def phase_table(phases: Sequence[Mapping[str, Any]]) -> None:

@@ -18,8 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.collate import find
-from harness.cli.terminal import add_examples, add_json, out, print_json, printable
+from harness.cli.terminal import add_examples, add_json, out, print_json
 from harness.run import Observer, Progress
+from harness.text import clean, one_line
 
 EVERY_S = 1.0
 FAILURES = 8
@@ -120,7 +121,7 @@ def plain(seen: Progress) -> str:
     """One look as one line."""
     now = seen.running if seen.writer else ()
     boots = ", ".join(f"{boot.key} in {boot.phase}" for boot in now) or "nothing boots"
-    return f"{headline(seen)}; {printable(boots)}"
+    return f"{headline(seen)}; {clean(boots)}"
 
 
 def headline(seen: Progress) -> str:
@@ -178,6 +179,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for name in head:
         table.add_column(name, no_wrap=name != head[-1])
     for row in rows:
-        told = [printable(" ".join(cell.split())) for cell in row]
+        told = [one_line(cell) or "" for cell in row]
         table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in told))
     return table

@@ -19,6 +19,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from harness.project import Project
+from harness.text import clean
 
 # Results go to standard output, everything about the way there to standard error.
 # Without a terminal tables are as wide as they need to be.
@@ -44,12 +45,7 @@ class Log:
     def __call__(self, text: str) -> None:
         """Says `text`."""
         seconds = time.monotonic() - self.start
-        err.print(f"[dim]{seconds:7.1f}s[/dim] {escape(printable(text))}")
-
-
-def printable(text: str) -> str:
-    """Text with every control character but newline and tab made visible: guests are untrusted."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+        err.print(f"[dim]{seconds:7.1f}s[/dim] {escape(clean(text))}")
 
 
 def add_examples(parser: argparse.ArgumentParser, *lines: str) -> None:
@@ -78,5 +74,5 @@ def print_table(title: str, rows: Sequence[Sequence[str]], left: int = 2) -> Non
     for index, head in enumerate(rows[0]):
         table.add_column(escape(head), justify="left" if index < left else "right", no_wrap=True)
     for row in rows[1:]:
-        table.add_row(*(escape(printable(cell)) for cell in row))
+        table.add_row(*(escape(clean(cell)) for cell in row))
     out.print(table)

@@ -107,4 +107,4 @@ def _compare(a: Print, b: Print) -> Mismatch | None:
 
 def _text(line: bytes | None) -> str:
     """Guest text of one line, safe to print; empty where the file has ended."""
-    return (one_line((line or b"").decode("utf-8", "replace")) or "")[:MAX_TEXT]
+    return one_line((line or b"").decode("utf-8", "replace"), MAX_TEXT) or ""

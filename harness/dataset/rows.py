@@ -17,6 +17,7 @@ from harness.model import HostSample, Lockfile, Phase, Run
 from harness.text import one_line
 
 Row = dict[str, Any]
+
 _INT64 = 1 << 63
 
 _ZONEINFO = {f"{name}_pages": f"{name}_pages" for name in ("free", "managed", "present", "spanned")}

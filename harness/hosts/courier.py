@@ -28,7 +28,7 @@ from harness.hosts.inquiry import Inquiry, open_inquiry
 from harness.hosts.parcel import Files, Lender, Packed
 from harness.model import Model, Slot
 from harness.ssh import Link, lines, understand
-from harness.text import printable
+from harness.text import one_line
 from harness.units import GIB, MIB
 
 MAX_FILE = 256 * MIB
@@ -218,5 +218,5 @@ def check_path(name: str, slots: Iterable[Slot]) -> None:
             if _ATTEMPT.fullmatch(rest) and _FILE_NAME.fullmatch(file):
                 return
     raise RemoteError(
-        Failure.BAD_ANSWER, f"offers a file that nobody asked for: {printable(name)!r}"
+        Failure.BAD_ANSWER, f"offers a file that nobody asked for: {one_line(name)!r}"
     )

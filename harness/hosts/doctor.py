@@ -26,7 +26,7 @@ from harness.hosts.inventory import Host, Inventory
 from harness.model import Accel, Model
 from harness.qemu import RESERVE_OFF
 from harness.ssh import Connection, Done, SSHTimeouts, Trust, connection
-from harness.text import printable
+from harness.text import one_line
 from harness.units import GIB, KIB, format_size
 
 AT_ONCE = 64
@@ -171,7 +171,7 @@ def examine(inventory: Inventory, name: str, trust: Trust, limits: SSHTimeouts) 
         return Examination(name, checks, None, found, time.monotonic() - start)
     except RemoteError as error:
         where = f"{error.where}: " if error.where not in (name, None) else ""
-        check = Diagnosis("reach", False, printable(where + error.what), error.remedy or "")
+        check = Diagnosis("reach", False, one_line(where + error.what) or "", error.remedy or "")
         return Examination(name, (check,), error.failure, None, time.monotonic() - start)
 
 

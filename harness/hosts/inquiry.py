@@ -17,7 +17,7 @@ from typing import Any
 from harness.errors import Failure, RemoteError
 from harness.hosts import porter
 from harness.ssh import Deadline, Link, Voice, fit
-from harness.text import printable
+from harness.text import one_line
 from harness.units import MIB
 
 MAX_ANSWER = 8 * MIB
@@ -49,7 +49,7 @@ class Inquiry:
         found = self._answer(words[0], Deadline.after(limit))
         match found:
             case {"error": str(said)}:
-                raise RemoteError(Failure.COMMAND, f"{words[0]}: {printable(said)[:300]}")
+                raise RemoteError(Failure.COMMAND, f"{words[0]}: {one_line(said, 300)}")
         return found
 
     def _answer(self, word: str, deadline: Deadline) -> Any:

@@ -19,9 +19,9 @@ from harness.nightly.changes import Change, Line, lines, moved
 from harness.nightly.history import Night
 from harness.nightly.testcases import describe, plain
 from harness.parse import REQUIRED
-from harness.report import COLOURS, TEMPLATES, Track, draw, markdown
+from harness.report import COLOURS, TEMPLATES, Track, draw
 from harness.results import Damage
-from harness.text import clean
+from harness.text import clean, markdown
 
 SHOWN = 120
 """Nights that a figure shows."""

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from harness.nightly.changes import Change
 from harness.nightly.history import Measurement, Night
-from harness.text import one_line
+from harness.text import clean, one_line
 from harness.units import amount
 
 Result = Literal["pass", "fail", "error"]
@@ -112,10 +112,10 @@ def junit(night: Night, found: Sequence[Case]) -> bytes:
                 ElementTree.SubElement(properties, "property", value)
             if case.result != "pass":
                 word = "failure" if case.result == "fail" else "error"
-                said = {"type": case.kind, "message": _xml(case.text)}
+                said = {"type": case.kind, "message": clean(case.text)}
                 ElementTree.SubElement(entry, word, said)
             elif case.text:
-                ElementTree.SubElement(entry, "system-out").text = _xml(case.text)
+                ElementTree.SubElement(entry, "system-out").text = clean(case.text)
     ElementTree.indent(top)
     return bytes(ElementTree.tostring(top, encoding="utf-8", xml_declaration=True)) + b"\n"
 
@@ -133,12 +133,6 @@ def _seconds(case: Case) -> str:
     """Seconds are only what was measured in seconds."""
     timed = case.figure and case.figure.metric.endswith("_s")
     return f"{case.figure.value:.6f}" if timed and case.figure else "0"
-
-
-def _xml(text: str) -> str:
-    """XML 1.0 has no character below a blank but these, and no lone surrogate."""
-    kept = (c for c in text if c >= " " or c in "\t\n")
-    return "".join(c for c in kept if not 0xD800 <= ord(c) <= 0xDFFF and c not in "\ufffe\uffff")
 
 
 def ktap(found: Sequence[Case]) -> str:

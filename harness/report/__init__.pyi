@@ -3,7 +3,6 @@ from .charts import Track as Track
 from .charts import draw as draw
 from .render import COLOURS as COLOURS
 from .render import TEMPLATES as TEMPLATES
-from .render import markdown as markdown
 from .render import publish as publish
 from .text import comparison_markdown as comparison_markdown
 from .text import looked as looked

@@ -30,7 +30,7 @@ from harness.report.sections import gate_sections, limit_sections, reproduction
 from harness.report.text import looked
 from harness.report.verdicts import compared, growth_tables, verdicts
 from harness.results import Results
-from harness.text import clean
+from harness.text import clean, markdown
 
 TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = 9
@@ -121,13 +121,6 @@ def headline(dataset: Dataset) -> Rows:
 def caveats(dataset: Dataset) -> list[str]:
     """What the marks behind names of the headline mean."""
     return Summary.of(dataset.summary).caveats()
-
-
-def markdown(text: str) -> str:
-    """Text that Markdown shows as it is, in a table too."""
-    for old, new in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", " ")):
-        text = text.replace(old, new)
-    return "".join(f"\\{c}" if c in "`*_[]#" else c for c in text)
 
 
 def publish(results: Results) -> Dataset:

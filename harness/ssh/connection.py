@@ -34,7 +34,7 @@ from harness.hosts import Host, Inventory
 from harness.model import Model
 from harness.ssh.hostkeys import Trust
 from harness.ssh.login import log_in
-from harness.text import printable
+from harness.text import clean, one_line
 from harness.units import KIB, MIB, format_size
 
 
@@ -96,8 +96,8 @@ class Done:
     @property
     def complaint(self) -> str:
         """The last line that it printed to standard error."""
-        said = printable(self.stderr.decode("utf-8", "replace"), keep="\n\t")
-        return said.strip().rpartition("\n")[2][:300]
+        said = self.stderr.decode("utf-8", "replace")
+        return one_line(said.strip().rpartition("\n")[2], 300) or ""
 
 
 @dataclass(frozen=True)
@@ -493,13 +493,13 @@ M = TypeVar("M", bound=Model)
 
 
 def line(value: object) -> object:
-    """For a validator: a text without control characters."""
-    return printable(value) if isinstance(value, str) else value
+    """For a validator: a text as one line."""
+    return one_line(value) or "" if isinstance(value, str) else value
 
 
 def lines(value: object) -> object:
     """The same for a text of many lines."""
-    return printable(value, keep="\n\t") if isinstance(value, str) else value
+    return clean(value) if isinstance(value, str) else value
 
 
 def understand(model: type[M], value: object, what: str) -> M:
@@ -507,5 +507,5 @@ def understand(model: type[M], value: object, what: str) -> M:
     try:
         return model.parse(value, what)
     except UserError as error:
-        first = printable(error.what.partition("\n")[0])[:200]
+        first = one_line(error.what.partition("\n")[0], 200)
         raise RemoteError(Failure.BAD_ANSWER, f"its {what} is not one: {first}") from None
