@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from harness import __version__
@@ -19,9 +18,8 @@ from harness.nightly.changes import Change, Line, lines, moved
 from harness.nightly.history import Night
 from harness.nightly.testcases import describe, plain
 from harness.parse import REQUIRED
-from harness.report import COLOURS, TEMPLATES, Track, draw
+from harness.report import COLOURS, Track, asset, draw, page
 from harness.results import Damage
-from harness.text import clean, markdown
 
 SHOWN = 120
 """Nights that a figure shows."""
@@ -68,7 +66,7 @@ def render(board: Board) -> tuple[str, str]:
     """The dashboard as HTML, complete in one file, and the night's summary as Markdown."""
     night = board.night
     previous = board.nights[-2] if len(board.nights) > 1 else None
-    context = {
+    context: dict[str, Any] = {
         "night": night,
         "verdict": WORDS[board.status],
         "version": __version__,
@@ -79,15 +77,8 @@ def render(board: Board) -> tuple[str, str]:
         "damage": [*(f"{d.path}: {d.reason}" for d in board.damage), *night.damage],
         "notes": list(notes(board.nights)),
     }
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    options: dict[str, Any] = {"loader": loader, "trim_blocks": True, "lstrip_blocks": True}
-    options["finalize"] = _printable
-    html = jinja2.Environment(autoescape=True, **options).get_template("dashboard.html.j2")
-    plain_text = jinja2.Environment(autoescape=False, **options)
-    plain_text.filters["md"] = markdown
-    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
-    page = html.render(context, sections=list(_sections(board)), style=style, colours=COLOURS)
-    return page, plain_text.get_template("nightly.md.j2").render(context)
+    shown = {"sections": list(_sections(board)), "style": asset("report.css"), "colours": COLOURS}
+    return page("dashboard.html.j2", **context, **shown), page("nightly.md.j2", **context)
 
 
 def notes(nights: Sequence[Night]) -> Iterator[str]:
@@ -107,10 +98,6 @@ def row(change: Change) -> tuple[str, ...]:
     subject = change.subject
     where = (change.variant, subject.machine, subject.clock, subject.name)
     return word, change.kind, *where, describe(change)
-
-
-def _printable(value: Any) -> Any:
-    return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
 
 
 def _sections(board: Board) -> Iterator[PhasePanel]:

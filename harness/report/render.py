@@ -10,11 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import jinja2
-from markupsafe import Markup
 
 from harness import __version__
 from harness.compare import series_of, stopping
@@ -26,13 +22,12 @@ from harness.report.context import Stage
 from harness.report.document import Rows, Section
 from harness.report.figures import distributions, growths, host_memory, stacks
 from harness.report.locality import locality_sections
+from harness.report.pages import asset, page
 from harness.report.sections import gate_sections, limit_sections, reproduction
 from harness.report.text import looked
 from harness.report.verdicts import compared, growth_tables, verdicts
 from harness.results import Results
-from harness.text import clean, markdown
 
-TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = 9
 """Colours of the style sheet; the next variant begins anew, with another form of its marks."""
 
@@ -42,8 +37,8 @@ def render(results: Results, dataset: Dataset) -> tuple[str, str]:
     lock = dataset.lock
     title = lock.experiment.name if lock else results.path.name
     stage = Stage.of(dataset)
-    script = Markup((TEMPLATES / "report.js").read_text(encoding="utf-8"))
-    context = {
+    script = asset("report.js")
+    context: dict[str, Any] = {
         "title": f"pageinit: {title}",
         "description": lock.experiment.description if lock else "",
         "hash": lock.hash if lock else "",
@@ -51,19 +46,12 @@ def render(results: Results, dataset: Dataset) -> tuple[str, str]:
         "sections": [s for s in _sections(stage, results) if not s.empty],
         "legend": [(who.name, who.place, charts.key(who.place)) for who in stage.who.values()],
         "colours": COLOURS,
-        "style": Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        "owners": _owners(stage),
+        "style": asset("report.css"),
         "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    options: dict[str, Any] = {"loader": loader, "trim_blocks": True, "lstrip_blocks": True}
-    options["finalize"] = _printable
-    html = jinja2.Environment(autoescape=True, **options)
-    plain = jinja2.Environment(autoescape=False, **options)
-    html.filters["owner"] = _Owner(stage)
-    plain.filters["md"] = markdown
-    page = html.get_template("report.html.j2").render(context)
-    return page, plain.get_template("report.md.j2").render(context)
+    return page("report.html.j2", **context), page("report.md.j2", **context)
 
 
 def _sections(stage: Stage, results: Results) -> Iterator[Section]:
@@ -96,20 +84,9 @@ _LINES = (
 )
 
 
-class _Owner:
-    """The class of what belongs to a variant, found by its name or label; else nothing."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._known = {name: who.owner for name, who in stage.who.items()}
-        self._known |= {who.name: who.owner for who in stage.who.values()}
-
-    def __call__(self, text: str) -> str:
-        return self._known.get(text, "")
-
-
-def _printable(value: Any) -> Any:
-    """The last look at all that is printed: no character that drives a terminal or a line."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
+def _owners(stage: Stage) -> dict[str, str]:
+    """The class of what belongs to a variant, by its name and by its label."""
+    return {key: who.owner for name, who in stage.who.items() for key in (name, who.name)}
 
 
 def headline(dataset: Dataset) -> Rows:
