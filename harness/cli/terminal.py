@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.text import clean
+
 if TYPE_CHECKING:
     from harness.project import Project
-from harness.text import clean
 
 # Results go to standard output, everything about the way there to standard error.
 # Without a terminal tables are as wide as they need to be.
