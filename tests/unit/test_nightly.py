@@ -205,7 +205,7 @@ def test_a_night_of_a_later_version_is_named(tmp_path):
 APPEND = """
 import sys
 from pathlib import Path
-from harness.history import History
+from harness.nightly.history import History
 from tests.nights import Year, make
 made = History(Path(sys.argv[1]))
 night = make(Year(nights=1, counts={f"phase {n}": n for n in range(300)}))[0]
