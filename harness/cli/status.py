@@ -19,6 +19,7 @@ from rich.text import Text
 
 from harness.cli.collate import find
 from harness.cli.terminal import add_examples, add_json, out, print_json
+from harness.results import RUN_FILE
 from harness.run import Observer, Progress
 from harness.text import clean, one_line
 
@@ -167,7 +168,7 @@ def _boots(seen: Progress) -> Table:
 def _wrong(seen: Progress, folder: Path) -> Table:
     failed = [[boot.key, boot.outcome, boot.reason] for boot in seen.failures[-FAILURES:]]
     damaged = [
-        [item.path.parent.relative_to(folder).as_posix(), "damaged", item.reason]
+        [item.within(folder).removesuffix(f"/{RUN_FILE}"), "damaged", item.reason]
         for item in seen.damage[-FAILURES:]
     ]
     return _table(["went wrong", "outcome", "reason"], [*failed, *damaged])

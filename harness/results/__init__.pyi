@@ -7,6 +7,7 @@ from .folder import StoredRun as StoredRun
 from .folder import newest as newest
 from .folder import read_run as read_run
 from .folder import read_runs as read_runs
+from .folder import slot_key as slot_key
 from .folder import to_json as to_json
 from .ledger import Fate as Fate
 from .ledger import Ledger as Ledger

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from harness.errors import ResultsError, SchemaError
 from harness.files import disk_errors, write_atomic
-from harness.model import SCHEMA_VERSION, Model, Run, Slot
+from harness.model import GOOD, SCHEMA_VERSION, Model, Outcome, Run, Slot
 
 RUN_FILE = "run.json"
 _EARLIER = ".attempt"
@@ -49,6 +49,26 @@ class Damage:
         known = self.path.is_relative_to(root)
         return (self.path.relative_to(root) if known else self.path).as_posix()
 
+    def said(self, root: Path) -> str:
+        """Path and reason, the path as seen from a results folder."""
+        return f"{self.within(root)}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A boot that did not go well, or one that was planned and of which nothing can be read.
+
+    `key` is that of its slot, or a folder that cannot be listed; `reason` may be guest text.
+    """
+
+    key: str
+    reason: str
+    outcome: Outcome | None = None
+    """how it ended; none where no record of it can be read"""
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.reason}".removesuffix(": ") if self.outcome else self.reason
+
 
 @dataclass(frozen=True)
 class Results:
@@ -62,6 +82,10 @@ class Results:
 
     def done(self, slot: Slot) -> bool:
         return (self.folder(slot) / RUN_FILE).is_file()
+
+    def has(self, key: str) -> bool:
+        """Whether there is anything of a finished boot, be it damaged."""
+        return (self.path / "runs" / key).exists()
 
     def open_part(self, slot: Slot) -> tuple[Path, int]:
         """Makes the folder a boot writes into; answers it and the number of this attempt."""
@@ -114,17 +138,42 @@ class Results:
     def _next_attempt(final: Path) -> int:
         return 1 + len(list(final.parent.glob(f"{final.name}{_EARLIER}*")))
 
-    def files(self) -> list[Path]:
-        """The record of every finished run, by variant, machine, clock and block.
+    def listing(self) -> tuple[list[Path], list[Damage]]:
+        """The record of every finished run, by variant, machine, clock and block; and the folders
+        that cannot be listed.
 
-        One that is gone is among them: the folder of a boot gets its name when the record is in it.
+        A record that is gone is among them: the folder of a boot gets its name when it is there.
         """
-        found = (block for block in self.path.glob("runs/*/*/*/*") if _finished(block.name))
-        return sorted((block / RUN_FILE for block in found if block.is_dir()), key=_place)
+        damage: list[Damage] = []
+        folders = [self.path / "runs"]
+        for _ in ("variants", "machines", "clocks", "blocks"):
+            folders = [inner for folder in folders for inner in _inner(folder, damage)]
+        blocks = (folder for folder in folders if _finished(folder.name))
+        return sorted((block / RUN_FILE for block in blocks), key=_place), damage
+
+    def files(self) -> list[Path]:
+        """The records of `listing`."""
+        return self.listing()[0]
 
     def read(self) -> tuple[list[StoredRun], list[Damage]]:
-        """Every finished run in the order of `files`, and what could not be read."""
-        return read_runs(self.files())
+        """Every finished run in the order of `listing`, and what could not be read."""
+        files, unlisted = self.listing()
+        runs, damage = read_runs(files)
+        return runs, [*unlisted, *damage]
+
+    def wrong(self, planned: Iterable[Slot] = ()) -> tuple[Wrong, ...]:
+        """What did not go well, of all that is here and all that was planned."""
+        files, unlisted = self.listing()
+        found = [Wrong(item.within(self.path), item.said(self.path)) for item in unlisted]
+        missing = dict.fromkeys(slot.key for slot in planned)
+        for path in files:
+            key = slot_key(path)
+            missing.pop(key, None)
+            runs, damage = read_runs([path])
+            found += [Wrong(key, item.said(self.path)) for item in damage]
+            seen = [stored.run.judgement for stored in runs]
+            found += [Wrong(key, j.reason, j.outcome) for j in seen if j.outcome not in GOOD]
+        return (*found, *(Wrong(key, f"runs/{key}: no record") for key in missing))
 
     def each(self) -> Iterator[StoredRun]:
         """The same runs one after the other: many at once take much memory."""
@@ -180,6 +229,24 @@ def read_run(path: Path) -> Run:
     except ValueError as error:
         first = str(error).splitlines()[:3]
         raise ResultsError(f"not a run record: {' '.join(first)}", where=str(path)) from None
+
+
+def slot_key(path: Path) -> str:
+    """The slot that a file of a boot belongs to, as `Slot.key` has it."""
+    return "/".join(path.parts[-5:-1])
+
+
+def _inner(folder: Path, damage: list[Damage]) -> list[Path]:
+    """What is in a folder but for plain files; what cannot be listed is added to `damage`."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if not entry.is_file(follow_symlinks=False)]
+    except FileNotFoundError:  # not there yet, or set aside meanwhile
+        return []
+    except OSError as error:
+        damage.append(Damage(folder, f"cannot be listed: {error.strerror}"))
+        return []
+    return [folder / name for name in names]
 
 
 def _finished(block: str) -> bool:

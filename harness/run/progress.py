@@ -17,7 +17,7 @@ from harness.model import GOOD, LOCK_FILE, Clock, Lockfile, Slot
 from harness.parse import CONSOLE, dmesg
 from harness.parse import outcome as judge
 from harness.qemu import footprint
-from harness.results import Damage, Results, read_run
+from harness.results import Damage, Results, read_run, slot_key
 
 HEAD_BYTES, TAIL_BYTES = 1 << 18, 1 << 16
 """What is read of a console: a guest that floods it must not hold us up."""
@@ -107,8 +107,9 @@ class Observer:
         return Lockfile.from_yaml(path.read_bytes(), str(path)) if path.is_file() else None
 
     def _read(self) -> tuple[list[Ended], list[Damage]]:
-        ended, damage = [], []
-        for path in self.results.files():
+        ended = []
+        files, damage = self.results.listing()
+        for path in files:
             if path not in self._known:
                 try:
                     self._known[path] = _ended(path)
@@ -127,7 +128,7 @@ class Observer:
                 continue
             lines = console.text.rstrip().rsplit("\n", 1)
             phase = judge.last_phase(console, ()) or "firmware"
-            key = _key(part / CONSOLE).removesuffix(".part")
+            key = slot_key(part / CONSOLE).removesuffix(".part")
             yield Running(key, max(0.0, now - begun), phase, lines[-1].strip())
 
     def _writer(self) -> int | None:
@@ -142,12 +143,7 @@ class Observer:
 def _ended(path: Path) -> Ended:
     run = read_run(path)
     cell, judgement = (run.variant, run.machine, run.clock), run.judgement
-    return Ended(_key(path), cell, judgement.outcome, judgement.reason, run.ending.wall_s)
-
-
-def _key(path: Path) -> str:
-    """The slot of a file of a boot, as `Slot.key` has it."""
-    return "/".join(path.parts[-5:-1])
+    return Ended(slot_key(path), cell, judgement.outcome, judgement.reason, run.ending.wall_s)
 
 
 def _console(path: Path) -> dmesg.Dmesg:
