@@ -34,7 +34,7 @@ from harness.errors import HarnessError, HostError, ResultsError
 from harness.files import write_atomic
 from harness.gate import GateStatus, checks, statuses, verdict
 from harness.model import LOCK_FILE, Lockfile, Outcome, Run
-from harness.results import Damage, Ledger, Results, StoredRun, read_runs
+from harness.results import Damage, Ledger, Results, StoredRun, read_runs, slot_key
 from harness.run import limit
 from harness.text import one_line
 from harness.units import format_size
@@ -132,13 +132,14 @@ def collate(results: Results, reread: Callable[[StoredRun], Run] | None = None) 
     except OSError as error:
         damage.append(Damage(path, f"cannot be read: {error.strerror}"))
     damage += Ledger(results.path).read()[1]
-    files = results.files()
+    files, unlisted = results.listing()
+    damage += unlisted
     batches = [files[n : n + BATCH] for n in range(0, max(1, len(files)), BATCH)]
     read = functools.partial(_read, reread=reread, lock=lock, root=results.path)
     found = each(read, batches)
     damage += [item for _, items in found for item in items]
     known = statuses(results.path, lock)
-    return _join([part for part, _ in found], lock, damage, known)
+    return _join([part for part, _ in found], lock, damage, results.path, known)
 
 
 def tabulate(
@@ -148,7 +149,7 @@ def tabulate(
     root: Path = Path(),
 ) -> Dataset:
     """Turns run records into tables. The order of `stored` does not matter."""
-    return _join([_part(stored, lock, root)], lock, damage)
+    return _join([_part(stored, lock, root)], lock, damage, root)
 
 
 @dataclass(frozen=True)
@@ -216,12 +217,14 @@ def _join(
     parts: Sequence[_Part],
     lock: Lockfile | None,
     damage: Iterable[Damage],
+    root: Path,
     known: dict[str, GateStatus] | None = None,
 ) -> Dataset:
     """The dataset of all parts; `known` is what gates said before."""
-    frames = _in_order(parts)
+    frames, damage = _in_order(parts), list(damage)
     kept = [run for part in parts for run in part.kept]
-    proved = checks.checks(kept, lock.experiment if lock else None)
+    unread = {slot_key(item.path): item.said(root) for item in damage}
+    proved = checks.checks(kept, lock.experiment if lock else None, unread)
     limits = frame(limit.rows(kept, lock), TABLES["limits"])
     proofs = [row | {"detail": one_line(row["detail"])} for row in checks.rows(proved)]
     standing = known or {}

@@ -3,17 +3,19 @@
 
 A variant boots twice on one machine: the kernel that is measured, and a debug build of it with a
 poisoned memmap. Probes in the guest report facts and checks; here facts become checks, beside the
-eager kernel's where it is the measure. What was not reported has failed.
+eager kernel's where it is the measure. What was not reported has failed, and so has a build that
+left no record which can be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from harness.gate.facts import PAGE, Facts, MissingFactError, State
-from harness.model import Experiment, Group, Outcome, Probes, Run, Timeouts, Variant
+from harness.model import Experiment, Group, Outcome, Probes, Run, Slot, Timeouts, Variant
 
 Result = Literal["pass", "fail", "skip"]
 Verdict = tuple[Result, str]
@@ -35,6 +37,9 @@ MIB = 1 << 20
 BLOCK = 1024
 """Pages of a block of MAX_PAGE_ORDER, the least that initialisation loses or misplaces."""
 
+BOOTS = "boots"
+"""The check that fails, and stands alone, where fewer boots can be read than were planned."""
+
 GUEST = ("hugetlb-1g", "hugetlb-2m", "thp", "migration", "compaction", "memory-blocks")
 """Checks that the guest judges; the name of the probe of each is in `_PROBE`."""
 
@@ -46,9 +51,10 @@ _PROBE = {
 
 @dataclass(frozen=True)
 class Check:
-    """One row of gate.csv."""
+    """One row of gate.csv; without a `run_id` where no boot can be read."""
 
-    run: Run
+    run_id: str | None
+    machine: str
     variant: str
     build: Build
     check: str
@@ -84,21 +90,44 @@ def experiment(names: Sequence[str]) -> Experiment:
     )
 
 
-def checks(runs: Iterable[Run], asked: Experiment | None) -> list[Check]:
-    """Every check of every run that was sent through the gate."""
+def checks(
+    runs: Iterable[Run], asked: Experiment | None, unread: Mapping[str, str] = MappingProxyType({})
+) -> list[Check]:
+    """Every check of every run that was sent through the gate, and of what should have been.
+
+    `unread` says why the record of a slot cannot be read, by the slot's key.
+    """
     if asked is None:
         return []
-    found = []
-    runs = sorted(runs, key=lambda run: (run.variant, run.machine, run.block))
-    measures = {(run.variant, run.machine): run for run in runs if not run.warmup}
+    runs = [run for run in runs if not run.warmup]
+    runs.sort(key=lambda run: (run.variant, run.machine, run.block))
+    measures = {(run.variant, run.machine): run for run in runs}
+    cells: dict[tuple[str, str], list[Check]] = {}
+    for variant, machine, lacking in _lacking(runs, asked, unread):
+        cells[variant, machine] = [Check(None, machine, *split(variant), BOOTS, "fail", lacking)]
     for run in runs:
-        probes = asked.probes_of(run.variant, run.machine, run.clock)
-        if "fill" not in probes.run or run.warmup:
+        if "fill" not in asked.probes_of(run.variant, run.machine, run.clock).run:
             continue
         name, build = split(run.variant)
         eager = measures.get((BASELINE + run.variant.removeprefix(name), run.machine))
-        found += judge(run, name, build, eager)
-    return found
+        cells.setdefault((run.variant, run.machine), []).extend(judge(run, name, build, eager))
+    return [check for cell in sorted(cells) for check in cells[cell]]
+
+
+def _lacking(
+    runs: Sequence[Run], asked: Experiment, unread: Mapping[str, str]
+) -> Iterator[tuple[str, str, str]]:
+    """Variant and machine of which there are fewer records than planned, and why."""
+    there = {(run.variant, run.machine, run.clock, run.block) for run in runs}
+    cells: dict[tuple[str, str], list[Slot]] = {}
+    for slot in asked.schedule():
+        if "fill" in asked.probes_of(*slot.cell).run and not slot.warmup:
+            cells.setdefault((slot.variant, slot.machine), []).append(slot)
+    for cell, slots in cells.items():
+        gone = [slot.key for slot in slots if (*slot.cell, slot.block) not in there]
+        if gone:
+            why = "; ".join(unread.get(key, f"runs/{key}: no record") for key in gone)
+            yield *cell, f"{len(slots) - len(gone)} of {len(slots)} boots can be read: {why}"
 
 
 def split(variant: str) -> tuple[str, Build]:
@@ -120,7 +149,7 @@ def judge(run: Run, name: str, build: Build, eager: Run | None) -> list[Check]:
             why = str(error) if known else f"unreadable record: {error!r}"
             ended = "" if run.ending.cause == "done" else f"; the boot ended: {_ended(run)}"
             result, detail = "fail", f"no result: {why}{ended}"
-        found.append(Check(run, name, build, check, result, detail))
+        found.append(Check(run.run_id, run.machine, name, build, check, result, detail))
     return found
 
 
@@ -290,8 +319,4 @@ CHECKS = (
 
 def rows(found: Iterable[Check]) -> list[dict[str, Any]]:
     """The rows of gate.csv."""
-    keys = ("variant", "build", "check", "result", "detail")
-    return [
-        {"run_id": row.run.run_id, "machine": row.run.machine, **{k: getattr(row, k) for k in keys}}
-        for row in found
-    ]
+    return [asdict(row) for row in found]

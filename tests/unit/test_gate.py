@@ -288,14 +288,15 @@ def test_the_dataset_and_the_report_have_the_gate(tmp_path, eager):
         environment=ENVIRONMENT,
     )
     evil = change(recorded("eager"), "check", result="fail", detail="<b>|\x1b[31m")
-    runs = [eager, run(evil, "grow", image="b")]
+    boots = {"eager": eager.probes, "grow": evil}
+    runs = [run(boots[n], n + s, image=n) for n in boots for s in ("", gate.SUFFIX)]
     found = dataset.tabulate([StoredRun(r, tmp_path / r.variant) for r in runs], lock)
     assert set(found.gate["variant"]) == {"grow"}
-    assert len(found.gate) == len(gate.CHECKS)
+    assert len(found.gate) == 2 * len(gate.CHECKS)
     dataset.write(found, tmp_path)
-    assert len(dataset.load_tables(tmp_path)["gate"]) == len(gate.CHECKS)
+    assert len(dataset.load_tables(tmp_path)["gate"]) == 2 * len(gate.CHECKS)
     page, text = render.render(Results(tmp_path), found)
-    assert "grow: 19 checks, 1 FAILED" in text
+    assert "grow: 38 checks, 2 FAILED" in text
     assert "<b>" not in page and "\x1b" not in page + text
 
 
