@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from .dataset.dataset import describe as describe
-from .dataset.dataset import load as load
+from .api import describe as describe
+from .api import load as load
+from .api import run_experiment as run_experiment
+from .project import Project as Project
 
 __version__: str

@@ -14,19 +14,83 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
 from harness import files
 from harness.compare import TOUCHES, series_of
-from harness.dataset import collate
 from harness.errors import PatchError, UserError
 from harness.kernel import Kernels, Repository, Source, environment, kernel_release, patches
-from harness.model import GOOD, Experiment, Variant
-from harness.parse import evidence
+from harness.model import Experiment, Variant
 from harness.process import run
 from harness.project import Project
-from harness.run import RunOptions, loop, prepare
+from harness.report import render
+from harness.run import RunOptions, run_experiment
 from harness.units import parse_size
+
+Verdict = Literal["good", "bad", "skip"]
+
+STATUS: dict[Verdict, int] = {"good": 0, "bad": 1, "skip": 125}
+"""What `git bisect run` takes them from."""
+
+
+def search(last: int, ask: Callable[[int], Verdict]) -> range:
+    """The points of which one is the first bad one; just one unless some had to be skipped.
+
+    Point 0 is good and `last` is bad: the caller knows. Asks about each point at most once.
+    """
+    low, high = 0, last
+    skipped: set[int] = set()
+    while left := [point for point in range(low + 1, high) if point not in skipped]:
+        point = min(left, key=lambda point: abs(2 * point - low - high))
+        verdict = ask(point)
+        if verdict == "skip":
+            skipped.add(point)
+        elif verdict == "good":
+            low = point
+        else:
+            high = point
+    return range(low + 1, high + 1)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Where good ends: a value, or a factor of what the good end has; bad lies `above` or below."""
+
+    value: float | None = None
+    factor: float | None = None
+    above: bool = True
+
+    @classmethod
+    def parse(cls, text: str, above: bool, where: str) -> Threshold:
+        """``1.1x``, ``10%`` (above or below the good end), ``120000000``, ``64MiB``."""
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*(x|%)?\s*", text)
+        if match is None:
+            try:
+                return cls(value=parse_size(text), above=above)
+            except ValueError:
+                remedy = "write 1.1x, 10%, 120000000 or 64MiB"
+                raise UserError(f"no threshold: {text!r}", where=where, remedy=remedy) from None
+        number = float(match[1])
+        if match[2] == "x":
+            return cls(factor=number, above=above)
+        if match[2] == "%":
+            return cls(factor=1 + number / 100 if above else 1 - number / 100, above=above)
+        return cls(value=number, above=above)
+
+    def limit(self, good: float | None) -> float:
+        """The value beyond which a point is bad; `good` is that of the good end."""
+        if self.value is not None:
+            return self.value
+        assert self.factor is not None
+        if good is None:
+            raise UserError("a factor needs the value of the good end")
+        return self.factor * good
+
+    def verdict(self, value: float | None, good: float | None) -> Verdict:
+        """Of a point; one without a value is skipped."""
+        if value is None:
+            return "skip"
+        limit = self.limit(good)
+        return "bad" if (value > limit if self.above else value < limit) else "good"
+
 
 Log = Callable[[str], None]
 
@@ -75,6 +139,9 @@ class Trial:
     value: float | None
     reason: str = ""
 
+    def __str__(self) -> str:
+        return self.reason if self.value is None else f"{self.value:,.0f}"
+
 
 def measure(question: Question, point: Point, log: Log) -> Trial:
     """Builds and boots a point, or finds it built and booted.
@@ -85,22 +152,73 @@ def measure(question: Question, point: Point, log: Log) -> Trial:
         return Trial(point, None, point.problem)
     variant = question.variant
     kernels = Kernels(question.project, log, given=point.source, trees={variant.name: point.tree})
-    session = prepare(
-        question.project, question.experiment, log, {variant.name: variant}, store=kernels
+    ran = run_experiment(
+        question.project,
+        question.experiment,
+        RunOptions(question.results),
+        derived=[variant],
+        store=kernels,
+        log=log,
     )
-    if isinstance(failed := session.kernels[variant.name], str):
-        return Trial(point, None, failed.splitlines()[0])
-    options = RunOptions(question.results)
-    results = loop.open_results(session, options)
-    with results.locked():
-        loop.run(session, results, options, lambda event: None)
-        found = collate(results, evidence.reread)
-    (boot,) = found.runs.to_dict("records")
-    if boot["outcome"] not in GOOD:
-        reason = "" if pd.isna(boot["reason"]) else f": {boot['reason']}"
-        return Trial(point, None, boot["outcome"] + reason)
+    found = render.publish(ran.results)
+    for wrong in ran.wrong:
+        return Trial(point, None, str(wrong))
     (variants,) = series_of(found, (question.metric,)).values()
     return Trial(point, variants[variant.name].median)
+
+
+class Hunt:
+    """A bisection under way: what was tried, and what it gave."""
+
+    def __init__(
+        self,
+        question: Question,
+        threshold: Threshold,
+        open_point: Callable[[int], Point],
+        log: Log,
+    ) -> None:
+        self._question, self._threshold = question, threshold
+        self._open, self._log = open_point, log
+        self.trials: dict[int, Trial] = {}
+        self.verdicts: dict[int, Verdict] = {}
+
+    def run(self, last: int) -> range:
+        """The suspects; none where the last point is as good as the first.
+
+        Raises `UserError` where the first point is not good.
+        """
+        if self.ask(0) != "good":
+            trial = self.trials[0]
+            raise UserError(f"the good end is not good: {trial}", where=trial.point.name)
+        if self.ask(last) != "bad":
+            return range(0)
+        return search(last, self.ask)
+
+    def ask(self, index: int) -> Verdict:
+        """Measures a point and judges it."""
+        point = self._open(index)
+        self._log(f"trying {index}: {point.name}")
+        trial = self.trials[index] = measure(self._question, point, self._log)
+        verdict = self.verdicts[index] = self._threshold.verdict(trial.value, self.trials[0].value)
+        self._log(f"{verdict}: {trial}")
+        return verdict
+
+
+def step(
+    question: Question, threshold: Threshold, line: CommitRange, good: str | None, log: Log
+) -> tuple[Trial, Verdict]:
+    """Measures HEAD of a tree and judges it; `good` is the commit that a factor refers to.
+
+    Raises `UserError` for a factor without one.
+    """
+    reference = None
+    if threshold.factor is not None:
+        if not good:
+            raise UserError("a factor needs --good REV", where="--above, --below")
+        point = line.point(good, question.project, question.variant)
+        reference = measure(question, point, log).value
+    trial = measure(question, line.point("HEAD", question.project, question.variant), log)
+    return trial, threshold.verdict(trial.value, reference)
 
 
 def prefixes(kernels: Kernels, variant: Variant, name: str) -> list[Point]:
@@ -171,70 +289,3 @@ class CommitRange:
             said = done.stderr.decode("utf-8", "replace").strip()
             raise UserError(said or "git failed", where=str(self.origin))
         return done.stdout.decode("utf-8", "replace").strip()
-
-
-Verdict = Literal["good", "bad", "skip"]
-
-STATUS: dict[Verdict, int] = {"good": 0, "bad": 1, "skip": 125}
-"""What `git bisect run` takes them from."""
-
-
-def search(last: int, ask: Callable[[int], Verdict]) -> range:
-    """The points of which one is the first bad one; just one unless some had to be skipped.
-
-    Point 0 is good and `last` is bad: the caller knows. Asks about each point at most once.
-    """
-    low, high = 0, last
-    skipped: set[int] = set()
-    while left := [point for point in range(low + 1, high) if point not in skipped]:
-        point = min(left, key=lambda point: abs(2 * point - low - high))
-        verdict = ask(point)
-        if verdict == "skip":
-            skipped.add(point)
-        elif verdict == "good":
-            low = point
-        else:
-            high = point
-    return range(low + 1, high + 1)
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """Where good ends: a value, or a factor of what the good end has; bad lies `above` or below."""
-
-    value: float | None = None
-    factor: float | None = None
-    above: bool = True
-
-    @classmethod
-    def parse(cls, text: str, above: bool, where: str) -> Threshold:
-        """``1.1x``, ``10%`` (above or below the good end), ``120000000``, ``64MiB``."""
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*(x|%)?\s*", text)
-        if match is None:
-            try:
-                return cls(value=parse_size(text), above=above)
-            except ValueError:
-                remedy = "write 1.1x, 10%, 120000000 or 64MiB"
-                raise UserError(f"no threshold: {text!r}", where=where, remedy=remedy) from None
-        number = float(match[1])
-        if match[2] == "x":
-            return cls(factor=number, above=above)
-        if match[2] == "%":
-            return cls(factor=1 + number / 100 if above else 1 - number / 100, above=above)
-        return cls(value=number, above=above)
-
-    def limit(self, good: float | None) -> float:
-        """The value beyond which a point is bad; `good` is that of the good end."""
-        if self.value is not None:
-            return self.value
-        assert self.factor is not None
-        if good is None:
-            raise UserError("a factor needs the value of the good end")
-        return self.factor * good
-
-    def verdict(self, value: float | None, good: float | None) -> Verdict:
-        """Of a point; one without a value is skipped."""
-        if value is None:
-            return "skip"
-        limit = self.limit(good)
-        return "bad" if (value > limit if self.above else value < limit) else "good"

@@ -17,7 +17,7 @@ from harness.guest.initramfs import FLAGS, CpioEntry, Initramfs, cpio
 from harness.model.experiment import Experiment
 from harness.model.run import Run
 from harness.project import Project
-from harness.report.render import publish
+from harness.report import render
 from harness.run import loop
 from harness.run.loop import RunOptions
 from harness.run.session import prepare
@@ -61,7 +61,7 @@ def boot_guest(
     results = loop.open_results(session, options)
     with results.locked():
         loop.run(session, results, options, lambda event: None)
-        publish(results)
+    render.publish(results)
     return results.read()[0][0].run, results.path
 
 

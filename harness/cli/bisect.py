@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.bisect import STATUS, Threshold, Verdict, search
+from harness.bisect import STATUS, Threshold
 from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import HarnessError, UserError
 from harness.kernel import Kernels
 
 if TYPE_CHECKING:
-    from harness.bisect import Point, Question, Trial
+    from harness.bisect import Hunt, Point, Question
 
 
 ABORT = 255
@@ -67,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _step(arguments)
     if not (arguments.series or arguments.range):
         raise UserError("name --series or --range", where="harness bisect")
-    from harness.bisect import CommitRange, prefixes
+    from harness.bisect import CommitRange, Hunt, prefixes
 
     log, question, threshold = Log(), _question(arguments), _threshold(arguments)
     place, variant = question.project, question.variant
@@ -89,47 +88,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     hunt = Hunt(question, threshold, open_point, log)
     return _report(arguments, hunt, hunt.run(last))
-
-
-class Hunt:
-    """A bisection under way: what was tried, and what it gave."""
-
-    def __init__(
-        self,
-        question: Question,
-        threshold: Threshold,
-        open_point: Callable[[int], Point],
-        log: Log,
-    ) -> None:
-        self._question, self._threshold = question, threshold
-        self._open, self._log = open_point, log
-        self.trials: dict[int, Trial] = {}
-        self.verdicts: dict[int, Verdict] = {}
-
-    def run(self, last: int) -> range:
-        """The suspects; none where the last point is as good as the first.
-
-        Raises `UserError` where the first point is not good.
-        """
-        if self.ask(0) != "good":
-            trial = self.trials[0]
-            seen = trial.reason if trial.value is None else f"{trial.value:,.0f}"
-            raise UserError(f"the good end is not good: {seen}", where=trial.point.name)
-        if self.ask(last) != "bad":
-            return range(0)
-        return search(last, self.ask)
-
-    def ask(self, index: int) -> Verdict:
-        """Measures a point and judges it."""
-        from harness.bisect import measure
-
-        point = self._open(index)
-        self._log(f"trying {index}: {point.name}")
-        trial = self.trials[index] = measure(self._question, point, self._log)
-        verdict = self.verdicts[index] = self._threshold.verdict(trial.value, self.trials[0].value)
-        seen = trial.reason if trial.value is None else f"{trial.value:,.0f}"
-        self._log(f"{verdict}: {seen}")
-        return verdict
 
 
 def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range) -> int:
@@ -169,23 +127,14 @@ def _threshold(arguments: argparse.Namespace) -> Threshold:
 
 def _step(arguments: argparse.Namespace) -> int:
     """One commit for `git bisect run`, which takes an error of ours for a bad commit."""
-    from harness.bisect import CommitRange, measure
+    from harness.bisect import CommitRange, step
 
     try:
-        log, question, threshold = Log(), _question(arguments), _threshold(arguments)
+        question = _question(arguments)
         line = CommitRange.open(arguments.tree, question.project.cache)
-        reference = None
-        if threshold.factor is not None:
-            if not arguments.good:
-                raise UserError("a factor needs --good REV", where="--above, --below")
-            point = line.point(arguments.good, question.project, question.variant)
-            reference = measure(question, point, log).value
-        point = line.point("HEAD", question.project, question.variant)
-        trial = measure(question, point, log)
-        verdict = threshold.verdict(trial.value, reference)
+        trial, verdict = step(question, _threshold(arguments), line, arguments.good, Log())
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)
         return ABORT
-    seen = trial.reason if trial.value is None else f"{trial.value:,.0f}"
-    out.print(f"{verdict}: {point.name}: {arguments.metric} {seen}", markup=False)
+    out.print(f"{verdict}: {trial.point.name}: {arguments.metric} {trial}", markup=False)
     return STATUS[verdict]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from harness.cli.terminal import add_examples, add_json, out, print_json, print_table
 from harness.errors import UserError
-from harness.report import publish
 from harness.results import Results
 
 
@@ -46,8 +45,7 @@ def collate(arguments: argparse.Namespace) -> int:
     from harness.report import render
 
     results = find(arguments.folder)
-    with results.locked():
-        found = publish(results)
+    found = render.publish(results)
     rows = render.headline(found)
     if arguments.json:
         print_json([dict(zip(rows[0], row, strict=True)) for row in rows[1:]])

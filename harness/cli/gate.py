@@ -9,13 +9,10 @@ from pathlib import Path
 
 from harness.cli.run import BootLines
 from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
-from harness.errors import UserError
-from harness.gate import checks
+from harness.gate import GateResult, checks, prove_variants
 from harness.model import Variant
 from harness.project import Project
-from harness.report import publish
-from harness.results import Results
-from harness.run import RunOptions, loop, prepare
+from harness.run import RunOptions
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +20,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Boots both builds of each variant (default: all that are built from source)"
         f" on {checks.MACHINE}, sends them through every check and writes gate.csv. Exit status 1"
-        " when a check fails."
+        " when a check fails, or a boot has left no record that can be read."
     )
     parser.add_argument(
         "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"
@@ -44,38 +41,34 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Boots what is not booted, judges, and shows a table for each variant."""
+    from harness.report import render  # pandas and scipy: half a second
+
     place, log = project(arguments), Log()
-    variants = _variants(place, arguments.variants)
-    asked = checks.experiment([variant.name for variant in variants])
-    baseline = place.variant(checks.BASELINE)
-    derived = {v.name: v for v in (checks.debug(each) for each in (*variants, baseline))}
-    session = prepare(place, asked, log, derived)
     options = RunOptions(arguments.results, fresh=arguments.fresh, force=arguments.force)
-    results = loop.open_results(session, options)
-    with results.locked():
-        loop.run(session, results, options, BootLines(log))
-        publish(results)
-    found = checks.checks((stored.run for stored in results.read()[0]), asked)
+    variants = _variants(place, arguments.variants)
+    proof = prove_variants(place, variants, options, on_event=BootLines(log), log=log)
+    render.publish(proof.results)
     if arguments.json:
-        print_json({"results": str(results.path), "checks": checks.rows(found)})
+        wrong = {item.key: str(item) for item in proof.wrong}
+        about = {"results": str(proof.results.path), "went_wrong": wrong}
+        print_json(about | {"checks": checks.rows(proof.checks)})
     else:
-        _show(found, results)
-    return int(any(row.result == "fail" for row in found))
+        _show(proof)
+    return int(not proof.passed)
 
 
 def _variants(place: Project, names: Sequence[str]) -> list[Variant]:
+    """Those that are named, else all that are built from source."""
     found = [place.variant(name) for name in dict.fromkeys(names or place.variants())]
-    if prebuilt := [variant.name for variant in found if variant.prebuilt and names]:
-        raise UserError(f"{', '.join(prebuilt)}: a prebuilt kernel has no debug build")
-    return [variant for variant in found if not variant.prebuilt]
+    return [variant for variant in found if names or not variant.prebuilt]
 
 
-def _show(found: Sequence[checks.Check], results: Results) -> None:
-    for name in dict.fromkeys(row.variant for row in found):
-        mine = [row for row in found if row.variant == name]
+def _show(proof: GateResult) -> None:
+    for name in dict.fromkeys(row.variant for row in proof.checks):
+        mine = [row for row in proof.checks if row.variant == name]
         cells = {(row.check, row.build): row for row in mine}
         rows = [["check", *checks.BUILDS, "seen"]]
-        for check in checks.CHECKS:
+        for check in dict.fromkeys(row.check for row in mine):
             here = [cells[check, build] for build in checks.BUILDS if (check, build) in cells]
             results_of = {row.build: row.result for row in here}
             shown = [row.detail for row in here if row.result != "pass"]
@@ -84,7 +77,9 @@ def _show(found: Sequence[checks.Check], results: Results) -> None:
             )
         bad = sum(row.result == "fail" for row in mine)
         print_table(f"\n{name}: {f'{bad} FAILED' if bad else 'all good'}", rows, left=4)
-    out.print(f"\ngate: {results.path / 'gate.csv'}", markup=False)
+    for item in proof.wrong:
+        out.print(f"WENT WRONG: {item.key}: {item}", markup=False)
+    out.print(f"\ngate: {proof.results.path / 'gate.csv'}", markup=False)
 
 
 def _seen(details: Sequence[str]) -> str:

@@ -12,21 +12,11 @@ from typing import TYPE_CHECKING
 from harness.cli.run import BootLines
 from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
-from harness.files import write_atomic
-from harness.kernel import debian
-from harness.model import Base
 from harness.nightly import prune as pruning
-from harness.project import Project
-from harness.report import publish
-from harness.results import Results
-from harness.run import RunOptions, loop, prepare
 from harness.units import format_size, parse_size
 
 if TYPE_CHECKING:
-    from harness.nightly import Board, Change, Night, Tolerance
-
-
-FILES = ("dashboard.html", "summary.md", "junit.xml", "results.ktap", "history.csv")
+    from harness.nightly import Reported, Tolerance
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -97,61 +87,29 @@ def run(arguments: argparse.Namespace) -> int:
     """One night, from the base to the exit status."""
     if arguments.prune:
         return prune(arguments)
-    from harness.nightly import Board, History, by_day
+    from harness.nightly import report_night, run_night
 
-    log = Log()
-    with Results(arguments.folder).locked():
-        history = History(arguments.folder / "history")
-        nights, damage = history.read()
-        for item in damage:
-            log(f"cannot be read, and was set aside: {item.path}: {item.reason}")
-        day = _day(arguments, nights)
-        if by_day(nights, day) is None:
-            nights.append(history.append(_boot(project(arguments), arguments, day, log)))
-        else:
-            log(f"{day} is in the history already: nothing is booted")
-        found, status = _judge(nights, _limits(arguments))
-        board = Board(nights, found, damage, status)
-        folder = _write(board, arguments.folder)
-    _show(board, folder, arguments.json)
-    return status
-
-
-def _day(arguments: argparse.Namespace, nights: list[Night]) -> date:
-    """The date of the night; raises `UserError` for one that is buried in the history."""
+    log, tolerance = Log(), _tolerance_of(arguments)
     if arguments.report:
-        if not nights:
-            raise UserError("no night yet", where=str(arguments.folder))
-        return nights[-1].day
-    day: date = arguments.date or datetime.now(UTC).date()
-    if nights and day != nights[-1].day and any(night.day == day for night in nights):
-        raise UserError(
-            f"{day} is in the history, and {nights[-1].day} came after it",
-            where=str(arguments.folder / "history"),
-            remedy="set the clock of the host, or name the night with --date",
+        reported = report_night(arguments.folder, tolerance, log)
+    else:
+        place = project(arguments)
+        reported = run_night(
+            place,
+            place.experiment(arguments.experiment),
+            arguments.folder,
+            tolerance,
+            day=arguments.date,
+            update=not arguments.no_update,
+            force=arguments.force,
+            on_event=BootLines(log),
+            log=log,
         )
-    return day
+    _show(reported, arguments.json)
+    return reported.board.status
 
 
-def _boot(place: Project, arguments: argparse.Namespace, day: date, log: Log) -> Night:
-    """Boots what this night has not booted yet, and says what is kept of it."""
-    from harness.nightly import night_of
-
-    experiment = place.experiment(arguments.experiment)
-    provider = Base.load(place.base).provider
-    if provider.debian and not provider.debian.version and not arguments.no_update:
-        log("renewed apt's lists" if debian.refresh() else "apt's lists are as they are")
-    session = prepare(place, experiment, log)
-    options = RunOptions(arguments.folder / pruning.BOOTS / day.isoformat(), force=arguments.force)
-    results = loop.open_results(session, options)
-    with results.locked():
-        loop.mend(results, log)
-        loop.run(session, results, options, BootLines(log))
-        found = publish(results)
-    return night_of(found, day, results.path.relative_to(arguments.folder).as_posix())
-
-
-def _limits(arguments: argparse.Namespace) -> Tolerance:
+def _tolerance_of(arguments: argparse.Namespace) -> Tolerance:
     from harness.compare import CompareOptions as Noisy
     from harness.compare import Interest
     from harness.nightly import EXACT, Tolerance
@@ -160,37 +118,10 @@ def _limits(arguments: argparse.Namespace) -> Tolerance:
     return Tolerance(exact, Noisy(part=arguments.percent / 100, seconds=arguments.ms / 1000))
 
 
-def _judge(nights: list[Night], tolerance: Tolerance) -> tuple[list[Change], int]:
-    from harness.nightly import status
-    from harness.nightly.changes import changes
+def _show(reported: Reported, as_json: bool) -> None:
+    from harness.nightly import FILES, WORDS, notes, row
 
-    found = changes(nights, tolerance)
-    return found, status(found, nights[-1].number)
-
-
-def _write(board: Board, folder: Path) -> Path:
-    """Writes all forms of the report of the newest night; `latest` points to it."""
-    from harness.nightly import dashboard, history, testcases
-
-    target = folder / pruning.REPORTS / board.night.day.isoformat()
-    page, text = dashboard.render(board)
-    found = testcases.cases(board.night, board.changes)
-    forms: tuple[str | bytes, ...] = (
-        *(page, text, testcases.junit(board.night, found), testcases.ktap(found)),
-        history.to_csv(board.nights),
-    )
-    for name, data in zip(FILES, forms, strict=True):
-        write_atomic(target / name, data)
-    temporary = folder / ".latest.tmp"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target.relative_to(folder))
-    temporary.replace(folder / "latest")
-    return target
-
-
-def _show(board: Board, folder: Path, as_json: bool) -> None:
-    from harness.nightly import WORDS, notes, row
-
+    board, folder = reported.board, reported.folder
     if as_json:
         tonight = [asdict(change) for change in board.tonight]
         about = {"number": board.night.number, "date": str(board.night.day)}
@@ -221,16 +152,14 @@ def prune(arguments: argparse.Namespace) -> int:
         size = parse_size(arguments.size) if arguments.size else None
     except ValueError as error:
         raise UserError(str(error), where="--size") from None
-    with Results(arguments.folder).locked():
-        there = pruning.leaves(arguments.folder)
-        chosen = pruning.choose(there, datetime.now(UTC).date(), arguments.days, size)
-        pruning.remove(chosen)
+    today = datetime.now(UTC).date()
+    chosen, left = pruning.prune(arguments.folder, today, arguments.days, size)
     gone = sum(leaf.size for leaf in chosen)
     if arguments.json:
         print_json({"removed": [str(leaf.path) for leaf in chosen], "bytes": gone})
     else:
         for leaf in chosen:
             out.print(f"removed {leaf.path} ({format_size(leaf.size)})", markup=False)
-        left = format_size(sum(leaf.size for leaf in there) - gone)
-        out.print(f"{len(chosen)} folders, {format_size(gone)} given back; {left} left")
+        given = f"{format_size(gone)} given back; {format_size(left)} left"
+        out.print(f"{len(chosen)} folders, {given}", markup=False)
     return 0

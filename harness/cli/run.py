@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,7 @@ from harness.cli.hosts import add_hosts, executor_of
 from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
 from harness.model import Experiment
-from harness.report import publish
-from harness.results import Results
-from harness.run import Event, RunOptions, Session, loop, prepare
+from harness.run import Event, Ran, RunOptions, Session, Steps, run_experiment, whole
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -49,31 +46,16 @@ def check(arguments: argparse.Namespace, experiment: Experiment) -> None:
         raise UserError(what, where=where, remedy=f"there are: {names}")
 
 
-def go_on(
-    arguments: argparse.Namespace,
-    experiment: Experiment,
-    results: Results,
-    boot: Callable[[int, bool], int],
-    log: Log,
-) -> tuple[int, list[str]]:
-    """Boots up to each look in turn; answers how many boots went wrong, and what was seen.
-
-    `boot` boots what is missing up to so many blocks of the time clock; it is told the first time.
-    """
+def steps_of(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Steps:
+    """Blocks up to each look in turn, where --until is given; `tell` hears what was seen."""
+    if not arguments.until:
+        return whole
     from harness.compare import stopping
-    from harness.dataset import dataset
 
-    failed, wanted = 0, stopping.parse_width(arguments.until)
-    said: list[str] = []
-    for blocks in stopping.schedule(experiment):
-        failed = boot(blocks, not said)
-        seen = stopping.look(dataset.collate(results), experiment, arguments.metric, wanted, blocks)
-        stopping.keep(results.path, seen)
-        said.append(f"{seen}: {'reached' if seen.reached else 'not reached'}")
-        log(said[-1])
-        if seen.reached or not seen.widths:
-            break
-    return failed, said
+    def say(seen: stopping.Look) -> None:
+        tell(f"{seen}: {'reached' if seen.reached else 'not reached'}")
+
+    return stopping.until(arguments.metric, stopping.parse_width(arguments.until), say)
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -128,50 +110,49 @@ def run(arguments: argparse.Namespace) -> int:
     options = RunOptions(
         arguments.results, arguments.fresh, arguments.retry, arguments.force, arguments.clock
     )
-    session = prepare(place, experiment, log)
-    results = loop.open_results(session, options)
     looks: list[str] = []
 
-    def boot(time_blocks: int = 0, first: bool = True) -> int:
-        more = replace(options, time_blocks=time_blocks, retry=options.retry and first)
-        return loop.run(session, results, more, BootLines(log), executor)
+    def look(text: str) -> None:
+        looks.append(text)
+        log(text)
 
-    with results.locked():
-        loop.mend(results, log)
-        if arguments.until:
-            failed, looks = go_on(arguments, experiment, results, boot, log)
-        else:
-            failed = boot()
-        found = publish(results)
+    ran = run_experiment(
+        place,
+        experiment,
+        options,
+        steps=steps_of(arguments, look),
+        executor=executor,
+        on_event=BootLines(log),
+        log=log,
+    )
+    from harness.report import render  # pandas and scipy: half a second
+
+    found = render.publish(ran.results)
     differ = [str(mismatch) for mismatch in found.repeats.mismatches]
+    failed = len(ran.wrong)
     if arguments.json:
         said = {"failed": failed, "not_the_same": differ} | ({"looks": looks} if looks else {})
-        print_json({"results": str(results.path), **said})
+        print_json({"results": str(ran.results.path), **said})
     else:
-        _tell(experiment, results, found, failed, differ)
-    return status(session, failed + len(differ))
+        _tell(ran, found, differ)
+    return status(ran.session, failed + len(differ))
 
 
-def _tell(
-    experiment: Experiment,
-    results: Results,
-    found: Dataset,
-    failed: int,
-    differ: Sequence[str],
-) -> None:
+def _tell(ran: Ran, found: Dataset, differ: Sequence[str]) -> None:
     from harness.report import render
 
-    print_table(f"{experiment.name}: medians", render.headline(found), left=3)
+    folder = ran.results.path
+    print_table(f"{ran.session.experiment.name}: medians", render.headline(found), left=3)
     for caveat in render.caveats(found):
         out.print(caveat, markup=False)
-    folder = results.path
     out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)
     for mismatch in differ:
         out.print(f"NOT THE SAME: {mismatch}", markup=False)
-    for item in found.damage:
-        out.print(f"DAMAGED: {item.path}: {item.reason}", markup=False)
-    if failed:
-        out.print(f"{failed} boot(s) went wrong; see the report", markup=False)
+    damaged = [item.said(folder) for item in found.damage]
+    for text in dict.fromkeys((*damaged, *map(str, ran.unread))):
+        out.print(f"DAMAGED: {text}", markup=False)
+    if ran.wrong:
+        out.print(f"{len(ran.wrong)} boot(s) went wrong; see the report", markup=False)
 
 
 def status(session: Session, failed: int) -> int:
@@ -195,6 +176,8 @@ class BootLines:
             self._log(f"{name} {event.waits}")
             return
         if record is None:
+            if event.number == 1:  # of this step
+                self._start = time.monotonic()
             self._log(f"{name} ...")
             return
         left = (time.monotonic() - self._start) / event.past_s * event.left_s

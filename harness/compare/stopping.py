@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,11 +19,12 @@ from pydantic import ValidationError
 
 from harness.compare.effect import paired
 from harness.compare.series import pair, series_of
-from harness.dataset import Dataset
+from harness.dataset import Dataset, collate
 from harness.errors import UserError
 from harness.files import disk_errors
-from harness.model import Experiment, Model, is_arm
-from harness.results import Damage
+from harness.model import Experiment, Model, Slot, is_arm
+from harness.results import Damage, Results
+from harness.run import Session, Steps
 
 BLOCKS = (6, 12, 24, 48)
 """Blocks of the time clock at which the intervals are looked at."""
@@ -113,6 +114,21 @@ def look(dataset: Dataset, experiment: Experiment, metric: str, wanted: float, b
             widths.append(Width(machine=subject.machine, variant=variant, blocks=len(a), part=part))
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Look(at_utc=now, blocks=blocks, metric=metric, wanted=wanted, widths=tuple(widths))
+
+
+def until(metric: str, wanted: float, tell: Callable[[Look], None]) -> Steps:
+    """Boots up to each look in turn; no further once every interval is as narrow as wanted."""
+
+    def steps(session: Session, results: Results) -> Iterator[Sequence[Slot]]:
+        for blocks in schedule(session.experiment):
+            yield session.experiment.schedule(blocks)
+            seen = look(collate(results), session.experiment, metric, wanted, blocks)
+            keep(results.path, seen)
+            tell(seen)
+            if seen.reached or not seen.widths:
+                return
+
+    return steps
 
 
 def keep(folder: Path, seen: Look) -> None:

@@ -4,6 +4,7 @@ from .dataset import Dataset as Dataset
 from .dataset import cells_of as cells_of
 from .dataset import collate as collate
 from .dataset import machine_title as machine_title
+from .dataset import write as write
 from .observations import BUSY as BUSY
 from .observations import CELL as CELL
 from .observations import OWN as OWN

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from harness.results import Results
+
 BOOTS, REPORTS = "boots", "reports"
 PARTS = (BOOTS, REPORTS)
 """Folders of a nightly folder that hold one folder a night; nothing beside them is looked at."""
@@ -56,6 +58,17 @@ def choose(
             gone.append(leaf)
             left -= leaf.size
     return gone
+
+
+def prune(
+    folder: Path, today: date, days: int | None = None, size: int | None = None
+) -> tuple[list[Leaf], int]:
+    """Chooses and removes with the folder's lock held; answers what went and the bytes left."""
+    with Results(folder).locked():
+        there = leaves(folder)
+        chosen = choose(there, today, days, size)
+        remove(chosen)
+    return chosen, sum(leaf.size for leaf in there) - sum(leaf.size for leaf in chosen)
 
 
 def remove(chosen: list[Leaf]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness import __version__
 from harness.compare import series_of, stopping
-from harness.dataset import Dataset, Summary
+from harness.dataset import Dataset, Summary, collate, write
 from harness.files import write_atomic
 from harness.parse import evidence
 from harness.report import charts, sections
@@ -30,6 +30,20 @@ from harness.results import Results
 
 COLOURS = 9
 """Colours of the style sheet; the next variant begins anew, with another form of its marks."""
+
+
+def publish(results: Results) -> Dataset:
+    """Writes every CSV and both reports of a results folder from its raw evidence.
+
+    Holds the folder's lock meanwhile; raises `ResultsError` where somebody else does.
+    """
+    with results.locked():
+        found = collate(results, evidence.reread)
+        write(found, results.path)
+        page, text = render(results, found)
+        write_atomic(results.path / "report.html", page)
+        write_atomic(results.path / "report.md", text)
+    return found
 
 
 def render(results: Results, dataset: Dataset) -> tuple[str, str]:
@@ -98,15 +112,3 @@ def headline(dataset: Dataset) -> Rows:
 def caveats(dataset: Dataset) -> list[str]:
     """What the marks behind names of the headline mean."""
     return Summary.of(dataset.summary).caveats()
-
-
-def publish(results: Results) -> Dataset:
-    """Writes every CSV and both reports of a results folder from its raw evidence."""
-    from harness.dataset import dataset  # pandas and scipy: half a second
-
-    found = dataset.collate(results, evidence.reread)
-    dataset.write(found, results.path)
-    page, text = render(results, found)
-    write_atomic(results.path / "report.html", page)
-    write_atomic(results.path / "report.md", text)
-    return found

@@ -4,6 +4,7 @@ from .folder import STORES as STORES
 from .folder import Damage as Damage
 from .folder import Results as Results
 from .folder import StoredRun as StoredRun
+from .folder import Wrong as Wrong
 from .folder import newest as newest
 from .folder import read_run as read_run
 from .folder import read_runs as read_runs

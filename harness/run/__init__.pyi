@@ -3,7 +3,11 @@ from .local import Executor as Executor
 from .local import Job as Job
 from .local import Local as Local
 from .loop import Event as Event
+from .loop import Ran as Ran
 from .loop import RunOptions as RunOptions
+from .loop import Steps as Steps
+from .loop import run_experiment as run_experiment
+from .loop import whole as whole
 from .progress import Observer as Observer
 from .progress import Progress as Progress
 from .session import Session as Session

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from harness import host
+from harness.errors import ResultsError
 from harness.model import (
     GOOD,
     Experiment,
@@ -20,10 +23,15 @@ from harness.model import (
     Node,
     Probes,
     Run,
+    Slot,
     Timeouts,
     Variant,
 )
+from harness.project import Project
 from harness.qemu import footprint
+from harness.results import RUN_FILE, Results, read_run
+from harness.run.loop import Event, Ran, RunOptions, run_experiment
+from harness.run.session import Session
 from harness.text import one_line
 from harness.units import GIB, TIB, format_size
 
@@ -84,16 +92,63 @@ def guess(variant: Variant, available: int) -> int:
     return max((n for n, need in enumerate(needs) if need <= available), default=0)
 
 
-def search(first: int, last: int, boots: Callable[[int], bool]) -> None:
-    """Asks `boots` of places 0 to `last` until a good one stands right below a bad one.
+def search_variants(
+    project: Project,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    fresh: bool = False,
+    log: Callable[[str], None] = lambda text: None,
+) -> Ran:
+    """Searches for the largest machine of one variant after the other; results go below `folder`.
 
-    Steps double while all is good or all is bad, then halve: as few boots as it takes. Where a
-    larger machine boots than one that did not, the larger one counts.
+    A search ends early at a boot of which the record cannot be read; it is in `unread`.
     """
-    known: dict[int, bool] = {}
+    return run_experiment(
+        project,
+        experiment(names),
+        RunOptions(folder, fresh=fresh, force=True),
+        machines=machines().values(),
+        steps=_steps,
+        on_event=lambda event: _tell(event, log),
+        log=log,
+    )
+
+
+def _steps(session: Session, results: Results) -> Iterator[Sequence[Slot]]:
+    ladder = list(machines())
+    for name in session.experiment.variants:
+        known: dict[int, bool] = {}
+        first = guess(session.variants[name], host.available_memory())
+        for place in search(first, len(ladder) - 1, known):
+            slot = Slot(name, ladder[place], "time", 0, 0)
+            yield [slot]
+            try:
+                known[place] = _works(read_run(results.folder(slot) / RUN_FILE))
+            except ResultsError:
+                break
+
+
+def _tell(event: Event, log: Callable[[str], None]) -> None:
+    run = event.run
+    said = event.waits or "..."
+    if run:
+        reason = f": {run.judgement.reason}" if run.judgement.reason else ""
+        said = f"{run.judgement.outcome}{reason} in {run.ending.wall_s:.1f} s"
+    size = format_size(machines()[event.slot.machine].memory)
+    log(f"{event.slot.variant} on {size} {said}")
+
+
+def search(first: int, last: int, known: Mapping[int, bool]) -> Iterator[int]:
+    """Places from 0 to `last` to boot, until a good one stands right below a bad one.
+
+    Whoever takes a place puts into `known` whether it booted before asking for the next. Steps
+    double while all is good or all is bad, then halve: as few boots as it takes. Where a larger
+    machine boots than one that did not, the larger one counts.
+    """
     place: int | None = first
     while place is not None:
-        known[place] = boots(place)
+        yield place
         place = _next(known, last)
 
 

@@ -1,24 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The loop: every boot of an experiment in order, one Run each; resumes, and never loses a run."""
+"""The loop: every boot of an experiment in order, one Run each; resumes, and never loses a run.
+
+`run_experiment` is all of it, from names to records on disk. Whoever boots more than once calls it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.boot import BootRequest, Evidence, Output, launch
-from harness.errors import UserError
+from harness.errors import ResultsError, UserError
 from harness.files import write_atomic
 from harness.host_lock import turn
-from harness.model import GOOD, Clock, Ending, Judgement, Outcome, Run, Slot, blocks
+from harness.kernel import Kernels
+from harness.model import (
+    GOOD,
+    Clock,
+    Ending,
+    Experiment,
+    Judgement,
+    Machine,
+    Outcome,
+    Run,
+    Slot,
+    Variant,
+    blocks,
+)
 from harness.parse import evidence
+from harness.project import Project
 from harness.qemu import footprint
-from harness.results import Ledger, Results, newest, read_runs, to_json
+from harness.results import Ledger, Results, Wrong, newest, read_runs, to_json
 from harness.run.local import Executor, Job, Local
-from harness.run.session import Session
+from harness.run.session import Session, prepare
 
 MAX_ATTEMPTS = 4
 """Boots of one slot, where a defect of the emulator ends all before the last."""
@@ -55,8 +72,57 @@ class RunOptions:
     force: bool = False
     clock: Clock | None = None
     """boot only the cells of this clock now"""
-    time_blocks: int = 0
-    """blocks of the time clock, where they are more than the experiment has"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An experiment that was run: its folder, and what did not go well of all boots in it."""
+
+    session: Session
+    results: Results
+    wrong: tuple[Wrong, ...] = ()
+
+    @property
+    def unread(self) -> tuple[Wrong, ...]:
+        """Boots of which no record can be read, though they were planned or are there."""
+        return tuple(item for item in self.wrong if item.outcome is None)
+
+
+Steps = Callable[[Session, Results], Iterable[Sequence[Slot]]]
+"""What to boot in turn: the next step is asked for when the one before is on disk."""
+
+
+def whole(session: Session, results: Results) -> Iterable[Sequence[Slot]]:
+    """The schedule of the experiment, in one step."""
+    return [session.experiment.schedule()]
+
+
+def run_experiment(
+    project: Project,
+    experiment: Experiment,
+    options: RunOptions,
+    *,
+    derived: Iterable[Variant] = (),
+    machines: Iterable[Machine] = (),
+    store: Kernels | None = None,
+    steps: Steps = whole,
+    executor: Executor | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    log: Callable[[str], None] = lambda text: None,
+) -> Ran:
+    """Builds and locks an experiment, opens its folder, mends it, and boots what is missing.
+
+    `derived` and `machines` are those without a file of their own, `store` is where kernels come
+    from if not from what the project says. A boot that went wrong is a row of the dataset. Raises
+    `UserError`, `HostError`, or `ResultsError` for a folder that is held or cannot be gone on with.
+    """
+    made = {variant.name: variant for variant in derived}, {each.name: each for each in machines}
+    session = prepare(project, experiment, log, *made, store=store)
+    results = open_results(session, options)
+    with results.locked():
+        mend(results, log)
+        wrong = _boot(session, results, options, steps, on_event=on_event, executor=executor)
+    return Ran(session, results, wrong)
 
 
 def open_results(session: Session, options: RunOptions) -> Results:
@@ -81,6 +147,18 @@ def run(
     The caller holds the folder's lock. A boot is on disk as soon as it is over. The executor says
     where boots happen: on this host, where it is not told.
     """
+    return len(_boot(session, results, options, whole, on_event=on_event, executor=executor))
+
+
+def _boot(
+    session: Session,
+    results: Results,
+    options: RunOptions,
+    steps: Steps,
+    *,
+    on_event: Callable[[Event], None],
+    executor: Executor | None,
+) -> tuple[Wrong, ...]:
     if session.guest and executor and not isinstance(executor, Local):
         raise UserError(
             "guest: its image is not sent to other hosts",
@@ -92,13 +170,12 @@ def run(
         for stored in results.each():
             if stored.run.judgement.outcome not in GOOD:
                 results.set_aside(slot_of(stored.run))
-    todo = [
-        slot
-        for slot in session.experiment.schedule(options.time_blocks)
-        if options.clock in (None, slot.clock)
-    ]
-    execute(session, results, options, todo, on_event=on_event, executor=executor)
-    return sum(stored.run.judgement.outcome not in GOOD for stored in results.each())
+    planned: dict[str, Slot] = {}
+    for step in steps(session, results):
+        slots = [slot for slot in step if options.clock in (None, slot.clock)]
+        execute(session, results, options, slots, on_event=on_event, executor=executor)
+        planned |= {slot.key: slot for slot in slots}
+    return results.wrong(planned.values())
 
 
 def execute(
@@ -119,9 +196,15 @@ def execute(
 def mend(results: Results, log: Callable[[str], None]) -> None:
     """Sets records that cannot be read aside, by name, to be booted again.
 
-    A record of another schema version is whole, and stays.
+    A record of another schema version is whole, and stays. Raises `ResultsError` for a folder that
+    cannot be listed: nobody knows what is in it.
     """
-    for path in results.files():
+    files, unlisted = results.listing()
+    for damage in unlisted:
+        raise ResultsError(
+            damage.reason, where=str(damage.path), remedy="mend it, or begin a new folder (--fresh)"
+        )
+    for path in files:
         for item in read_runs([path])[1]:
             if not item.foreign:
                 results.shelve(path.parent)

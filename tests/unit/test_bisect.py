@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from harness import bisect as trial
-from harness.bisect import CommitRange, Trial
+from harness.bisect import CommitRange, Point, Question, Trial, measure
 from harness.cli import main
 from harness.errors import HostError
 from harness.kernel.git import environment
 from harness.project import Project
 from tests.conftest import ROOT
+from tests.store import foreign, keep, lay_sources, torn
 from tests.unit.test_run import built_from_source
 from tests.unit.test_source import MAKEFILE, MM
 
@@ -194,3 +195,40 @@ def test_trees_of_a_range_do_not_share_what_was_applied(patched, tree, tmp_path)
     assert second.tree
     assert first.tree != second.tree
     assert line.own.read(second.tree, "number") == "number 3\n"
+
+
+@pytest.fixture
+def question(checkout):
+    """A question and a point of it, whose kernel is in the store."""
+    project = lay_sources(checkout, ("work",))
+    variant = project.variant("work")
+    kernels = keep(project, variant)
+    asked = Question(project, variant, "small", "memmap_init", checkout / "results")
+    return asked, Point("a tree", kernels.base, kernels.tree(variant).tree)
+
+
+def test_a_point_is_measured_once_and_again_where_its_record_is_torn(question):
+    first = measure(*question, print)
+    assert first.value
+    (record,) = question[0].results.glob("bisect/*/runs/*/*/*/*/run.json")
+    before = record.read_bytes()
+    assert measure(*question, print) == first
+    assert record.read_bytes() == before
+    torn(record)
+    assert measure(*question, print).value == first.value
+    assert json.loads(record.read_bytes())["attempt"] == 2
+
+
+def test_a_point_whose_record_is_of_another_schema_cannot_be_judged(question):
+    measure(*question, print)
+    (record,) = question[0].results.glob("bisect/*/runs/*/*/*/*/run.json")
+    foreign(record)
+    found = measure(*question, print)
+    assert found.value is None
+    assert "run.json: schema version 999" in found.reason
+
+
+def test_a_point_that_does_not_boot_cannot_be_judged(question, monkeypatch):
+    monkeypatch.setenv("FAKE_QEMU", "panic")
+    found = measure(*question, print)
+    assert (found.value, found.reason.split(":")[0]) == (None, "panic")

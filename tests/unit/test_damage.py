@@ -59,11 +59,26 @@ def test_half_a_record_is_set_aside_by_name_and_booted_again(ran, capfd, harm):
 def test_a_record_of_a_later_schema_is_named_and_left_alone(ran, capfd):
     record = ran / "runs/one/small/time/000/run.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"schema_version": 2}))
-    assert main(["run", "experiments/pair.yaml"]) == 0
+    assert main(["run", "experiments/pair.yaml"]) == 1
     assert record.exists()
     said = capfd.readouterr()
     assert "DAMAGED" in said.out
     assert "schema version 2" in said.out
+    assert "1 boot(s) went wrong" in said.out
+    assert main(["run", "experiments/pair.yaml", "--json"]) == 1
+    assert json.loads(capfd.readouterr().out)["failed"] == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_named(ran, capfd):
+    place = ran / "runs/one"
+    shutil.rmtree(place)
+    place.symlink_to(place)
+    assert main(["status", str(ran)]) == 1
+    assert "runs/one damaged cannot be listed" in " ".join(capfd.readouterr().out.split())
+    (damage,) = collate(Results(ran), reread).damage
+    assert damage.path == place
+    assert main(["run", "experiments/pair.yaml"]) == 2
+    assert f"{place.relative_to(Path.cwd())}: cannot be listed" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["console.log", "probes.jsonl", "console.jsonl"])

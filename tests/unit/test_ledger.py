@@ -193,6 +193,23 @@ def test_a_boot_from_elsewhere_is_taken_in_or_refused(checkout, session, tmp_pat
         other.adopt(first, ids[0], incoming)
 
 
+class Idle:
+    """An executor that boots nothing, and does not say so."""
+
+    async def execute(self, job):
+        await asyncio.sleep(0)
+
+
+def test_what_was_planned_and_left_no_record_went_wrong(checkout, session):
+    options = loop.RunOptions(checkout / "results")
+    folder = loop.open_results(session, options)
+    assert loop.run(session, folder, options, lambda event: None, Idle()) == 6
+    ran = loop.run_experiment(session.project, session.experiment, options, executor=Idle())
+    assert {str(item) for item in ran.unread} == {
+        f"runs/{slot.key}: no record" for slot in session.experiment.schedule()
+    }
+
+
 class Fails:
     """An executor that cannot go on."""
 

@@ -2,11 +2,13 @@
 """The search for the largest machine, on hosts that are made up, and with a QEMU that plays."""
 
 import itertools
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cli import main
 from harness.dataset import dataset
 from harness.model.variant import MemoryModel, Variant
 from harness.qemu.footprint import footprint
@@ -14,6 +16,7 @@ from harness.report import render
 from harness.results.folder import Results, StoredRun
 from harness.run import limit
 from harness.units import GIB, TIB
+from tests.store import foreign, torn
 from tests.unit.test_report import lock, stored
 
 LAST = len(limit.machines()) - 1
@@ -27,6 +30,12 @@ def test_sizes_are_an_eighth_apart_and_end_below_64_tib():
     assert {1 * TIB, 16 * TIB} <= set(found)
 
 
+def search(first, last, boots):
+    known = {}
+    for place in limit.search(first, last, known):
+        known[place] = boots(place)
+
+
 @given(first=st.integers(0, LAST), largest=st.integers(-1, LAST))
 def test_the_search_ends_at_the_edge_with_few_boots(first, largest):
     asked = []
@@ -35,7 +44,7 @@ def test_the_search_ends_at_the_edge_with_few_boots(first, largest):
         asked.append(place)
         return place <= largest
 
-    limit.search(first, LAST, boots)
+    search(first, LAST, boots)
     assert len(asked) == len(set(asked)) <= 14
     good = [place for place in asked if place <= largest]
     assert max(good, default=-1) == largest
@@ -47,13 +56,13 @@ def test_the_search_ends_at_the_edge_with_few_boots(first, largest):
 )
 def test_the_search_ends_on_any_host(first, known):
     asked = []
-    limit.search(first, LAST, lambda place: asked.append(place) or known[place])
+    search(first, LAST, lambda place: asked.append(place) or known[place])
     assert len(asked) == len(set(asked)) <= LAST + 1
 
 
 def test_a_good_guess_takes_two_boots():
     asked = []
-    limit.search(20, LAST, lambda place: asked.append(place) or place <= 20)
+    search(20, LAST, lambda place: asked.append(place) or place <= 20)
     assert asked == [20, 21]
 
 
@@ -93,3 +102,32 @@ def test_other_experiments_have_no_limits(tmp_path):
     found = dataset.tabulate([stored(("eager", "m1", "time"), 0, 1)], lock())
     assert found.limits.empty
     assert "Largest machine" not in render.render(Results(tmp_path), found)[0]
+
+
+@pytest.fixture
+def found(checkout, monkeypatch):
+    """A search that is over, between 16 and 24 GiB; and its records."""
+    monkeypatch.setattr(limit, "END", 32 * GIB)
+    limit.machines.cache_clear()
+    monkeypatch.setattr("harness.host.available_memory", lambda: 1)
+    assert main(["limit", "one"]) == 0
+    yield sorted((checkout / "results/limit").glob("*/runs/one/*/time/000/run.json"))
+    limit.machines.cache_clear()
+
+
+def test_a_search_boots_again_what_is_torn(found, capfd):
+    torn(found[0])
+    capfd.readouterr()
+    assert main(["limit", "one", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["limits"][0]["boots"] == len(found)
+    assert json.loads(found[0].read_bytes())["attempt"] == 2
+
+
+def test_a_search_that_meets_a_record_of_another_schema_says_so(found, capfd):
+    foreign(found[0])
+    capfd.readouterr()
+    assert main(["limit", "one", "--json"]) == 1
+    (said,) = json.loads(capfd.readouterr().out)["unread"]
+    assert "quad-16g/time/000/run.json: schema version 999" in said
+    assert main(["limit", "one"]) == 1
+    assert "DAMAGED: runs/one/quad-16g" in capfd.readouterr().out

@@ -17,16 +17,17 @@ import numpy as np
 import pytest
 
 from harness.cli import main
-from harness.cli.nightly import FILES
 from harness.compare.verdict import Interest
 from harness.nightly import dashboard, history, prune, testcases
 from harness.nightly.changes import Tolerance, changes, moved, status
 from harness.nightly.dashboard import Board
 from harness.nightly.history import FailedBoot, History
+from harness.nightly.nightly import FILES
 from harness.nightly.steps import steps
 from harness.results.folder import Damage
 from tests.conftest import ROOT
 from tests.nights import SHAPES, Year, make
+from tests.store import foreign
 
 INTEREST = Interest(0.02, 0.005)
 
@@ -470,3 +471,15 @@ def test_an_interrupted_night_goes_on_and_is_counted_once(nightly, monkeypatch):
     assert night("2026-11-20") == 0
     assert [path.stat().st_mtime_ns for path in boots] == stamps
     assert len(list(nightly.glob("results/nightly/history/*.json"))) == 1
+
+
+def test_a_night_with_a_boot_that_cannot_be_read_is_not_green(nightly, monkeypatch, capfd):
+    with monkeypatch.context() as once:
+        once.setattr(History, "append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert night("2026-11-20") == 130
+    foreign(next(nightly.glob("results/nightly/boots/*/*/*/runs/one/*/*/*/run.json")))
+    capfd.readouterr()
+    assert night("2026-11-20", "--json") == 2
+    (change,) = json.loads(capfd.readouterr().out)["changes"]
+    assert change["kind"] == "damaged"
+    assert "schema version 999" in change["text"]

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from harness.cli import main
+from harness.project import Project
 from harness.results.folder import Results
 from tests.conftest import heed_ctrl_c
+from tests.store import foreign
 from tests.unit.test_source import MAKEFILE, MM, series, tarball
 
 CSVS = ("runs.csv", "phases.csv", "probes.csv", "summary.csv", "datapackage.json")
@@ -45,6 +48,19 @@ def test_run_leaves_a_dataset_and_a_second_run_does_nothing(checkout, capfd):
     assert written == {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/*/*/*/run.json")}
     assert results(checkout) == folder
     assert "[1/" not in capfd.readouterr().err
+
+
+def test_an_experiment_runs_from_python(checkout):
+    project = Project.find(checkout, checkout.parent / "cache")
+    experiment = project.experiment(Path("pair"))
+    found = harness.run_experiment(project, experiment, checkout / "results")
+    assert found.runs["outcome"].tolist() == ["ok"] * 6
+    assert not found.damage
+    assert harness.load(results(checkout)).runs["run_id"].tolist() == found.runs["run_id"].tolist()
+    foreign(results(checkout) / "runs/one/small/time/000/run.json")
+    again = harness.run_experiment(project, experiment, checkout / "results")
+    assert len(again.runs) == 5
+    assert [item.reason for item in again.damage] == ["schema version 999; this harness reads 1"]
 
 
 def test_a_second_arm_is_the_baseline_once_more(checkout, capfd):

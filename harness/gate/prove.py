@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sends variants through the correctness gate: boots what is missing of both builds, and judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.errors import UserError
+from harness.gate import checks as gate
+from harness.gate.checks import Check
+from harness.model import Variant
+from harness.project import Project
+from harness.results import Results, Wrong
+from harness.run import Event, RunOptions, run_experiment
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What the gate found: its checks, and the boots that went wrong."""
+
+    results: Results
+    checks: tuple[Check, ...]
+    wrong: tuple[Wrong, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed, and no boot went wrong, those to compare with among them."""
+        return not self.wrong and all(check.result != "fail" for check in self.checks)
+
+
+def prove_variants(
+    project: Project,
+    variants: Sequence[Variant],
+    options: RunOptions,
+    *,
+    on_event: Callable[[Event], None] = lambda event: None,
+    log: Callable[[str], None] = lambda text: None,
+) -> GateResult:
+    """Boots both builds of each variant and judges them; `eager` boots beside, to compare with.
+
+    A variant of which fewer boots can be read than were planned has failed. Raises `UserError` for
+    a prebuilt kernel, and as `run_experiment` does.
+    """
+    if prebuilt := [variant.name for variant in variants if variant.prebuilt]:
+        raise UserError(f"{', '.join(prebuilt)}: a prebuilt kernel has no debug build")
+    asked = gate.experiment([variant.name for variant in variants])
+    derived = [gate.debug(each) for each in (*variants, project.variant(gate.BASELINE))]
+    ran = run_experiment(project, asked, options, derived=derived, on_event=on_event, log=log)
+    runs, _ = ran.results.read()
+    unread = {item.key: str(item) for item in ran.unread}
+    checks = gate.checks((stored.run for stored in runs), asked, unread)
+    return GateResult(ran.results, tuple(checks), ran.wrong)

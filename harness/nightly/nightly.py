@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One night, from the newest base to the report: boots, the history, and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.files import write_atomic
+from harness.kernel import debian
+from harness.model import Base, Experiment
+from harness.nightly import dashboard, history, prune, testcases
+from harness.nightly.changes import Tolerance, changes, status
+from harness.nightly.dashboard import Board
+from harness.nightly.history import History, Night, by_day, night_of
+from harness.project import Project
+from harness.report import render
+from harness.results import Damage, Results
+from harness.run import Event, RunOptions, run_experiment
+
+FILES = ("dashboard.html", "summary.md", "junit.xml", "results.ktap", "history.csv")
+"""The forms of a report."""
+
+HISTORY = "history"
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The newest night among the others, and the folder of its report."""
+
+    board: Board
+    folder: Path
+
+
+def run_night(
+    project: Project,
+    experiment: Experiment,
+    folder: Path,
+    tolerance: Tolerance,
+    *,
+    day: date | None = None,
+    update: bool = True,
+    force: bool = False,
+    on_event: Callable[[Event], None] = lambda event: None,
+    log: Log = lambda text: None,
+) -> Reported:
+    """Boots a night, today if `day` names no other (UTC), and reports it beside those before it.
+
+    A night that is the newest of the history is only reported again. `update` renews apt's lists
+    before asking for a base. Raises `UserError` for a date that is buried in the history.
+    """
+    with Results(folder).locked():
+        nights, damage = _read(folder, log)
+        day = day or datetime.now(UTC).date()
+        if by_day(nights, day) is None:
+            if update:
+                _update(project, log)
+            options = RunOptions(folder / prune.BOOTS / day.isoformat(), force=force)
+            ran = run_experiment(project, experiment, options, on_event=on_event, log=log)
+            found = render.publish(ran.results)
+            night = night_of(found, day, ran.results.path.relative_to(folder).as_posix())
+            # What is there and cannot be read is in the dataset's damage already.
+            gone = [str(item) for item in ran.unread if not ran.results.has(item.key)]
+            night = night.model_copy(update={"damage": (*night.damage, *gone)})
+            nights.append(History(folder / HISTORY).append(night))
+        elif day != nights[-1].day:
+            raise UserError(
+                f"{day} is in the history, and {nights[-1].day} came after it",
+                where=str(folder / HISTORY),
+                remedy="set the clock of the host, or name the night with --date",
+            )
+        else:
+            log(f"{day} is in the history already: nothing is booted")
+        return _report(folder, nights, damage, tolerance)
+
+
+def report_night(folder: Path, tolerance: Tolerance, log: Log = lambda text: None) -> Reported:
+    """Reports the newest night once more; raises `UserError` where there is none."""
+    with Results(folder).locked():
+        nights, damage = _read(folder, log)
+        if not nights:
+            raise UserError("no night yet", where=str(folder))
+        return _report(folder, nights, damage, tolerance)
+
+
+def _read(folder: Path, log: Log) -> tuple[list[Night], list[Damage]]:
+    nights, damage = History(folder / HISTORY).read()
+    for item in damage:
+        log(f"cannot be read, and was set aside: {item.path}: {item.reason}")
+    return nights, damage
+
+
+def _update(project: Project, log: Log) -> None:
+    provider = Base.load(project.base).provider
+    if provider.debian and not provider.debian.version:
+        log("renewed apt's lists" if debian.refresh() else "apt's lists are as they are")
+
+
+def _report(
+    folder: Path, nights: Sequence[Night], damage: Sequence[Damage], tolerance: Tolerance
+) -> Reported:
+    """Judges the newest night and writes all forms of its report; `latest` points to it."""
+    found = changes(nights, tolerance)
+    board = Board(nights, found, damage, status(found, nights[-1].number))
+    target = folder / prune.REPORTS / board.night.day.isoformat()
+    page, text = dashboard.render(board)
+    told = testcases.cases(board.night, board.changes)
+    forms: tuple[str | bytes, ...] = (
+        *(page, text, testcases.junit(board.night, told), testcases.ktap(told)),
+        history.to_csv(board.nights),
+    )
+    for name, data in zip(FILES, forms, strict=True):
+        write_atomic(target / name, data)
+    temporary = folder / ".latest.tmp"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target.relative_to(folder))
+    temporary.replace(folder / "latest")
+    return Reported(board, target)
