@@ -34,6 +34,7 @@ from harness import __version__, host
 from harness.cli.terminal import Log, print_table
 from harness.errors import HarnessError
 from harness.project import Project, cache_folder
+from harness.report.document import Table
 
 PARTS: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "start": start.measure,
@@ -81,7 +82,7 @@ def main() -> int:
                     log(": ".join(filter(None, figure.as_row()[:3])))
             except HarnessError as error:
                 figures.append(Figure(name, "", note=error.what))
-    print_table("", [HEAD, *(figure.as_row() for figure in figures)], left=1)
+    print_table(Table(HEAD, [figure.as_row() for figure in figures]))
     if asked.json:
         document = {**facts(), "figures": [figure.as_json() for figure in figures]}
         asked.json.write_text(json.dumps(document, indent=1) + "\n")

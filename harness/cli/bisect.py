@@ -12,6 +12,7 @@ from harness.bisect import STATUS, Threshold
 from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import HarnessError, UserError
 from harness.kernel import Kernels
+from harness.report import Table
 
 if TYPE_CHECKING:
     from harness.bisect import Hunt, Point, Question
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range) -> int:
     names = {n: hunt.trials[n].point.name if n in hunt.trials else str(n) for n in suspects}
-    rows = [["", "point", arguments.metric, "verdict", "why"]]
+    head, rows = ("index", "point", arguments.metric, "verdict", "why"), []
     for index, trial in sorted(hunt.trials.items()):
         value = "" if trial.value is None else f"{trial.value:,.0f}"
         mark = "first bad" if list(suspects) == [index] else ""
@@ -100,10 +101,11 @@ def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range) -> int:
             [str(index), trial.point.name, value, mark or hunt.verdicts[index], trial.reason]
         )
     if arguments.json:
-        tried = [dict(zip(("index", *rows[0][1:]), row, strict=True)) for row in rows[1:]]
+        tried = [dict(zip(head, row, strict=True)) for row in rows]
         print_json({"suspects": list(names.values()), "tried": tried})
     else:
-        print_table(f"{arguments.metric} on {arguments.machine}, by the work clock", rows)
+        title = f"{arguments.metric} on {arguments.machine}, by the work clock"
+        print_table(Table(head, rows, title, 2))
         words = {0: "nothing moved: the last point is not bad", 1: "the first bad one"}
         said = words.get(len(suspects), "one of these, the others cannot be tried")
         out.print(f"{said}: {', '.join(names.values())}".rstrip(": "), markup=False)

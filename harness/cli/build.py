@@ -8,6 +8,7 @@ import argparse
 from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.kernel import Kernels
+from harness.report import Table
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     log = Log()
     kernels = Kernels(place, log, arguments.jobs)
     named = [place.variant(name) for name in arguments.variants or place.variants()]
-    rows, found, worst = [["variant", "kernel", "base", "warnings", "image"]], {}, 0
+    rows, found, worst = [], {}, 0
     for variant in named:
         if variant.prebuilt and not arguments.variants:
             continue
@@ -58,6 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.json:
         print_json(found)
-    elif len(rows) > 1:
-        print_table("", rows)
+    else:
+        print_table(Table(["variant", "kernel", "base", "warnings", "image"], rows, left=2))
     return worst

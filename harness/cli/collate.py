@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from harness.cli.terminal import add_examples, add_json, out, print_json, print_table
@@ -46,10 +47,10 @@ def collate(arguments: argparse.Namespace) -> int:
 
     results = find(arguments.folder)
     found = render.publish(results)
-    rows = render.headline(found)
+    table = render.headline(found)
     if arguments.json:
-        print_json([dict(zip(rows[0], row, strict=True)) for row in rows[1:]])
+        print_json([dict(zip(table.head, row, strict=True)) for row in table.rows])
     else:
-        print_table("medians", rows, left=3)
+        print_table(replace(table, title="medians"))
         out.print(f"\ndataset: {results.path}", markup=False)
     return 0

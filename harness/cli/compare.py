@@ -108,7 +108,7 @@ def _options(arguments: argparse.Namespace) -> CompareOptions:
 def _show(arguments: argparse.Namespace, found: Comparison, dataset: Dataset, folder: Path) -> None:
     from harness.compare import COLUMNS, document, rows, stopping
     from harness.dataset import frame, to_csv
-    from harness.report import comparison_markdown, looked, sheets
+    from harness.report import cover_letter, looked, tables
 
     kept, damage = stopping.read(folder)
     if arguments.json:
@@ -116,12 +116,10 @@ def _show(arguments: argparse.Namespace, found: Comparison, dataset: Dataset, fo
     elif arguments.csv:
         sys.stdout.write(to_csv(frame(rows(found), COLUMNS)).decode())
     elif arguments.markdown:
-        sys.stdout.write(comparison_markdown(found, dataset, looked(kept, damage)))
+        sys.stdout.write(cover_letter(found, dataset, looked(kept, damage)))
     else:
         memory = dataset.runs["memory_bytes"].dropna()
         largest = int(memory.max()) if len(memory) else None
-        for sheet in (*sheets(found, largest), *looked(kept, damage)):
-            if sheet.rows:
-                print_table(f"\n{sheet.title}", [sheet.head, *sheet.rows], left=sheet.left)
-            for note in sheet.notes:
-                out.print(note, markup=False)
+        for table in (*tables(found, largest), *looked(kept, damage)):
+            out.print()
+            print_table(table)

@@ -12,6 +12,7 @@ from harness.boot import accel
 from harness.cli.terminal import add_examples, add_json, print_json, print_table, project
 from harness.errors import HarnessError
 from harness.guest import initramfs
+from harness.report import Table
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json([asdict(check) for check in checks])
     else:
         words = {True: "ok", False: "MISSING"}
-        print_table(
-            "",
-            [["", "check", "found"], *([words[c.ok], c.name, c.detail] for c in checks)],
-            left=3,
-        )
+        rows = [[words[c.ok], c.name, c.detail] for c in checks]
+        print_table(Table(["", "check", "found"], rows, left=3))
         for check in checks:
             if not check.ok and check.remedy:
                 print(f"{check.name}: {check.remedy}")

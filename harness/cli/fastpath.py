@@ -15,12 +15,14 @@ from harness.files import write_atomic
 from harness.kernel import BASELINE, PASSES, Kernels, Shapes, build, fastpath
 from harness.model import Variant
 from harness.project import Project
+from harness.report import Table, markdown_table
 
 DATASETS = ("fast-path", "fast-path-zeroed")
 DOCUMENT = Path("docs/fast-path.md")
 RECORD = Path("results/reference/fast-path/functions.json")
 
 CODE = ("path", "function", "instructions", "bytes")
+ELSEWHERE = ("variant", "function", "instructions")
 CHANGED = ("variant", "path", "function", "instructions", "added", "removed", "bytes")
 _BLOCK = re.compile(r"(<!-- fastpath: (\w+) [^>]*-->\n).*?(<!-- /fastpath -->)", re.S)
 
@@ -75,13 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({**shapes.model_dump(mode="json"), "instructions_per_page": ran})
         return 0
-    print_table(f"{BASELINE}: {shapes.base}; {shapes.toolchain}", baseline_rows(shapes))
-    print_table("\nwhat differs from it", changed_rows(shapes), left=3)
-    print_table("\nfunctions that it lacks (+), or has alone (-)", elsewhere_rows(shapes))
-    if ran:
-        print_table("\nguest instructions a touched page (no time)", touch_rows(ran), left=1)
-    else:
-        out.print("\nno dataset of experiments/fast-path.yaml", markup=False)
+    for table in tables(shapes, ran).values():
+        print_table(table)
+        out.print()
+    if not ran:
+        out.print("no dataset of experiments/fast-path.yaml", markup=False)
     return 0
 
 
@@ -130,18 +130,31 @@ def touched(folders: Sequence[Path]) -> Touched:
     }
 
 
+def tables(shapes: Shapes, ran: Touched) -> dict[str, Table]:
+    """What is said of the variants, by the name of its place in the document."""
+    base = f"{BASELINE}: {shapes.base}; {shapes.toolchain}"
+    apart = "functions that it lacks (+), or has alone (-)"
+    touch = "guest instructions a touched page (no time)"
+    passes = [f"{name}: {kind}" for name in ran for kind in PASSES]
+    return {
+        "baseline": Table(CODE, baseline_rows(shapes), base, 2),
+        "changes": Table(CHANGED, changed_rows(shapes), "what differs from it", 3),
+        "elsewhere": Table(ELSEWHERE, elsewhere_rows(shapes), apart, 2),
+        "touch": Table(("variant", *passes), touch_rows(ran), touch),
+    }
+
+
 def baseline_rows(shapes: Shapes) -> Rows:
     """The functions of the baseline, path by path."""
     shape = next(shape for shape in shapes.variants if shape.variant == BASELINE)
-    body = [(c.path, c.function, str(c.instructions), str(c.bytes)) for c in shape.changes]
-    return [CODE, *body]
+    return [(c.path, c.function, str(c.instructions), str(c.bytes)) for c in shape.changes]
 
 
 def changed_rows(shapes: Shapes) -> Rows:
     """Every function that a variant changes; variants with none have one row that says so."""
     eager = next(shape for shape in shapes.variants if shape.variant == BASELINE)
     before = {change.function: change for change in eager.changes}
-    rows: Rows = [CHANGED]
+    rows: Rows = []
     for shape in shapes.variants:
         mine = [change for change in shape.changes if change.added or change.removed]
         for c in mine:
@@ -161,7 +174,7 @@ def _beside(new: int, old: int) -> str:
 
 def elsewhere_rows(shapes: Shapes) -> Rows:
     """Functions that only one of the two kernels has, with their instructions."""
-    rows: Rows = [("variant", "function", "instructions")]
+    rows: Rows = []
     for shape in shapes.variants:
         rows += [(shape.variant, size.function, f"+{size.instructions}") for size in shape.new]
         rows += [(shape.variant, size.function, f"-{size.instructions}") for size in shape.gone]
@@ -170,8 +183,7 @@ def elsewhere_rows(shapes: Shapes) -> Rows:
 
 def touch_rows(ran: Touched) -> Rows:
     """A row a variant; for each dataset the passes, and what the baseline has less."""
-    head = [f"{name}: {kind}" for name in ran for kind in PASSES]
-    rows: Rows = [("variant", *head)]
+    rows: Rows = []
     variants = dict.fromkeys(variant for found in ran.values() for variant in found)
     for variant in fastpath.in_order(list(variants)):
         cells = [_cell(found, variant, kind) for found in ran.values() for kind in PASSES]
@@ -199,22 +211,13 @@ def fill(document: Path, shapes: Shapes, ran: Touched) -> None:
 
 def rendered(text: str, shapes: Shapes, ran: Touched) -> str:
     """The document with the tables that the counts give."""
-    tables = {
-        "baseline": baseline_rows(shapes),
-        "changes": changed_rows(shapes),
-        "elsewhere": elsewhere_rows(shapes),
-        "touch": touch_rows(ran),
-    }
-    return _BLOCK.sub(lambda match: match[1] + _markdown(tables[match[2]]) + match[3], text)
+    made = tables(shapes, ran)
+    return _BLOCK.sub(lambda match: match[1] + _markdown(made[match[2]]) + match[3], text)
 
 
-def _markdown(rows: Rows) -> str:
-    code = [name in ("variant", "function") for name in rows[0]]
-    body = [
-        [_code(word) if c else word for c, word in zip(code, row, strict=True)] for row in rows[1:]
-    ]
-    lines = [rows[0], ["---"] * len(rows[0]), *body]
-    return "".join("| " + " | ".join(words) + " |\n" for words in lines)
+def _markdown(table: Table) -> str:
+    coded = table.told("variant", _code).told("function", _code)
+    return markdown_table(coded.head, coded.rows)
 
 
 def _code(word: str) -> str:

@@ -12,6 +12,7 @@ from harness.cli.terminal import Log, add_examples, add_json, out, print_json, p
 from harness.gate import GateResult, checks, prove_variants
 from harness.model import Variant
 from harness.project import Project
+from harness.report import Table
 from harness.run import RunOptions
 
 
@@ -67,7 +68,7 @@ def _show(proof: GateResult) -> None:
     for name in dict.fromkeys(row.variant for row in proof.checks):
         mine = [row for row in proof.checks if row.variant == name]
         cells = {(row.check, row.build): row for row in mine}
-        rows = [["check", *checks.BUILDS, "seen"]]
+        rows = []
         for check in dict.fromkeys(row.check for row in mine):
             here = [cells[check, build] for build in checks.BUILDS if (check, build) in cells]
             results_of = {row.build: row.result for row in here}
@@ -76,7 +77,9 @@ def _show(proof: GateResult) -> None:
                 [check, *(results_of.get(build, "-") for build in checks.BUILDS), _seen(shown)]
             )
         bad = sum(row.result == "fail" for row in mine)
-        print_table(f"\n{name}: {f'{bad} FAILED' if bad else 'all good'}", rows, left=4)
+        title = f"{name}: {f'{bad} FAILED' if bad else 'all good'}"
+        out.print()
+        print_table(Table(["check", *checks.BUILDS, "seen"], rows, title, 4))
     for item in proof.wrong:
         out.print(f"WENT WRONG: {item.key}: {item}", markup=False)
     out.print(f"\ngate: {proof.results.path / 'gate.csv'}", markup=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
 from harness.errors import UserError
 from harness.hosts import Inventory
+from harness.report import Table
 
 if TYPE_CHECKING:
     from harness.hosts import Examination
@@ -135,7 +136,7 @@ def _show(found: list[Examination]) -> None:
     for one in found:
         details = {c.name: c.detail if c.ok else f"! {c.detail}" for c in one.checks}
         rows.append([one.name, _word(one), *(details.get(name, "") for name in names)])
-    print_table("", [["host", "", *names], *rows], left=len(names) + 2)
+    print_table(Table(["host", "", *names], rows, left=len(names) + 2))
     for one in found:
         for check in one.checks:
             if not check.ok:

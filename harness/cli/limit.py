@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,13 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(found: Dataset, ran: Ran, as_json: bool) -> None:
+    from harness.report import sections
+
     rows = found.limits.astype(object).where(found.limits.notna(), None).to_dict("records")
     if as_json:
         unread = [str(item) for item in ran.unread]
         print_json({"results": str(ran.results.path), "limits": rows, "unread": unread})
         return
-    head = ["variant", "boots up to", "host memory", "next", "why not"]
-    print_table("largest machine on this host", [head, *limit.table(rows)], left=1)
+    print_table(replace(sections.limit_table(rows), title="largest machine on this host"))
     for item in ran.unread:
         out.print(f"DAMAGED: {item}", markup=False)
     out.print(f"\nlimits: {ran.results.path / 'limits.csv'}", markup=False)

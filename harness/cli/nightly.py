@@ -119,7 +119,7 @@ def _tolerance_of(arguments: argparse.Namespace) -> Tolerance:
 
 
 def _show(reported: Reported, as_json: bool) -> None:
-    from harness.nightly import FILES, WORDS, notes, row
+    from harness.nightly import FILES, WORDS, changed, notes
 
     board, folder = reported.board, reported.folder
     if as_json:
@@ -132,10 +132,7 @@ def _show(reported: Reported, as_json: bool) -> None:
             | {"damaged": damage}
         )
         return
-    head = ["verdict", "kind", "variant", "machine", "clock", "figure", "what"]
-    rows = [list(row(change)) for change in board.tonight]
-    if rows:
-        print_table("", [head, *rows], left=len(head))
+    print_table(changed(board.tonight))
     for note in notes(board.nights):
         out.print(note, markup=False)
     night = board.night

@@ -15,6 +15,7 @@ from harness.cli.terminal import add_examples, add_json, print_json, print_table
 from harness.errors import UserError
 from harness.model import GOOD
 from harness.parse import outcome
+from harness.report import Table
 from harness.text import clean
 
 MAX_BYTES = 1 << 30
@@ -82,7 +83,7 @@ def show(found: dict[str, Any]) -> None:
 
 def phase_table(phases: Sequence[Mapping[str, Any]]) -> None:
     """Prints phases; those of the work clock are in instructions, all others in seconds."""
-    rows = [["phase", "node", "source", "start", "end", "duration", "pages"]]
+    head, rows = ["phase", "node", "source", "start", "end", "duration", "pages"], []
     for phase in phases:
         node, pages = phase.get("node"), phase.get("pages")
         times = (phase["start"], phase["end"], phase["end"] - phase["start"])
@@ -96,5 +97,4 @@ def phase_table(phases: Sequence[Mapping[str, Any]]) -> None:
                 "" if pages is None else f"{pages:,}",
             ]
         )
-    if len(rows) > 1:
-        print_table("", rows)
+    print_table(Table(head, rows, left=2))

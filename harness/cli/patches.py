@@ -12,6 +12,7 @@ from harness.cli.terminal import Log, add_examples, add_json, print_json, print_
 from harness.errors import UserError
 from harness.files import write_atomic
 from harness.kernel import Kernels, Record, SeriesReport, check
+from harness.report import Table, markdown_table
 
 HEAD = (
     *("series", "patches", "files", "lines", "promised", "prefixes that build"),
@@ -59,13 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(record.model_dump(mode="json"))
     else:
-        print_table(f"{record.base}; {record.toolchain}", rows(record), left=1)
+        print_table(table(record))
     return int(any(found.problems for found in record.series))
 
 
-def rows(record: Record) -> list[Sequence[str]]:
-    """A head and a row for each series."""
-    return [HEAD, *(_row(found) for found in record.series)]
+def table(record: Record) -> Table:
+    """A row for each series, and what they were built with."""
+    rows = [_row(found) for found in record.series]
+    return Table(HEAD, rows, notes=(f"Linux {record.base}; {record.toolchain}.",))
 
 
 def _row(found: SeriesReport) -> Sequence[str]:
@@ -101,7 +103,5 @@ def fill(readme: Path, record: Record) -> None:
 
 def markdown(record: Record) -> str:
     """The table for documents, and what it was taken with."""
-    head, *body = rows(record)
-    lines = [head, ["---"] * len(head), *([f"`{name}`", *rest] for name, *rest in body)]
-    table = "".join("| " + " | ".join(words) + " |\n" for words in lines)
-    return f"{table}\nLinux {record.base}; {record.toolchain}.\n"
+    found = table(record).told("series", "`{}`".format)
+    return "\n".join((markdown_table(found.head, found.rows), *found.notes, ""))

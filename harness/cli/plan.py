@@ -16,6 +16,7 @@ from harness.kernel import Kernels
 from harness.model import Experiment, Slot, definition
 from harness.project import Project
 from harness.qemu import command, footprint
+from harness.report import Table
 from harness.run import fit
 from harness.units import format_size
 
@@ -81,7 +82,6 @@ def plan(arguments: argparse.Namespace) -> int:
 def _show_cells(
     experiment: Experiment, cells: Sequence[Mapping[str, Any]], slots: Sequence[Slot]
 ) -> None:
-    head = ["variant", "machine", "clock", "boots", "host memory", "fits"]
     boots = {(c["variant"], c["machine"], c["clock"]): 0 for c in cells}
     for slot in slots:
         boots[slot.variant, slot.machine, slot.clock] += 1
@@ -94,7 +94,8 @@ def _show_cells(
         ]
         for cell in cells
     ]
-    print_table(f"{experiment.name}: {experiment.description}", [head, *rows])
+    head = ("variant", "machine", "clock", "boots", "host memory", "fits")
+    print_table(Table(head, rows, f"{experiment.name}: {experiment.description}", 2))
 
 
 def _cells(slots: Sequence[Slot]) -> list[Slot]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,8 @@ def _tell(ran: Ran, found: Dataset, differ: Sequence[str]) -> None:
     from harness.report import render
 
     folder = ran.results.path
-    print_table(f"{ran.session.experiment.name}: medians", render.headline(found), left=3)
+    title = f"{ran.session.experiment.name}: medians"
+    print_table(replace(render.headline(found), title=title))
     for caveat in render.caveats(found):
         out.print(caveat, markup=False)
     out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)

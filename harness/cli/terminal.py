@@ -9,14 +9,14 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as Grid
+from rich.text import Text
 
+from harness.report import Table
 from harness.text import clean
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Log:
     def __call__(self, text: str) -> None:
         """Says `text`."""
         seconds = time.monotonic() - self.start
-        err.print(f"[dim]{seconds:7.1f}s[/dim] {escape(clean(text))}")
+        err.print(Text(f"{seconds:7.1f}s ", "dim"), Text(clean(text)), sep="")
 
 
 def add_examples(parser: argparse.ArgumentParser, *lines: str) -> None:
@@ -67,13 +67,17 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, sort_keys=False) + "\n")
 
 
-def print_table(title: str, rows: Sequence[Sequence[str]], left: int = 2) -> None:
-    """Prints rows as a table; the first row is the head, the first `left` columns are words."""
-    if not rows:
-        return
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for index, head in enumerate(rows[0]):
-        table.add_column(escape(head), justify="left" if index < left else "right", no_wrap=True)
-    for row in rows[1:]:
-        table.add_row(*(escape(clean(cell)) for cell in row))
-    out.print(table)
+def print_table(table: Table) -> None:
+    """Prints a table that has rows, and what it notes; the title is on a line of its own."""
+    if table.rows:
+        if table.title:
+            out.print(Text(clean(table.title), "italic"))
+        grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for index, name in enumerate(table.head):
+            left = index < table.left
+            grid.add_column(Text(clean(name)), justify="left" if left else "right", no_wrap=True)
+        for row in table.rows:
+            grid.add_row(*(Text(clean(cell)) for cell in row))
+        out.print(grid)
+    for note in table.notes:
+        out.print(Text(clean(note)))

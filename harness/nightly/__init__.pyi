@@ -2,8 +2,8 @@
 from .changes import EXACT as EXACT
 from .changes import Tolerance as Tolerance
 from .dashboard import WORDS as WORDS
+from .dashboard import changed as changed
 from .dashboard import notes as notes
-from .dashboard import row as row
 from .nightly import FILES as FILES
 from .nightly import Reported as Reported
 from .nightly import report_night as report_night

@@ -18,7 +18,7 @@ from harness.nightly.changes import Change, Line, lines, moved
 from harness.nightly.history import Night
 from harness.nightly.testcases import describe, plain
 from harness.parse import REQUIRED
-from harness.report import COLOURS, Track, asset, draw, page
+from harness.report import COLOURS, Table, Track, asset, draw, page
 from harness.results import Damage
 
 SHOWN = 120
@@ -26,6 +26,11 @@ SHOWN = 120
 LISTED = 40
 """Changes that a section lists, the latest first."""
 ORDER = (*REQUIRED, "deferred_init", *TOUCHES, RSS, "boots", "evidence")
+CHANGED = ("verdict", "kind", "variant", "machine", "clock", "figure", "what")
+VALUES = (
+    *("variant", "machine", "clock", "metric", "first shown", "night before", "last"),
+    "seen last on",
+)
 CLOCKS = {"work": "work clock: guest instructions, no time", "time": "time clock: seconds here"}
 
 
@@ -35,8 +40,8 @@ class PhasePanel:
 
     name: str
     figures: tuple[tuple[str, Markup], ...]
-    values: tuple[tuple[str, ...], ...]
-    changes: tuple[tuple[str, ...], ...]
+    values: Table
+    changes: Table
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def render(board: Board) -> tuple[str, str]:
         "count": len(board.nights),
         "cells": sorted({(f.variant, f.machine, f.clock) for f in night.figures}),
         "inputs": moved(previous, night) if previous else (),
-        "rows": [row(change) for change in board.tonight],
+        "changes": changed(board.tonight),
         "damage": [*(f"{d.path}: {d.reason}" for d in board.damage), *night.damage],
         "notes": list(notes(board.nights)),
     }
@@ -92,8 +97,12 @@ def notes(nights: Sequence[Night]) -> Iterator[str]:
         yield "the first night: there is nothing to compare it with"
 
 
-def row(change: Change) -> tuple[str, ...]:
-    """A change for a table: verdict, where, what."""
+def changed(found: Sequence[Change]) -> Table:
+    """Changes with verdict, place and what they are."""
+    return Table(CHANGED, [_row(change) for change in found], left=len(CHANGED))
+
+
+def _row(change: Change) -> tuple[str, ...]:
     word = "REGRESSION" if change.regression else "fault" if change.infrastructure else "change"
     subject = change.subject
     where = (change.variant, subject.machine, subject.clock, subject.name)
@@ -110,12 +119,16 @@ def _sections(board: Board) -> Iterator[PhasePanel]:
         yield PhasePanel(
             name,
             tuple(_figures(shown, mine, changes)),
-            tuple(_values(shown, mine)),
-            tuple(
-                (str(change.found), str(_day(board.nights, change.found)), *row(change))
-                for change in list(reversed(changes))[:LISTED]
-            ),
+            Table(VALUES, list(_values(shown, mine)), left=len(VALUES)),
+            _listed(board, changes[: -LISTED - 1 : -1]),
         )
+
+
+def _listed(board: Board, changes: Sequence[Change]) -> Table:
+    table = changed(changes)
+    days = [(str(c.found), str(_day(board.nights, c.found))) for c in changes]
+    rows = [[*day, *row] for day, row in zip(days, table.rows, strict=True)]
+    return Table(["night", "date", *table.head], rows, left=table.left + 2)
 
 
 def _place(name: str) -> tuple[int, str]:

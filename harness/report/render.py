@@ -19,7 +19,7 @@ from harness.files import write_atomic
 from harness.parse import evidence
 from harness.report import charts, sections
 from harness.report.context import Stage
-from harness.report.document import Rows, Section
+from harness.report.document import Section, Table
 from harness.report.figures import distributions, growths, host_memory, stacks
 from harness.report.locality import locality_sections
 from harness.report.pages import asset, page
@@ -103,10 +103,9 @@ def _owners(stage: Stage) -> dict[str, str]:
     return {key: who.owner for name, who in stage.who.items() for key in (name, who.name)}
 
 
-def headline(dataset: Dataset) -> Rows:
-    """The few figures that matter most, as rows of text under a head."""
-    table = sections.headline_table(dataset, Summary.of(dataset.summary))
-    return [table.head, *table.rows]
+def headline(dataset: Dataset) -> Table:
+    """The few figures that matter most."""
+    return sections.headline_table(dataset, Summary.of(dataset.summary))
 
 
 def caveats(dataset: Dataset) -> list[str]:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.compare import claims
 from harness.dataset import CLOCKS, SCATTERED, UNITS, Cell, Dataset, Summary, cells_of
@@ -18,9 +19,8 @@ from harness.report.context import Stage
 from harness.report.document import Section, Table
 from harness.report.text import spread
 from harness.results import Results
-from harness.run import limit
 from harness.text import clean
-from harness.units import amount
+from harness.units import amount, format_size
 
 HEADLINE = ("memmap_init", "memblock_free_all", "page_alloc_init_late", "boot")
 MAX_EXCERPTS = 20
@@ -291,15 +291,24 @@ def limit_sections(dataset: Dataset) -> Iterator[Section]:
         return
     figures = Summary.of(dataset.summary)
     known = dataset.limits.astype(object).where(dataset.limits.notna(), None)
-    rows = limit.table(known.to_dict("records"))
-    for row in rows:
-        row[0] = figures.label(row[0])
-    head = ["variant", "boots up to", "host memory", "next size", "why not"]
+    table = limit_table(known.to_dict("records")).told("variant", figures.label)
     note = (
         "The largest machine of four nodes that came to user space on this host, and how the next"
         " larger one ended. Sizes are an eighth of a power of two apart."
     )
-    yield Section("Largest machine", (note,), (Table(head, rows, left=1),))
+    yield Section("Largest machine", (note,), (table,))
+
+
+def limit_table(rows: Iterable[Mapping[Any, Any]]) -> Table:
+    """Rows of limits.csv for people."""
+    head = ["variant", "boots up to", "host memory", "next size", "why not"]
+    sizes = ("max_bootable_bytes", "host_rss_peak_bytes", "next_bytes")
+    body = []
+    for row in rows:
+        told = ["-" if row[key] is None else format_size(int(row[key])) for key in sizes]
+        why = ": ".join(str(row[key]) for key in ("next_outcome", "next_reason") if row[key])
+        body.append([str(row["variant"]), *told, why or "-"])
+    return Table(head, body)
 
 
 def _caption(variant: str, rows: Sequence[Mapping[Hashable, object]]) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from harness.compare import RSS, Comparison, Growth, Look, Tested, per_gib, per_page, per_tib
 from harness.dataset import Dataset, machine_title
-from harness.report.document import Sheet
+from harness.report.document import Table
 from harness.results import Damage
+from harness.text import markdown
 from harness.units import amount, format_size
 
 
@@ -27,28 +28,38 @@ def spread(row: dict[str, Any] | None, metric: str) -> str:
 _TOGETHER = "p adjusted over all of them"
 
 
-def sheets(found: Comparison, largest: int | None = None) -> Iterator[Sheet]:
+def tables(found: Comparison, largest: int | None = None) -> Iterator[Table]:
     """Every table that has a row. Lines are extended to `largest` bytes of memory."""
+    yield from verdict_tables(found)
+    yield from growth_tables(found.growth, largest)
+    yield from warning_tables(found)
+
+
+def verdict_tables(found: Comparison) -> Iterator[Table]:
+    """What differs from the baseline: what is noisy, what is exact, and what does not boot."""
     for family in found.families:
         yield _tests(f"{family.name}, {_TOGETHER}", family.tests)
     yield from _work(found)
     yield from _boots(found)
-    yield from lines(found.growth, largest)
+
+
+def warning_tables(found: Comparison) -> Iterator[Table]:
+    """What to look at before any of it is believed."""
     rows = [
         [s.rule, s.machine, "all" if s.block is None else str(s.block), s.detail]
         for s in found.suspects
     ]
     if rows:
-        yield Sheet("suspect by rule", ["rule", "machine", "block", "what was seen"], rows, 4)
+        yield Table(["rule", "machine", "block", "what was seen"], rows, "suspect by rule", 4)
     rows = [
         [d.variant, d.subject.machine, d.subject.name, _listed(d.counts)] for d in found.defects
     ]
     if rows:
         title = "DEFECT: repeats of the work clock differ, so no count of these cells is exact"
-        yield Sheet(title, ["variant", "machine", "metric", "instructions by block"], rows, 4)
+        yield Table(["variant", "machine", "metric", "instructions by block"], rows, title, 4)
 
 
-def looked(looks: Sequence[Look], damage: Sequence[Damage] = ()) -> Iterator[Sheet]:
+def looked(looks: Sequence[Look], damage: Sequence[Damage] = ()) -> Iterator[Table]:
     """When it was looked whether to add blocks, and what was seen."""
     rows = []
     for look in looks:
@@ -61,74 +72,74 @@ def looked(looks: Sequence[Look], damage: Sequence[Damage] = ()) -> Iterator[She
     head = ["metric", "machine", "variant", "blocks", "widest 95 %", "wanted", "reached"]
     notes = tuple(f"Damaged: {item.path.name}: {item.reason}" for item in damage)
     if rows or notes:
-        yield Sheet("looks of `run --until`, at widths alone", head, rows, notes=notes)
+        yield Table(head, rows, "looks of `run --until`, at widths alone", 3, notes)
 
 
 def _listed(counts: dict[int, int]) -> str:
     return ", ".join(f"{block}: {count}" for block, count in list(counts.items())[:4])
 
 
-def _tests(title: str, tests: Sequence[Tested]) -> Sheet:
-    head = ["machine", "metric", "variant", "baseline", "difference", "change", "95 %", "n"]
+def _tests(title: str, tests: Sequence[Tested]) -> Table:
+    head = ["machine", "metric", "variant", "verdict", "baseline", "difference", "change", "95 %"]
     rows = [
         [
             t.subject.machine,
             t.subject.name + (" (work clock)" if t.subject.clock == "work" else ""),
             t.variant,
+            verdict(t),
             amount(t.base_median, t.subject.metric),
             signed(t.difference, t.subject.metric),
             percent(t.effect.estimate),
             interval(t),
             str(t.effect.n),
             f"{t.verdict.adjusted_p:.2g}",
-            verdict(t),
         ]
         for t in tests
     ]
     open_ones = sum(t.verdict.word == "inconclusive" for t in tests)
     notes = (f"{open_ones} of {len(tests)} inconclusive",) if open_ones else ()
-    return Sheet(title, [*head, "adjusted p", "verdict"], rows, notes=notes)
+    return Table([*head, "n", "adjusted p"], rows, title, 4, notes)
 
 
-def _work(found: Comparison) -> Iterator[Sheet]:
+def _work(found: Comparison) -> Iterator[Table]:
     rows = [
         [
             e.subject.machine,
             e.subject.name,
             e.variant,
+            changed(e.difference),
             amount(e.base_count, e.subject.metric),
             f"{e.count / e.base_count:.6g}" if e.base_count else "-",
-            changed(e.difference),
         ]
         for e in found.exact
     ]
     if rows:
         title = f"work clock: {len(rows)} counts of instructions, exact, not a time"
-        head = ["machine", "metric", "variant", "baseline", "ratio", "verdict"]
-        yield Sheet(title, head, rows)
+        head = ["machine", "metric", "variant", "verdict", "baseline", "ratio"]
+        yield Table(head, rows, title, 4)
 
 
-def _boots(found: Comparison) -> Iterator[Sheet]:
-    head = ["variant", "machine", "clock", "good boots", "baseline", "adjusted p", "verdict"]
+def _boots(found: Comparison) -> Iterator[Table]:
+    head = ["variant", "machine", "clock", "verdict", "good boots", "baseline", "adjusted p"]
     rows = [
         [
             s.variant,
             s.machine,
             s.clock,
+            s.word,
             f"{s.good}/{s.boots}",
             f"{s.base_good}/{s.base_boots}",
             f"{s.adjusted_p:.2g}",
-            s.word,
         ]
         for s in found.success
         if s.word != "all booted"
     ]
     if rows:
         tests = f"Fisher's exact test of {len(found.success)} cells, {_TOGETHER}"
-        yield Sheet(f"boots that came to their end: {tests}", head, rows)
+        yield Table(head, rows, f"boots that came to their end: {tests}", 4)
 
 
-def lines(growth: Sequence[Growth], largest: int | None) -> Iterator[Sheet]:
+def growth_tables(growth: Sequence[Growth], largest: int | None) -> Iterator[Table]:
     """The lines through the sizes, for metrics that have any."""
     head = ["metric", "variant", "clock", "sizes", "at 0", "slope", "95 %", "straight?"]
     at = f"at {format_size(largest)}" if largest else ""
@@ -156,7 +167,7 @@ def lines(growth: Sequence[Growth], largest: int | None) -> Iterator[Sheet]:
     few = sum(g.line is None for g in growth)
     notes = (f"{few} not fitted: under 3 sizes",) if few else ()
     if rows or notes:
-        yield Sheet("growth with memory", [*head, *([at] if at else [])], rows, 4, notes)
+        yield Table([*head, *([at] if at else [])], rows, "growth with memory", 4, notes)
 
 
 def _miss(growth: Growth) -> str:
@@ -209,19 +220,14 @@ def verdict(tested: Tested) -> str:
     return f"inconclusive: {more} more {unit}"
 
 
-def comparison_markdown(found: Comparison, dataset: Dataset, more: Iterable[Sheet] = ()) -> str:
-    """Tables for a cover letter, one for each machine and clock, and what they rest on."""
+def cover_letter(found: Comparison, dataset: Dataset, more: Iterable[Table] = ()) -> str:
+    """Tables for a cover letter in Markdown, with what they rest on."""
     parts = [_rests_on(found, dataset)]
-    for sheet in (*sheets(found), *more):
-        lines = [sheet.head, ["---"] * len(sheet.head), *sheet.rows]
-        table = "\n".join("| " + " | ".join(_cell(c) for c in row) + " |" for row in lines)
-        notes = "".join(f"\n{note}\n" for note in sheet.notes)
-        parts.append(f"**{_cell(sheet.title)}**\n\n{table}\n{notes}" if sheet.rows else "")
-    return "\n".join(part for part in parts if part)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    for table in (*tables(found), *more):
+        if table.rows:
+            notes = "".join(f"\n{markdown(note)}\n" for note in table.notes)
+            parts.append(f"**{markdown(table.title)}**\n\n{table.markdown()}{notes}")
+    return "\n".join(parts)
 
 
 def _rests_on(found: Comparison, dataset: Dataset) -> str:

@@ -18,12 +18,12 @@ from harness.compare import (
 )
 from harness.dataset import Dataset, Summary, machine_title
 from harness.errors import UserError
-from harness.report import charts
+from harness.report import charts, text
 from harness.report.charts import RatioBar
 from harness.report.context import Stage
-from harness.report.document import Figure, Section, Sheet, Table
+from harness.report.document import Figure, Section, Table
 from harness.report.sections import HEADLINE
-from harness.report.text import interval, lines, percent, sheets, verdict
+from harness.report.text import interval, percent, verdict, verdict_tables, warning_tables
 
 HEAD = frozenset({*HEADLINE, *TOUCHES, RSS})
 """What is shown at once; the rest is in tables that a reader opens."""
@@ -50,44 +50,28 @@ def compared(dataset: Dataset) -> Comparison | None:
         return None
 
 
-def verdicts(stage: Stage, found: Comparison | None, more: Iterable[Sheet] = ()) -> Section:
+def verdicts(stage: Stage, found: Comparison | None, more: Iterable[Table] = ()) -> Section:
     """Effects, intervals and words; what is not of the headline is folded."""
     if found is None:
         return Section("Verdicts")
-    tables: list[Table] = []
-    for sheet in (*sheets(found), *more):
-        if sheet.title != _GROWTH:
-            tables += _tables(sheet, stage.figures)
+    said = (*verdict_tables(found), *warning_tables(found), *more)
+    tables = [shown for table in said for shown in _shown(table, stage.figures)]
     figures = tuple(_intervals(stage, found.families))
     notes = (f"Everything against {found.baseline}.", *_NOTES) if tables else ()
     return Section("Verdicts", notes, tuple(tables), figures)
 
 
-_GROWTH = "growth with memory"
+def _shown(table: Table, figures: Summary) -> Iterator[Table]:
+    """The rows of the headline, and all of them where that is not the same.
 
-
-def _tables(sheet: Sheet, figures: Summary) -> Iterator[Table]:
-    """The rows of the headline, and all of them where that is not the same."""
-    at = sheet.head.index("metric") if "metric" in sheet.head else None
-    short = [row for row in sheet.rows if at is None or row[at].partition(" ")[0] in HEAD]
-    caption = "; ".join((sheet.title, *sheet.notes))
-    if short:
-        table = _table(sheet, short, caption, figures)
-        yield replace(table, folded=len(short) > LONG)
-    if len(short) < len(sheet.rows):
-        yield replace(_table(sheet, sheet.rows, f"All: {caption}", figures), folded=True)
-
-
-def _table(sheet: Sheet, rows: list[list[str]], caption: str, figures: Summary) -> Table:
-    """Variants with the mark of those whose numbers do not count; the verdict among the words."""
-    order, left = list(range(len(sheet.head))), sheet.left
-    if sheet.head[-1] == "verdict" and left < len(order):
-        order.insert(left, order.pop())
-        left += 1
-    names = sheet.head.index("variant") if "variant" in sheet.head else None
-    told = [[figures.label(c) if n == names else c for n, c in enumerate(row)] for row in rows]
-    head, *body = [[row[n] for n in order] for row in (sheet.head, *told)]
-    return Table(head, body, caption, left)
+    Variants have the mark of those whose numbers do not count.
+    """
+    every = table.told("variant", figures.label)
+    short = every.where("metric", lambda metric: metric.partition(" ")[0] in HEAD)
+    if short.rows:
+        yield replace(short, folded=len(short.rows) > LONG)
+    if len(short.rows) < len(every.rows):
+        yield replace(every, title=f"All: {every.title}", folded=True)
 
 
 def _intervals(stage: Stage, families: tuple[Family, ...]) -> Iterator[Figure]:
@@ -121,5 +105,5 @@ def growth_tables(stage: Stage, found: Comparison | None) -> Iterator[Table]:
     if found is None:
         return
     memory = stage.dataset.runs["memory_bytes"].dropna()
-    for sheet in lines(found.growth, int(memory.max()) if len(memory) else None):
-        yield from _tables(sheet, stage.figures)
+    for table in text.growth_tables(found.growth, int(memory.max()) if len(memory) else None):
+        yield from _shown(table, stage.figures)

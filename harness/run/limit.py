@@ -8,7 +8,7 @@ real, and its outcome says why.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,21 +197,3 @@ def _row(variant: str, runs: Sequence[Run], known: Mapping[str, Machine]) -> dic
 
 def _works(run: Run) -> bool:
     return run.judgement.outcome in GOOD
-
-
-def table(rows: Iterable[Mapping[Any, Any]]) -> list[list[str]]:
-    """Rows of limits.csv for people: variant, size, host memory, next size, why it failed."""
-
-    def size(value: Any) -> str:
-        return "-" if value is None else format_size(int(value))
-
-    return [
-        [
-            str(row["variant"]),
-            size(row["max_bootable_bytes"]),
-            size(row["host_rss_peak_bytes"]),
-            size(row["next_bytes"]),
-            ": ".join(str(row[key]) for key in ("next_outcome", "next_reason") if row[key]) or "-",
-        ]
-        for row in rows
-    ]

@@ -12,7 +12,7 @@ import harness
 from harness.cli import main
 from harness.compare.compare import CompareOptions, Comparison, compare_variants
 from harness.compare.export import COLUMNS, regressions, rows
-from harness.report.text import comparison_markdown
+from harness.report.text import cover_letter
 from tests.synthetic import Recipe, make, write
 
 ROOT = Path(__file__).parents[2]
@@ -282,5 +282,5 @@ def test_the_committed_dataset_says_what_it_can() -> None:
     )
     assert eager.line is not None and eager.line.straight
     assert eager.line.slope * 4096 == pytest.approx(27.137, abs=0.001)
-    text = comparison_markdown(found, dataset)
+    text = cover_letter(found, dataset)
     assert "6.12.117" in text and "needs at least 6 blocks" in text

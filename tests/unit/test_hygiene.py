@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.patches import fill, markdown, rows
+from harness.cli.patches import fill, markdown, table
 from harness.errors import PatchError, UserError
 from harness.kernel import check, patches
 from harness.kernel.check import Record
@@ -95,11 +95,11 @@ def test_the_table_is_that_of_the_record(tmp_path: Path) -> None:
 
 
 def test_promise_and_count_stand_side_by_side() -> None:
-    head, *body = rows(RECORD)
-    table = {row[0]: dict(zip(head, row, strict=True)) for row in body}
+    shown = table(RECORD)
+    by_series = {row[0]: dict(zip(shown.head, row, strict=True)) for row in shown.rows}
     promises = {s.series: s.promises for s in subjects() if s.promises}
     assert promises["zero-check"] == (100,)
-    for name, cells in table.items():
+    for name, cells in by_series.items():
         over = next(f.added for f in RECORD.series if f.series == name)
         want = ""
         if name in promises:

@@ -98,7 +98,7 @@ def test_tables_and_plots_mark_what_is_not_proved(tmp_path):
     assert found.standing == {"eager": "none", "grow": "green"}
     rows = found.summary[["variant", "gate"]].drop_duplicates().to_numpy().tolist()
     assert rows == [["eager", "none"], ["grow", "green"]]
-    assert [row[0] for row in render.headline(found)[1:]] == ["eager †", "grow"]
+    assert [row[0] for row in render.headline(found).rows] == ["eager †", "grow"]
     page, text = render.render(results, found)
     assert "has not been through the correctness gate" in page
     assert "eager †" in text and "grow †" not in text
