@@ -132,6 +132,30 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def append_line(path: Path, *lines: str, mode: int = 0o644) -> None:
+    """Adds lines to a file, durably and in one write; one that is new, and its folder, get `mode`.
+
+    A line that a killed writer left without its end is closed first, so that it costs no other.
+    Raises `HostError` when the disk is full: a part of a line may be left then.
+    """
+    if not lines:
+        return
+    data = "".join(f"{line}\n" for line in lines).encode()
+    with disk_errors(path):
+        # Who may read a folder has to be able to enter it.
+        path.parent.mkdir(mode=mode | (mode & 0o444) >> 2, parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
+        try:
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                data = b"\n" + data
+            while data:  # a disk that fills up takes a part first
+                data = data[os.write(file, data) :]
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turns a full or read-only disk into a `HostError` that names the place and the remedy."""

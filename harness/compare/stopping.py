@@ -9,7 +9,6 @@ folder: who reads the numbers has to know how it was decided that there are enou
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from harness.compare.effect import paired
 from harness.compare.series import pair, series_of
 from harness.dataset import Dataset, collate
 from harness.errors import UserError
-from harness.files import disk_errors
+from harness.files import append_line
 from harness.model import Experiment, Model, Slot, is_arm
 from harness.results import Damage, Results
 from harness.run import Session, Steps
@@ -137,13 +136,7 @@ def keep(folder: Path, seen: Look) -> None:
     known, _ = read(folder)
     if any(seen == other.model_copy(update={"at_utc": seen.at_utc}) for other in known):
         return
-    path = folder / FILE
-    with disk_errors(path), path.open("a+b") as file:
-        # What a killed writer left of a line is closed, and counts as unreadable.
-        torn = file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
-        file.write((b"\n" if torn else b"") + seen.model_dump_json().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(folder / FILE, seen.model_dump_json())
 
 
 def read(folder: Path) -> tuple[list[Look], list[Damage]]:

@@ -11,7 +11,6 @@ folder next writes that down, so each attempt has an end at last.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from harness.files import disk_errors
+from harness.files import append_line
 from harness.model import Model
 from harness.results.folder import Damage
 
@@ -125,19 +124,7 @@ class Ledger:
         return lost
 
     def _append(self, entries: Iterable[LedgerEntry]) -> None:
-        """One write and one sync, whatever a killed writer left before."""
-        text = "".join(entry.model_dump_json(exclude_defaults=True) + "\n" for entry in entries)
-        if not text:
-            return
-        with disk_errors(self.path):
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                size = os.fstat(file).st_size
-                torn = size and os.pread(file, 1, size - 1) != b"\n"
-                _write(file, (b"\n" if torn else b"") + text.encode())
-                os.fsync(file)
-            finally:
-                os.close(file)
+        append_line(self.path, *(e.model_dump_json(exclude_defaults=True) for e in entries))
 
 
 def open_attempts(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
@@ -149,12 +136,6 @@ def open_attempts(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
         else:
             begun.pop(entry.key, None)
     return list(begun.values())
-
-
-def _write(file: int, data: bytes) -> None:
-    """All of it: a disk that fills up takes a part first."""
-    while data:
-        data = data[os.write(file, data) :]
 
 
 def _now() -> str:

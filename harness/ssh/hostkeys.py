@@ -8,7 +8,6 @@ only they cover is unknown, which errs on the safe side.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from paramiko.hostkeys import HostKeyEntry, HostKeys, InvalidHostKey
 from paramiko.ssh_exception import SSHException
 
 from harness.errors import Failure, RemoteError
-from harness.files import disk_errors
+from harness.files import append_line
 
 SYSTEM = Path("/etc/ssh/ssh_known_hosts")
 
@@ -75,7 +74,7 @@ class Trust:
                 remedy="compare with `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` there, then"
                 " `harness hosts check --accept-new`, or log in once with ssh",
             )
-        _append(self._record, f"{name} {key.get_name()} {key.get_base64()}\n")
+        append_line(self._record, f"{name} {key.get_name()} {key.get_base64()}", mode=0o600)
         self._known.add(name, key.get_name(), key)
 
 
@@ -101,17 +100,3 @@ def _entries(path: Path) -> Iterator[tuple[bool, HostKeyEntry]]:
             continue
         if entry is not None:
             yield bool(mark), entry
-
-
-def _append(path: Path, line: str) -> None:
-    """Adds a line to a private file, which is made where it is not there."""
-    with disk_errors(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            size = os.fstat(file).st_size
-            torn = size and os.pread(file, 1, size - 1) != b"\n"
-            os.write(file, (b"\n" if torn else b"") + line.encode("ascii"))
-            os.fsync(file)
-        finally:
-            os.close(file)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Files whole or absent, and lines that a torn one before them cannot damage."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import HostError
+from harness.files import append_line, write_atomic
+
+LINES = st.lists(st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), min_size=1))
+
+
+@given(before=st.binary(max_size=60), added=LINES, more=LINES)
+def test_what_is_appended_is_whole_whatever_is_before(tmp_path_factory, before, added, more):
+    path = tmp_path_factory.mktemp("a") / "lines"
+    path.write_bytes(before)
+    append_line(path, *added)
+    append_line(path, *more)
+    after = path.read_bytes()
+    assert after.startswith(before)
+    told = "".join(f"{line}\n" for line in (*added, *more)).encode()
+    torn = before and told and not before.endswith(b"\n")
+    assert after[len(before) :] == (b"\n" if torn else b"") + told
+
+
+@pytest.mark.parametrize(("mode", "folder"), [(0o600, 0o700), (0o644, 0o755)])
+def test_a_new_file_and_its_folder_are_as_private_as_asked(tmp_path, mode, folder):
+    path = tmp_path / "new/lines"
+    before = os.umask(0)
+    try:
+        append_line(path, "x", mode=mode)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert stat.S_IMODE(path.parent.stat().st_mode) == folder
+    append_line(path, "y", mode=0o644)
+    assert path.read_text() == "x\ny\n" and stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_disk_that_takes_a_part_first_gets_the_rest(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: real(file, data[:3]))
+    append_line(tmp_path / "lines", "a long line", "another")
+    assert (tmp_path / "lines").read_text() == "a long line\nanother\n"
+
+
+def full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("write", [append_line, write_atomic])
+def test_a_full_disk_is_named_with_its_place(tmp_path, monkeypatch, write):
+    path = Path(tmp_path / "x")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HostError, match="No space left") as caught:
+        write(path, "data")
+    assert caught.value.where == str(path) and "make room" in (caught.value.remedy or "")
