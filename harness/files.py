@@ -19,102 +19,6 @@ from typing import IO
 
 from harness.errors import HostError, ResultsError, SourceError
 
-_PART = ".part-"
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-
-
-@contextlib.contextmanager
-def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[int]:
-    """Holds the lock file `path` and yields its descriptor; calls `waiting` before it has to wait.
-
-    The lock lasts until every process that inherited the descriptor has ended.
-    """
-    with cache_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a")
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield handle.fileno()
-
-
-@contextlib.contextmanager
-def filling(final: Path) -> Iterator[Path]:
-    """Yields an empty folder that gets the name `final` at the end, when no error came.
-
-    What had that name before is replaced. Call it with a lock held.
-    """
-    with cache_errors(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=_PART, dir=final.parent))
-        try:
-            yield part
-            part.chmod(0o755)
-            _sync(part)
-            _replace(part, final)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def sweep(folder: Path) -> None:
-    """Removes what killed processes left in `folder`. Call it with the folder's lock held."""
-    for part in folder.glob(f"{_PART}*"):
-        shutil.rmtree(part, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def cache_errors(path: Path) -> Iterator[None]:
-    """Turns a full or read-only disk into a `HostError` that names the place and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK:
-            raise
-        raise HostError(
-            f"cannot write: {error.strerror}",
-            where=str(error.filename or path),
-            remedy="make room (20 GiB are plenty), or name another folder in PAGEINIT_CACHE",
-        ) from None
-
-
-def _sync(folder: Path) -> None:
-    """Makes the contents durable before the name is: a power cut leaves no named empty file."""
-    for file in folder.rglob("*"):
-        if file.is_file() and not file.is_symlink():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-
-
-def _replace(part: Path, final: Path) -> None:
-    if final.exists():
-        old = Path(tempfile.mkdtemp(prefix=_PART, dir=final.parent))
-        final.rename(old / "old")
-        part.rename(final)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        part.rename(final)
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def verify(path: Path, sha256: str, size: int | None = None) -> None:
-    """Raises `SourceError` when a file is not the one asked for."""
-    there = path.stat().st_size
-    if size is not None and there < size:
-        raise SourceError(
-            f"cut short: {there} of {size} bytes", where=path.name, remedy="start again"
-        )
-    got = sha256_of(path)
-    if got != sha256:
-        raise SourceError(f"sha256 is {got}, expected {sha256}", where=path.name)
-
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Writes `path` whole or not at all, and durably; raises `HostError` when the disk is full."""
@@ -167,7 +71,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise HostError(
             f"cannot write: {error.strerror}",
             where=str(path),
-            remedy="make room or name another folder; finished runs are kept, start again to go on",
+            remedy="make room or name another folder (for kernels: PAGEINIT_CACHE); what is"
+            " finished is kept, start again to go on",
         ) from None
 
 
@@ -208,3 +113,84 @@ def need(path: Path) -> None:
 
 def _packed(path: Path) -> Path:
     return path.with_name(path.name + ".gz")
+
+
+_PART = ".part-"
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[int]:
+    """Holds the lock file `path` and yields its descriptor; calls `waiting` before it has to wait.
+
+    The lock lasts until every process that inherited the descriptor has ended.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle.fileno()
+
+
+@contextlib.contextmanager
+def filling(final: Path) -> Iterator[Path]:
+    """Yields an empty folder that gets the name `final` at the end, when no error came.
+
+    What had that name before is replaced. Call it with a lock held.
+    """
+    with disk_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=_PART, dir=final.parent))
+        try:
+            yield part
+            part.chmod(0o755)
+            _sync(part)
+            _replace(part, final)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left in `folder`. Call it with the folder's lock held."""
+    for part in folder.glob(f"{_PART}*"):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Makes the contents durable before the name is: a power cut leaves no named empty file."""
+    for file in folder.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+
+
+def _replace(part: Path, final: Path) -> None:
+    if final.exists():
+        old = Path(tempfile.mkdtemp(prefix=_PART, dir=final.parent))
+        final.rename(old / "old")
+        part.rename(final)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        part.rename(final)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, sha256: str, size: int | None = None) -> None:
+    """Raises `SourceError` when a file is not the one asked for."""
+    there = path.stat().st_size
+    if size is not None and there < size:
+        raise SourceError(
+            f"cut short: {there} of {size} bytes", where=path.name, remedy="start again"
+        )
+    got = sha256_of(path)
+    if got != sha256:
+        raise SourceError(f"sha256 is {got}, expected {sha256}", where=path.name)

@@ -27,6 +27,7 @@ from harness import files as debian
 from harness import files as store
 from harness import process as tool
 from harness.errors import BuildError, ConfigError, HostError
+from harness.files import disk_errors
 from harness.kernel import kconfig
 from harness.kernel.source import Source
 from harness.model import Kernel, Model
@@ -146,7 +147,7 @@ def build(
         if found := _stored(job, cache):
             return found
         log(f"building kernel {job.kernel_id} ({source.version})")
-        with store.cache_errors(work):
+        with disk_errors(work):
             start = time.monotonic()
             out = configure(job, work)
             warnings, effort = make(job, out, cache, jobs or os.cpu_count() or 1, log, start=start)

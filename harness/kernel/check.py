@@ -21,7 +21,7 @@ from pathlib import Path
 from harness import files as store
 from harness import process
 from harness.errors import BuildError, ConfigError, PatchError, SourceError, UserError
-from harness.files import write_atomic
+from harness.files import disk_errors, write_atomic
 from harness.kernel import build, patches
 from harness.kernel.build import Build
 from harness.kernel.patches import SERIES_FILE
@@ -148,7 +148,7 @@ def warnings(
     work = cache / "work" / job.source.folder.name
     with (
         store.locked(work / ".lock", lambda: log("waiting for another build of this base")),
-        store.cache_errors(work),
+        disk_errors(work),
     ):
         found = _compile(job, files, work, jobs or os.cpu_count() or 1, log)
     write_atomic(memory, json.dumps(found, indent=1) + "\n")

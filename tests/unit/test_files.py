@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import files
 from harness.errors import HostError
 from harness.files import append_line, write_atomic
 
@@ -61,3 +62,14 @@ def test_a_full_disk_is_named_with_its_place(tmp_path, monkeypatch, write):
     with pytest.raises(HostError, match="No space left") as caught:
         write(path, "data")
     assert caught.value.where == str(path) and "make room" in (caught.value.remedy or "")
+
+
+def test_a_full_cache_is_named_in_the_same_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", full)
+    with (
+        pytest.raises(HostError, match="No space left") as caught,
+        files.filling(tmp_path / "kernel") as part,
+    ):
+        (part / "bzImage").write_bytes(b"x")
+    assert "PAGEINIT_CACHE" in (caught.value.remedy or "")
+    assert not list(tmp_path.iterdir())
