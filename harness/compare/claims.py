@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
-import numpy as np
-
+from harness.compare.fit import fit
 from harness.dataset import UNITS, Summary
 from harness.model import Claim, Clock, Lockfile, Variant
 from harness.units import amount, format_size
@@ -35,12 +34,6 @@ _NOTHING: tuple[str, Verdict] = ("-", "not measured")
 
 SMALL = 0.001
 """A slowdown below a thousandth is none."""
-
-SIZES = 3
-"""Sizes of machines that a line needs before anything is extrapolated from it."""
-
-MISFIT = 0.1
-"""Largest distance of a point from that line, as a part of it."""
 
 PEAK = "host_rss_peak_bytes"
 _PROBES = {"first_touch": "first-touch", "touch_recycled": "touch-recycled"}
@@ -202,17 +195,9 @@ def _extrapolate(pair: _Points, memory: int | None) -> float | None:
 
 
 def line(points: Points, at: int) -> float | None:
-    """The value at `at` of the line with the smallest relative errors; None where it does not fit.
-
-    Source of the weights: an error of a count is a part of it, not an amount.
-    """
-    if len(points) < SIZES or min(points.values()) <= 0:
-        return None
-    x, y = (np.array(v, dtype=float) for v in zip(*sorted(points.items()), strict=True))
-    slope, start = np.polyfit(x, y, 1, w=1 / y)
-    if np.max(np.abs((start + slope * x) / y - 1)) > MISFIT:
-        return None
-    return float(start + slope * at)
+    """The value at `at` of the line through all points; None where it does not fit one of them."""
+    found = fit(points) if min(points.values(), default=0) > 0 else None
+    return found.at(at)[0] if found and found.straight else None
 
 
 def _limit(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> tuple[str, Verdict]:

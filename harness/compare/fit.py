@@ -61,7 +61,10 @@ def fit(medians: Mapping[int, float]) -> Fit | None:
         return None
     x, y = np.array(sizes, dtype=float), np.array([medians[size] for size in sizes])
     scale = x.max()
-    (slope, intercept), covariance = np.polyfit(x / scale, y, 1, w=1 / y, cov=True)
+    try:
+        (slope, intercept), covariance = np.polyfit(x / scale, y, 1, w=1 / y, cov=True)
+    except np.linalg.LinAlgError:  # one point outweighs all others: they are no line
+        return None
     reach = stats.t.ppf(1 - ALPHA / 2, len(x) - 2) * np.sqrt(np.diag(covariance))[::-1]
     misses = (intercept + slope * x / scale - y) / y
     return Fit(
