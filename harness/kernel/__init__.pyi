@@ -10,5 +10,5 @@ from .git import environment as environment
 from .source import Source as Source
 from .source import kernel_release as kernel_release
 from .store import Kernels as Kernels
+from .symbols import SystemMap as SystemMap
 from .symbols import resolve as resolve
-from .symbols import symbols_of as symbols_of

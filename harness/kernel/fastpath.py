@@ -14,7 +14,6 @@ import re
 import struct
 import tempfile
 import zlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from harness import process
 from harness.errors import SourceError, UserError
+from harness.kernel.symbols import SystemMap
 from harness.model import Model
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ _PREFIXES = {
 }
 _PADDING = re.compile(r"(?:(?:data16|cs) )*(?:nop[wl]?|int3)|xchg\s+%ax,%ax")
 _SUFFIX = re.compile(r"\.(?:cold|(?:isra|part|constprop)\.\d+)")
-_SYMBOL = re.compile(r"^([0-9a-f]{1,16}) (\S) (\S+)$", re.M)
 
 
 def vmlinux(image: bytes, where: str) -> bytes:
@@ -96,19 +95,14 @@ class Function:
 
 def functions(system_map: str) -> list[Function]:
     """The functions of a kernel that stay in memory, by address, from its System.map."""
-    symbols = [
-        (int(address, 16), kind, name) for address, kind, name in _SYMBOL.findall(system_map)
+    known = SystemMap.read(system_map)
+    first, end = (known.addresses.get(name, 0) for name in ("_text", "_etext"))
+    # There is always a next one: _etext, at the latest.
+    return [
+        Function(symbol.name, symbol.address, known.end(symbol.address))
+        for symbol in known.symbols
+        if symbol.is_code and first <= symbol.address < end
     ]
-    text = {name: address for address, _, name in symbols if name in ("_text", "_etext")}
-    if len(text) < 2:
-        return []
-    places = sorted({address for address, _, _ in symbols})
-    found = []
-    for address, kind, name in symbols:
-        if kind in "tTwW" and text["_text"] <= address < text["_etext"]:
-            # There is always a next one: _etext, at the latest.
-            found.append(Function(name, address, places[bisect_right(places, address)]))
-    return sorted(found, key=lambda function: (function.start, function.name))
 
 
 @dataclass(frozen=True)

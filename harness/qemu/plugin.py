@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import files, process
-from harness.kernel import symbols_of
+from harness.kernel import SystemMap
 from harness.model import Machine
 from harness.parse import MARKS
 from harness.units import GIB, format_size
@@ -62,7 +62,11 @@ def obstacle(machine: Machine, system_map: str) -> str | None:
         return f"stores are counted on the machine type pc only, not on {machine.machine}"
     if machine.memory > 1000 * GIB or len(machine.nodes) > MAX_NODES:
         return f"stores are counted on up to {MAX_NODES} nodes and {format_size(1000 * GIB)}"
-    if not symbols_of(system_map).keys() >= {"boot_marks", "boot_mark_end", "boot_marks_print"}:
+    if not SystemMap.read(system_map).addresses.keys() >= {
+        "boot_marks",
+        "boot_mark_end",
+        "boot_marks_print",
+    }:
         return "the kernel has no boot marks, by which stores are told apart"
     return None
 
@@ -87,10 +91,10 @@ def ranges(machine: Machine) -> list[tuple[int, int, int]]:
 
 def option(plugin: Path, machine: Machine, system_map: str, out: str) -> str:
     """The value of ``-plugin`` for a machine and kernel without an `obstacle`."""
-    symbols = symbols_of(system_map)
-    addresses = sorted(set(symbols.values()))
+    known = SystemMap.read(system_map)
+    symbols = known.addresses
     marks = symbols["boot_marks"]
-    columns = (_next(addresses, marks) - marks) // (_MARK_BYTES * len(MARKS))
+    columns = (known.end(marks) - marks) // (_MARK_BYTES * len(MARKS))
     code = sorted((symbols["boot_mark_end"], symbols["boot_marks_print"]))
     homes = {cpu: number for number, node in enumerate(machine.nodes) for cpu in node.cpus}
     words = [
@@ -99,12 +103,8 @@ def option(plugin: Path, machine: Machine, system_map: str, out: str) -> str:
         *(f"ram={a:x}-{b:x}-{node:x}" for a, b, node in ranges(machine)),
         *(f"cpu={homes[cpu]:x}" for cpu in sorted(homes)),
         f"marks={marks:x}-{len(MARKS):x}-{columns:x}",
-        f"code={code[0]:x}-{_next(addresses, code[1]):x}",
+        f"code={code[0]:x}-{known.end(code[1]):x}",
         f"ignore={MARKS.index(IGNORED):x}",
         *(f"enter={symbols[name]:x}" for name in SCATTERED_CALLS if name in symbols),
     ]
     return ",".join(words)
-
-
-def _next(addresses: list[int], address: int) -> int:
-    return addresses[addresses.index(address) + 1]
