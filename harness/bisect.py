@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from harness import files
-from harness.compare import TOUCHES, series_of
+from harness.compare import series_of
 from harness.errors import PatchError, UserError
 from harness.kernel import Kernels, Repository, Source, environment, kernel_release, patches
-from harness.model import Experiment, Variant
+from harness.model import TOUCHES, Experiment, Variant
 from harness.process import run
 from harness.project import Project
 from harness.report import render

@@ -12,8 +12,8 @@ from pathlib import Path
 from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
 from harness.files import write_atomic
-from harness.kernel import BASELINE, PASSES, Kernels, Shapes, build, fastpath
-from harness.model import Variant
+from harness.kernel import BASELINE, Kernels, Shapes, build, fastpath
+from harness.model import TOUCHES, Variant
 from harness.project import Project
 from harness.report import Table, markdown_table
 
@@ -135,7 +135,7 @@ def tables(shapes: Shapes, ran: Touched) -> dict[str, Table]:
     base = f"{BASELINE}: {shapes.base}; {shapes.toolchain}"
     apart = "functions that it lacks (+), or has alone (-)"
     touch = "guest instructions a touched page (no time)"
-    passes = [f"{name}: {kind}" for name in ran for kind in PASSES]
+    passes = [f"{name}: {kind}" for name in ran for kind in TOUCHES]
     return {
         "baseline": Table(CODE, baseline_rows(shapes), base, 2),
         "changes": Table(CHANGED, changed_rows(shapes), "what differs from it", 3),
@@ -186,7 +186,7 @@ def touch_rows(ran: Touched) -> Rows:
     rows: Rows = []
     variants = dict.fromkeys(variant for found in ran.values() for variant in found)
     for variant in fastpath.in_order(list(variants)):
-        cells = [_cell(found, variant, kind) for found in ran.values() for kind in PASSES]
+        cells = [_cell(found, variant, kind) for found in ran.values() for kind in TOUCHES]
         rows.append((variant, *cells))
     return rows
 

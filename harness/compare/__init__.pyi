@@ -13,8 +13,8 @@ from .export import rows as rows
 from .fit import per_gib as per_gib
 from .fit import per_page as per_page
 from .fit import per_tib as per_tib
+from .series import NAMES as NAMES
 from .series import RSS as RSS
-from .series import TOUCHES as TOUCHES
 from .series import Series as Series
 from .series import Subject as Subject
 from .series import Table as Table

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from harness.compare.fit import fit
 from harness.dataset import UNITS, Summary
-from harness.model import Claim, Clock, Lockfile, Variant
+from harness.model import TOUCHES, Claim, Clock, Lockfile, Variant
 from harness.units import amount, format_size
 
 Verdict = Literal[
@@ -36,7 +36,7 @@ SMALL = 0.001
 """A slowdown below a thousandth is none."""
 
 PEAK = "host_rss_peak_bytes"
-_PROBES = {"first_touch": "first-touch", "touch_recycled": "touch-recycled"}
+_PROBES = {name.replace("-", "_"): name for name in TOUCHES}
 _SIZES = ("mem_total", "mem_free")
 _CLOCK: dict[Clock, str] = {"work": "instructions", "time": "seconds of emulation"}
 

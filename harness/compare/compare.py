@@ -15,12 +15,12 @@ from scipy import stats
 
 from harness.compare.effect import ALPHA, Effect, adjusted, centre, paired, shift, unpaired
 from harness.compare.fit import Fit, fit
-from harness.compare.series import RSS, TOUCHES, Series, Subject, Table, pair, series_of
+from harness.compare.series import RSS, Series, Subject, Table, pair, series_of
 from harness.compare.verdict import Interest, Verdict, decide
 from harness.compare.warnings import Suspect, suspects
 from harness.dataset import CELL, Dataset
 from harness.errors import UserError
-from harness.model import GOOD, definition, is_arm
+from harness.model import GOOD, TOUCHES, definition, is_arm
 from harness.units import MIB
 
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.compare.effect import Values
-from harness.dataset import BUSY, OWN, SCATTERED, Dataset, Metrics, observe
+from harness.dataset import BUSY, OWN, Dataset, Metrics, observe
 from harness.errors import UserError
-from harness.parse import REQUIRED
+from harness.model import TOUCHES
+from harness.parse import OPTIONAL, REQUIRED, SCATTERED
 
 RSS = "host_rss_peak_bytes"
 METRICS: Metrics = {
@@ -24,8 +25,7 @@ METRICS: Metrics = {
     ("host", ""): (RSS,),
     ("meminfo", ""): (),
 }
-TOUCHES = ("first-touch", "touch-recycled", "retouch-mapped")
-NAMES = (*REQUIRED, "deferred_init", *TOUCHES, RSS)
+NAMES = (*REQUIRED, *OPTIONAL, *TOUCHES, RSS)
 """What can be compared, in the order of a boot; other kernels than ours have fewer."""
 
 

@@ -8,7 +8,6 @@ from .dataset import write as write
 from .observations import BUSY as BUSY
 from .observations import CELL as CELL
 from .observations import OWN as OWN
-from .observations import SCATTERED as SCATTERED
 from .observations import Metrics as Metrics
 from .observations import observe as observe
 from .observations import own as own

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from harness.model import GOOD
+from harness.parse import SCATTERED
 
 CELL = ["variant", "machine", "clock"]
 RUN = [*CELL, "block", "run_id"]
@@ -33,8 +34,6 @@ METRICS: Metrics = {
 OWN = {"time": "duration_s", "work": "instructions"}
 """What a phase takes, by clock."""
 BUSY = {"time": "busy_s", "work": "busy_instructions"}
-SCATTERED = frozenset({"hash_tables"})
-"""Phases whose calls lie far apart: what they take is the sum of the calls, not the interval."""
 
 
 def observe(

@@ -3,7 +3,6 @@ from .build import BuiltKernel as BuiltKernel
 from .check import Record as Record
 from .check import SeriesReport as SeriesReport
 from .fastpath import BASELINE as BASELINE
-from .fastpath import PASSES as PASSES
 from .fastpath import Shapes as Shapes
 from .git import Repository as Repository
 from .git import environment as environment

@@ -176,9 +176,6 @@ PATHS: Mapping[str, tuple[str, ...]] = {
 """The functions of a fault on anonymous memory and of pages of order 0, as far as the compiler
 leaves them to be functions of their own. One that calls another holds none of its instructions."""
 
-PASSES = ("first-touch", "retouch-mapped", "touch-recycled")
-"""The passes of the probe `touch`, in their order."""
-
 
 class Size(Model):
     """A function of one kernel alone."""

@@ -31,6 +31,9 @@ Probe = Literal[
 ]
 """Programs of the guest."""
 
+TOUCHES = ("first-touch", "touch-recycled", "retouch-mapped")
+"""The passes of `touch` as they are shown: a fault, one on used memory, the loop alone."""
+
 
 class ClockPlan(Model):
     """How often each cell boots by one clock. Warm-up boots are kept but not analysed."""

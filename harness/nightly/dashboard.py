@@ -13,11 +13,10 @@ from typing import Any
 from markupsafe import Markup
 
 from harness import __version__
-from harness.compare import RSS, TOUCHES
+from harness.compare import NAMES
 from harness.nightly.changes import Change, Line, lines, moved
 from harness.nightly.history import Night
 from harness.nightly.testcases import describe, plain
-from harness.parse import REQUIRED
 from harness.report import COLOURS, Table, Track, asset, draw, page
 from harness.results import Damage
 
@@ -25,7 +24,7 @@ SHOWN = 120
 """Nights that a figure shows."""
 LISTED = 40
 """Changes that a section lists, the latest first."""
-ORDER = (*REQUIRED, "deferred_init", *TOUCHES, RSS, "boots", "evidence")
+ORDER = (*NAMES, "boots", "evidence")
 CHANGED = ("verdict", "kind", "variant", "machine", "clock", "figure", "what")
 VALUES = (
     *("variant", "machine", "clock", "metric", "first shown", "night before", "last"),

@@ -3,6 +3,8 @@ from .dmesg import Chunk as Chunk
 from .evidence import CONSOLE as CONSOLE
 from .evidence import PROBES as PROBES
 from .phases import INIT as INIT
+from .phases import MARKS as MARKS
+from .phases import OPTIONAL as OPTIONAL
 from .phases import REQUIRED as REQUIRED
+from .phases import SCATTERED as SCATTERED
 from .stores import AFTER as AFTER
-from .stores import MARKS as MARKS

@@ -17,7 +17,7 @@ from itertools import islice
 from harness.model import Clock, Phase
 from harness.parse.dmesg import Dmesg
 
-REQUIRED = (
+MARKS = (
     "boot",
     "setup_arch",
     "vmemmap_populate",
@@ -28,9 +28,17 @@ REQUIRED = (
     "hash_tables",
     "smp_init",
     "page_alloc_init_late",
+    "deferred_init",
     "initcalls",
 )
-"""The marks that every boot with `boot-marks` has. `deferred_init` depends on the variant."""
+"""Every phase, in the order of ``enum boot_phase`` (include/linux/boot_marks.h of the series)."""
+
+OPTIONAL = ("deferred_init",)
+"""Those that not every variant has."""
+REQUIRED = tuple(name for name in MARKS if name not in OPTIONAL)
+"""The marks that every boot with `boot-marks` has."""
+SCATTERED = frozenset({"hash_tables"})
+"""Phases whose calls lie far apart: what they take is the sum of the calls, not the interval."""
 
 OURS = "(pageinit@pageinit)"
 """What KBUILD_BUILD_USER and KBUILD_BUILD_HOST put into the banner of the kernels built here."""

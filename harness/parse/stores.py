@@ -17,26 +17,12 @@ from __future__ import annotations
 import re
 
 from harness.model import Phase, StoreCount
-
-MARKS = (
-    "boot",
-    "setup_arch",
-    "vmemmap_populate",
-    "memmap_init",
-    "mm_core_init",
-    "reserve_pages",
-    "memblock_free_all",
-    "hash_tables",
-    "smp_init",
-    "page_alloc_init_late",
-    "deferred_init",
-    "initcalls",
-)
-"""The phases in the order of ``enum boot_phase`` (include/linux/boot_marks.h of the series)."""
+from harness.parse.phases import MARKS
 
 AFTER = "user_space"
 """The name given to all that follows the boot: init and the probes."""
 MAX_BYTES = 1 << 20
+_NEEDED = {"boot_marks", "boot_mark_end", "boot_marks_print"}
 _ROW = re.compile(r"stores (-1|\d{1,2}) (-1|\d) (\d) (-1|\d) (-1|\d) (\d{1,15}) (\d{1,15})")
 _MARK = re.compile(r"mark (\d{1,2}) (-1|\d) (\d{1,15})")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from harness import files, process
 from harness.kernel import SystemMap
 from harness.model import Machine
-from harness.parse import MARKS
+from harness.parse import MARKS, SCATTERED
+from harness.parse.stores import _NEEDED
 from harness.units import GIB, format_size
 
 SOURCES = Path(__file__).parent / "src"
@@ -45,8 +46,8 @@ def build(cache: Path) -> Plugin:
     return Plugin(final / "stores.so", name)
 
 
-IGNORED = "hash_tables"
-"""Its calls are scattered over other phases, and only their ends show: theirs are its stores."""
+(IGNORED,) = SCATTERED
+"""Its calls lie in other phases, and only their ends show: theirs are its stores."""
 
 SCATTERED_CALLS = ("deferred_grow_zone", "init_bare_block")
 """Functions of some series whose calls lie within other phases and end in a mark of their own."""
@@ -62,11 +63,7 @@ def obstacle(machine: Machine, system_map: str) -> str | None:
         return f"stores are counted on the machine type pc only, not on {machine.machine}"
     if machine.memory > 1000 * GIB or len(machine.nodes) > MAX_NODES:
         return f"stores are counted on up to {MAX_NODES} nodes and {format_size(1000 * GIB)}"
-    if not SystemMap.read(system_map).addresses.keys() >= {
-        "boot_marks",
-        "boot_mark_end",
-        "boot_marks_print",
-    }:
+    if not SystemMap.read(system_map).addresses.keys() >= _NEEDED:
         return "the kernel has no boot marks, by which stores are told apart"
     return None
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.compare import claims
-from harness.dataset import CLOCKS, SCATTERED, UNITS, Cell, Dataset, Summary, cells_of
+from harness.dataset import CLOCKS, UNITS, Cell, Dataset, Summary, cells_of
 from harness.errors import ResultsError
 from harness.files import read_text
-from harness.model import is_arm
+from harness.model import TOUCHES, is_arm
+from harness.parse import SCATTERED
 from harness.report.context import Stage
 from harness.report.document import Section, Table
 from harness.report.text import spread
@@ -120,7 +121,6 @@ _FACTS = (
     ("MemFree", ("probe", "mem_free", "", "", "memory_bytes")),
     ("MemAvailable", ("probe", "mem_available", "", "", "memory_bytes")),
 )
-_TOUCHES = ("first-touch", "touch-recycled", "retouch-mapped")
 
 
 def memory(dataset: Dataset, figures: Summary) -> Section:
@@ -160,7 +160,7 @@ def touch(dataset: Dataset, figures: Summary) -> Section:
         metric = "ns_per_page" if clock == "time" else "instructions_per_page"
         rows = []
         for cell in (c for c in cells_of(dataset) if c[2] == clock):
-            found = [figures.get(cell, "probe", name, "", "", metric) for name in _TOUCHES]
+            found = [figures.get(cell, "probe", name, "", "", metric) for name in TOUCHES]
             if any(found):
                 texts = (
                     spread(row, metric) + (f"  x{row['ratio']:.3g}" if row and row["ratio"] else "")
@@ -169,9 +169,7 @@ def touch(dataset: Dataset, figures: Summary) -> Section:
                 rows.append([figures.label(cell[0]), cell[1], *texts])
         if rows:
             unit = metric.replace("_", " ")
-            tables.append(
-                Table(["variant", "machine", *_TOUCHES], rows, f"{title}: {unit}", left=2)
-            )
+            tables.append(Table(["variant", "machine", *TOUCHES], rows, f"{title}: {unit}", left=2))
     notes = (
         "A word written to every page, by several threads. first-touch is the first use of memory"
         " after the boot, with whatever a lazy kernel left to do; touch-recycled is the same"

@@ -7,17 +7,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from harness.compare import (
-    RSS,
-    TOUCHES,
-    CompareOptions,
-    Comparison,
-    Family,
-    Tested,
-    compare_variants,
-)
+from harness.compare import RSS, CompareOptions, Comparison, Family, Tested, compare_variants
 from harness.dataset import Dataset, Summary, machine_title
 from harness.errors import UserError
+from harness.model import TOUCHES
 from harness.report import charts, text
 from harness.report.charts import RatioBar
 from harness.report.context import Stage

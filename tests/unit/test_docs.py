@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.model.experiment import TOUCHES
 from harness.model.run import Outcome
-from harness.parse.phases import REQUIRED
+from harness.parse.phases import MARKS, REQUIRED
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
@@ -82,7 +83,14 @@ def test_phases_in_the_documents_are_those_of_the_kernel() -> None:
     patch = next((ROOT / "kernel-patches/boot-marks").glob("0001-*.patch")).read_text()
     names = set(re.findall(r'= "(\w+)",$', patch, re.M))
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == names
-    assert set(REQUIRED) == names - {"deferred_init"}
+    assert set(MARKS) == names and set(REQUIRED) == names - {"deferred_init"}
+
+
+def test_the_passes_of_touch_are_those_of_the_guest() -> None:
+    kinds = re.search(
+        r"kinds\[PASSES\] = \{(.*?)\}", (ROOT / "harness/guest/src/touch.c").read_text(), re.S
+    )
+    assert kinds and sorted(re.findall(r'"([\w-]+)"', kinds[1])) == sorted(TOUCHES)
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:

@@ -17,6 +17,7 @@ from harness.model.experiment import Experiment
 from harness.model.machine import Machine
 from harness.model.run import Ending, Phase, StoreCount
 from harness.parse import evidence, stores
+from harness.parse.phases import MARKS
 from harness.qemu import plugin
 from harness.results.folder import Results
 from tests.unit.test_boot import PATIENT, request
@@ -59,7 +60,7 @@ def read(text: str, phases: tuple[Phase, ...] = PHASES):
 def test_the_marks_are_those_of_the_series():
     text = "".join(path.read_text() for path in SERIES.glob("0001*"))
     enum = re.search(r"enum boot_phase \{(.*?)NR_BOOT_PHASES", text, re.S)[1]
-    assert tuple(n.lower() for n in re.findall(r"BOOT_PHASE_(\w+),", enum)) == stores.MARKS
+    assert tuple(n.lower() for n in re.findall(r"BOOT_PHASE_(\w+),", enum)) == MARKS
 
 
 def test_ram_that_does_not_fit_below_the_hole_lies_above_4_gib():
@@ -167,7 +168,7 @@ def counted(tmp_path: Path, text: str | None):
 def marks_of_the_console(tmp_path: Path) -> str:
     phases = counted(tmp_path, None).phases
     return "".join(
-        f"mark {stores.MARKS.index(p.name)} {-1 if p.node is None else p.node} {p.calls}\n"
+        f"mark {MARKS.index(p.name)} {-1 if p.node is None else p.node} {p.calls}\n"
         for p in phases
         if p.source == "mark"
     )
