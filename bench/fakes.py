@@ -32,7 +32,7 @@ from harness.results.ledger import Fate, Ledger
 from harness.run import loop
 from harness.run.local import Job
 from harness.run.session import Session, prepare
-from tests.conftest import lay_checkout
+from tests.support.checkout import lay_checkout
 
 BLOCKS, FULL_BLOCKS = 200, 20_000
 AT_ONCE = 8

@@ -22,7 +22,7 @@ from harness.model.schedule import Slot
 from harness.results.folder import Results
 from harness.ssh.connection import Connection
 from harness.ssh.hostkeys import Trust
-from tests.sshd import BINARY, Lab
+from tests.support.sshd import BINARY, Lab
 
 RUNS = 1_000
 AIM_S = 60.0

@@ -21,7 +21,7 @@ from harness.run.local import Executor, Local
 from harness.run.loop import RunOptions
 from harness.run.session import Session, prepare
 from harness.ssh.hostkeys import Trust
-from tests.sshd import BINARY, Lab
+from tests.support.sshd import BINARY, Lab
 
 VARIANTS = ("eager", "deferred", "on-demand", "zero-check", "grow", "lazy")
 MACHINE = "quad-16g"

@@ -1,64 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A small checkout with prebuilt kernels, and a QEMU that plays a part."""
+"""Fixtures of all tests."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-FAKES = ROOT / "tests" / "fakes"
-MACHINE = """
-description: two small nodes
-accel: tcg
-nodes: [{cpus: 0, memory: 1GiB}, {cpus: 1, memory: 1GiB}]
-deadline_s: 5
-"""
-EXPERIMENT = """
-description: two variants, two blocks
-baseline: one
-matrix:
-  - variants: [one, two]
-    machines: [small]
-    clocks: {time: {blocks: 2, warmup: 1}}
-probes: {run: [meminfo], touch_bytes: 1MiB}
-limits: {silence_s: 1, progress_s: 1.5, grace_s: 0.1}
-"""
-
-
-def heed_ctrl_c() -> None:
-    """For a child: a job in the background of a shell without job control ignores SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def bzimage(release: str) -> bytes:
-    """As much of a bzImage as its header needs (Documentation/arch/x86/boot.rst)."""
-    image = bytearray(0x400)
-    image[0x202:0x206] = b"HdrS"
-    image[0x20E:0x210] = (0x100).to_bytes(2, "little")
-    image[0x300 : 0x300 + len(release)] = release.encode()
-    return bytes(image)
-
-
-def lay_checkout(root: Path) -> dict[str, str]:
-    """A checkout with variants `one` and `two`; answers the environment of a QEMU that is fake."""
-    for folder in ("kernel-patches/variants", "qemu-configs", "experiments"):
-        (root / folder).mkdir(parents=True)
-    for name in ("one", "two"):
-        (root / f"{name}.img").write_bytes(bzimage(f"6.1-{name}"))
-        text = f"description: kernel {name}\nprebuilt: {{path: {name}.img}}\n"
-        (root / f"kernel-patches/variants/{name}.yaml").write_text(text)
-    (root / "qemu-configs/small.yaml").write_text(MACHINE)
-    (root / "experiments/pair.yaml").write_text(EXPERIMENT)
-    base = (ROOT / "kernel-patches/base.yaml").read_text()
-    (root / "kernel-patches/base.yaml").write_text(base)
-    return {
-        "PATH": f"{FAKES}:{os.environ['PATH']}",
-        "FAKE_QEMU": "ok",
-        "FAKE_CONSOLE": str(ROOT / "tests/golden/console/grow-1t.log"),
-        "PAGEINIT_CACHE": str(root.parent / "cache"),
-    }
+from tests.support.checkout import lay_checkout
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from harness.kernel.debian import PrebuiltKernel, fetch_prebuilt
 from harness.project import Project, cache_folder
-from tests.real import boot_guest, start, stop
+from tests.support.real import boot_guest, start, stop
 
 HERE = Path(__file__).parent
 PACKAGE = "linux-image-cloud-amd64"

@@ -13,7 +13,7 @@ import pytest
 
 from harness.cli import main
 from harness.results.folder import Results
-from tests.real import qemus, running, until
+from tests.support.real import qemus, running, until
 
 RUN = ("run", "experiments/three.yaml")
 

@@ -17,8 +17,8 @@ from harness.project import Project
 from harness.run import loop
 from harness.run.session import prepare
 from harness.units import GIB, MIB
-from tests.page import Tags
-from tests.real import qemus, until
+from tests.support.page import Tags
+from tests.support.real import qemus, until
 
 TOUCHED = 512 * MIB
 """What ``harness boot`` touches."""

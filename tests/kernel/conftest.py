@@ -8,7 +8,7 @@ import pytest
 
 from harness.kernel.store import Kernels
 from harness.project import Project, cache_folder
-from tests.real import ROOT
+from tests.support.real import ROOT
 
 HERE = Path(__file__).parent
 

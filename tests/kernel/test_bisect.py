@@ -14,7 +14,7 @@ import pytest
 from harness.bisect import CommitRange
 from harness.cli import main
 from harness.kernel.store import Kernels
-from tests.real import ROOT, until
+from tests.support.real import ROOT, until
 
 PLANTED = Path(__file__).parent / "planted"
 VARIANT = """

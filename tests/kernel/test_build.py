@@ -12,7 +12,7 @@ from harness.errors import ConfigError, PatchError
 from harness.kernel import build, patches
 from harness.kernel.store import Kernels
 from harness.project import Project
-from tests.real import ROOT
+from tests.support.real import ROOT
 
 REBUILT = ("mm", "init", "arch/x86/mm")
 """What is compiled anew for the comparison of two builds, never taken from ccache."""

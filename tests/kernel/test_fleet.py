@@ -10,8 +10,8 @@ import pytest
 from harness.cli import main
 from harness.model.run import Outcome
 from harness.results.folder import Results
-from tests.real import ROOT
-from tests.sshd import BINARY, Lab
+from tests.support.real import ROOT
+from tests.support.sshd import BINARY, Lab
 
 EXPERIMENT = """
 description: two kernels here and elsewhere

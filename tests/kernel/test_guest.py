@@ -15,7 +15,7 @@ from harness.model.schedule import Slot
 from harness.results.folder import Results
 from harness.run import loop
 from harness.run.session import prepare
-from tests.real import ROOT
+from tests.support.real import ROOT
 
 TOOL = ROOT / "tools/guest-image"
 SECTOR, START = 512, 2048

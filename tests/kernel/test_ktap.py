@@ -14,8 +14,8 @@ from harness.kernel.git import environment
 from harness.kernel.store import Kernels
 from harness.nightly import testcases
 from harness.process import run
-from tests.real import ROOT
-from tests.unit.test_nightly import bad_night, board
+from tests.support.nights import bad_night, board
+from tests.support.real import ROOT
 
 REAL = ROOT / "results/reference/nightly/reports"
 GOOD, BAD = "2026-11-02", "2026-11-03"

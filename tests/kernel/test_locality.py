@@ -9,7 +9,7 @@ import pytest
 from harness.cli import main
 from harness.dataset.dataset import load_tables
 from harness.qemu import plugin
-from tests.real import ROOT
+from tests.support.real import ROOT
 
 MACHINE = "quad-8g"
 PAGES = (8 << 30) // 4096

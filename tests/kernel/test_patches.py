@@ -11,7 +11,7 @@ import pytest
 from harness import files
 from harness.cli import main
 from harness.kernel.store import Kernels
-from tests.real import ROOT
+from tests.support.real import ROOT
 
 FILE = "init/boot_marks.c"
 CHANGES = (

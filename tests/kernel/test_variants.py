@@ -12,7 +12,7 @@ from harness.model.experiment import Experiment
 from harness.parse import phases
 from harness.results.folder import Results
 from harness.units import MIB
-from tests.real import ROOT, boot_guest
+from tests.support.real import ROOT, boot_guest
 
 VARIANTS = ("eager", "deferred", "grow")
 MACHINES = ("cpuless-8g", "uneven-24g")

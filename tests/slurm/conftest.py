@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.slurm.daemons import MISSING, Slurm, UnableError
+from tests.support.checkout import ROOT
+from tests.support.slurm import MISSING, Slurm, UnableError
 
 
 @pytest.fixture

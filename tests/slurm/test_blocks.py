@@ -11,8 +11,8 @@ import pytest
 
 from harness.results.folder import Results
 from harness.results.ledger import Fate, Ledger
-from tests.conftest import FAKES, ROOT
-from tests.slurm.test_holder import running, until
+from tests.support.checkout import FAKES, ROOT
+from tests.support.slurm import running, until
 
 pytestmark = pytest.mark.slurm
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness.units import GIB
+from tests.support.slurm import running, until
 
 distributed = pytest.importorskip("distributed")
 
@@ -31,21 +32,8 @@ def client(holder):
         yield client
 
 
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def node():
     return os.environ["SLURMD_NODENAME"]
-
-
-def running(slurm):
-    """Job by node."""
-    lines = [line.split() for line in slurm.jobs("%A %T %N")]
-    return {words[2]: words[0] for words in lines if words[1] == "RUNNING"}
 
 
 def test_each_node_lends_itself_to_one_block_at_a_time(slurm, client):

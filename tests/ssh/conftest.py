@@ -8,7 +8,7 @@ import pytest
 from harness.project import Project
 from harness.run.session import prepare
 from tests.ssh.fleet import Fleet
-from tests.sshd import BINARY, Lab
+from tests.support.sshd import BINARY, Lab
 
 
 @pytest.fixture

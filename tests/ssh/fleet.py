@@ -14,7 +14,7 @@ from harness.results.ledger import Ledger
 from harness.run import loop
 from harness.ssh.connection import SSHTimeouts
 from harness.ssh.hostkeys import Trust
-from tests.conftest import ROOT
+from tests.support.checkout import ROOT
 
 
 class Fleet:

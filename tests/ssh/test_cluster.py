@@ -14,8 +14,8 @@ from harness.hosts.cluster import Cluster
 from harness.hosts.roster import Patience
 from harness.results.ledger import Fate
 from harness.run import loop
-from tests.conftest import ROOT
 from tests.ssh.fleet import when
+from tests.support.checkout import ROOT
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.ssh

@@ -16,7 +16,7 @@ from harness.errors import Failure, RemoteError, ResultsError
 from harness.hosts.inventory import Inventory
 from harness.ssh.connection import Connection, SSHTimeouts, talk
 from harness.ssh.hostkeys import Trust
-from tests.real import until
+from tests.support.real import until
 
 pytestmark = pytest.mark.ssh
 

@@ -18,8 +18,8 @@ from harness.model.machine import Machine
 from harness.model.run import Outcome
 from harness.parse import evidence
 from harness.units import MIB
-from tests.conftest import FAKES, ROOT
-from tests.guestsshd import GuestSshd
+from tests.support.checkout import FAKES, ROOT
+from tests.support.guestsshd import GuestSshd
 
 pytestmark = pytest.mark.ssh
 LIMITS = Timeouts(silence_s=10, progress_s=10, grace_s=0.1)

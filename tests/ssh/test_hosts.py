@@ -17,7 +17,7 @@ import pytest
 from harness.cli import main
 from harness.errors import Failure
 from harness.ssh.connection import SSHTimeouts
-from tests.sshd import keygen
+from tests.support.sshd import keygen
 
 pytestmark = pytest.mark.ssh
 

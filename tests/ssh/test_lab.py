@@ -17,9 +17,9 @@ from harness.hosts.roster import Patience
 from harness.results.ledger import Fate, Ledger
 from harness.run import loop
 from harness.ssh.connection import SSHTimeouts
-from tests.conftest import ROOT
 from tests.ssh.fleet import fleet_folder, running, when
-from tests.sshd import children
+from tests.support.checkout import ROOT
+from tests.support.sshd import children
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.ssh

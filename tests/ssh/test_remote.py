@@ -20,8 +20,8 @@ from harness.hosts.roster import Patience
 from harness.model.schedule import Slot
 from harness.results.ledger import Fate, Ledger
 from harness.run import loop
-from tests.conftest import ROOT, heed_ctrl_c
 from tests.ssh.fleet import fleet_folder, running, when
+from tests.support.checkout import ROOT, heed_ctrl_c
 
 pytestmark = pytest.mark.ssh
 

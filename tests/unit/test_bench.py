@@ -10,7 +10,7 @@ import pytest
 from bench import collate
 from bench.figure import Figure, interval, percent_more
 from harness.results.folder import Results
-from tests.unit.test_results import a_run
+from tests.support.records import a_run
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,9 @@ from harness.cli import main
 from harness.errors import HostError
 from harness.kernel.git import environment
 from harness.project import Project
-from tests.conftest import ROOT
-from tests.store import foreign, keep, lay_sources, torn
-from tests.unit.test_run import built_from_source
-from tests.unit.test_source import MAKEFILE, MM
+from tests.support.checkout import ROOT
+from tests.support.sources import MAKEFILE, MM, built_from_source
+from tests.support.store import foreign, keep, lay_sources, torn
 
 ASK = ("--machine", "small", "--metric", "memmap_init")
 

@@ -23,11 +23,10 @@ from harness.parse import dmesg
 from harness.qemu import command
 from harness.qemu.footprint import Footprint
 from harness.units import GIB
+from tests.support.boots import LIMITS, PATIENT, request
 
 ROOT = Path(__file__).parents[2]
 FAKES = ROOT / "tests" / "fakes"
-LIMITS = Timeouts(silence_s=0.5, progress_s=0.6, grace_s=0.1)
-PATIENT = Timeouts(silence_s=5, progress_s=5, grace_s=0.1)
 
 
 @pytest.fixture
@@ -42,18 +41,6 @@ def play(monkeypatch, tmp_path):
 
     yield run
     assert not fakes_alive(tmp_path)
-
-
-def request(folder: Path, limits: Timeouts, deadline_s: float = 5) -> BootRequest:
-    machine = Machine.load(ROOT / "qemu-configs/tiny-2g.yaml")
-    machine = machine.model_copy(update={"deadline_s": deadline_s})
-    system_map = folder / "System.map"
-    system_map.write_text(
-        "ffffffff81000000 T _text\nffffffff81000000 t early_idle\nffffffff82000000 D data\n"
-    )
-    return BootRequest(
-        folder / "bzImage", folder / "rd", machine, "tcg", limits=limits, system_map=system_map
-    )
 
 
 def fakes_alive(folder: Path) -> list[str]:
@@ -148,10 +135,11 @@ def test_what_cannot_fit_is_refused_with_numbers():
 def test_no_orphan_when_the_harness_is_killed(number, tmp_path):
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from tests.unit.test_boot import request, LIMITS, Limits\n"
-        "from harness.boot import boot\n"
+        "from tests.support.boots import request\n"
+        "from harness.boot.boot import boot\n"
+        "from harness.model.experiment import Timeouts\n"
         "folder = Path(sys.argv[1])\n"
-        "boot(request(folder, Limits(silence_s=1000, progress_s=1000)), folder)\n"
+        "boot(request(folder, Timeouts(silence_s=1000, progress_s=1000)), folder)\n"
     )
     env = {**os.environ, "PATH": f"{FAKES}:{os.environ['PATH']}", "FAKE_QEMU": "hang"}
     argv = [sys.executable, "-c", code, str(tmp_path), str(ROOT)]

@@ -20,7 +20,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt install chromium")
 
-AROUND = (Path(__file__).parents[1] / "around.html").read_text()
+AROUND = (Path(__file__).parents[1] / "support/around.html").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from harness.model.machine import Machine
 from harness.model.variant import Claim, Variant
 from harness.project import Project
 from harness.units import GIB
-from tests.unit.test_report import ENVIRONMENT
+from tests.support.records import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 TIB = 1 << 40

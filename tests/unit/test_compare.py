@@ -13,7 +13,7 @@ from harness.cli import main
 from harness.compare.compare import CompareOptions, Comparison, compare_variants
 from harness.compare.export import COLUMNS, regressions, rows
 from harness.report.text import cover_letter
-from tests.synthetic import Recipe, make, write
+from tests.support.synthetic import Recipe, make, write
 
 ROOT = Path(__file__).parents[2]
 SCALE = ROOT / "results/reference/scale"

@@ -18,9 +18,8 @@ from harness.errors import ResultsError
 from harness.parse.evidence import reread
 from harness.results.folder import Results
 from harness.units import GIB
-from tests.conftest import ROOT
-from tests.synthetic import Recipe, make
-from tests.unit.test_run import results, rows
+from tests.support.checkout import ROOT, results, rows
+from tests.support.synthetic import Recipe, make
 
 OLD = ROOT / "tests/golden/results-v1"
 

@@ -5,7 +5,7 @@ import pytest
 
 from harness.parse import evidence
 from harness.results.folder import to_json
-from tests.unit.test_results import a_run
+from tests.support.records import a_run
 
 
 @pytest.mark.parametrize("depth", [101, 300, 100_000])

@@ -40,8 +40,8 @@ from harness.qemu import plugin
 from harness.results.folder import StoredRun, read_run
 from harness.results.ledger import Ledger
 from harness.ssh import hostkeys
-from tests.conftest import bzimage
-from tests.unit.test_inquiry import Says
+from tests.support.checkout import bzimage
+from tests.support.voices import Says
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden"

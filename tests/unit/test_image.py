@@ -20,7 +20,7 @@ from harness.qemu import command
 from harness.run import loop
 from harness.run.session import fit, prepare
 from harness.units import MIB
-from tests.conftest import ROOT
+from tests.support.checkout import ROOT
 
 QCOW2 = b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(504)
 GROUP = {"variants": ["one"], "machines": ["small"], "clocks": {"time": {"blocks": 1}}}

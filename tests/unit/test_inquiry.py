@@ -10,27 +10,9 @@ from harness.hosts import inquiry
 from harness.hosts.home import Home
 from harness.hosts.inquiry import Inquiry, open_inquiry
 from harness.hosts.porter import MARK
-from harness.ssh.connection import Done
+from tests.support.voices import Says
 
 ROOT = f"{MARK}{json.dumps('/root')}\n".encode()
-
-
-class Says:
-    """A voice that says these pieces, whatever it is asked, and then ends or is silent."""
-
-    def __init__(self, *pieces, status=0, silent=False):
-        self.pieces, self.status, self.silent = list(pieces), status, silent
-
-    def say(self, data, limit_s):
-        pass
-
-    def hear(self, limit_s):
-        if self.pieces:
-            return self.pieces.pop(0)
-        return None if self.silent else b""
-
-    def end(self):
-        return Done(self.status, b"", b"sh: 1: python3: not found\n")
 
 
 def test_a_porter_answers_one_question_after_the_other(tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from harness.results.ledger import Fate, Ledger, open_attempts
 from harness.run import loop
 from harness.run.local import Local
 from harness.run.session import prepare
-from tests.unit.test_run import results, rows
+from tests.support.checkout import results, rows
 
 ROOT = Path(__file__).parents[2]
 

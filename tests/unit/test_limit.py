@@ -16,8 +16,8 @@ from harness.report import render
 from harness.results.folder import Results, StoredRun
 from harness.run import limit
 from harness.units import GIB, TIB
-from tests.store import foreign, torn
-from tests.unit.test_report import lock, stored
+from tests.support.records import lock, stored
+from tests.support.store import foreign, torn
 
 LAST = len(limit.machines()) - 1
 

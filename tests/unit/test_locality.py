@@ -16,8 +16,7 @@ from harness.report import locality
 from harness.report.locality import Work
 from harness.report.render import render
 from harness.results.folder import Results, StoredRun
-from tests.unit.test_report import lock
-from tests.unit.test_results import a_run
+from tests.support.records import a_run, lock
 
 WORKS = st.lists(
     st.builds(Work, st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1, max_size=8

@@ -6,7 +6,7 @@ import pytest
 from harness.compare.stopping import look, parse_width, schedule
 from harness.errors import UserError
 from harness.model.experiment import Experiment
-from tests.synthetic import Recipe, make
+from tests.support.synthetic import Recipe, make
 
 
 def experiment(blocks: int = 3, clock: str = "time") -> Experiment:

@@ -20,14 +20,13 @@ from harness.cli import main
 from harness.compare.verdict import Interest
 from harness.nightly import dashboard, history, prune, testcases
 from harness.nightly.changes import Tolerance, changes, moved, status
-from harness.nightly.dashboard import Board
 from harness.nightly.history import FailedBoot, History
 from harness.nightly.nightly import FILES
 from harness.nightly.steps import steps
 from harness.results.folder import Damage
-from tests.conftest import ROOT
-from tests.nights import SHAPES, Year, make
-from tests.store import foreign
+from tests.support.checkout import ROOT
+from tests.support.nights import SHAPES, Year, bad_night, board, make
+from tests.support.store import foreign
 
 INTEREST = Interest(0.02, 0.005)
 
@@ -207,7 +206,7 @@ APPEND = """
 import sys
 from pathlib import Path
 from harness.nightly.history import History
-from tests.nights import Year, make
+from tests.support.nights import Year, make
 made = History(Path(sys.argv[1]))
 night = make(Year(nights=1, counts={f"phase {n}": n for n in range(300)}))[0]
 print("go", flush=True)
@@ -259,29 +258,6 @@ def test_kill_9_in_the_middle_of_appends_leaves_whole_nights_only(tmp_path):
 
 
 # What is written.
-
-
-def board(nights, damage=()):
-    found = changes(nights, Tolerance())
-    return Board(nights, found, damage, status(found, nights[-1].number))
-
-
-def bad_night():
-    evil = "<script>alert(1)</script> | \x1b[31m # \x00"
-    failure = FailedBoot(
-        **{"variant": "eager", "machine": "small", "clock": "work"},
-        block=0,
-        outcome="panic",
-        reason=evil,
-    )
-    return make(
-        Year(
-            nights=6,
-            counts={"memmap_init": 10**7},
-            steps={"memmap_init": {5: 2.0}},
-            failures={5: failure},
-        )
-    )
 
 
 def test_junit_has_a_case_for_each_figure_and_a_failure_for_each_regression():

@@ -10,8 +10,8 @@ import pytest
 
 from harness.cli import main
 from harness.gate import checks as gate
-from tests.conftest import MACHINE, ROOT
-from tests.store import foreign, keep, lay_sources, torn
+from tests.support.checkout import MACHINE, ROOT
+from tests.support.store import foreign, keep, lay_sources, torn
 
 BUILDS = ("grow", "grow.debug")
 

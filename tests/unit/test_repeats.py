@@ -9,7 +9,7 @@ from harness.files import write_atomic
 from harness.model.run import Ending
 from harness.report import render
 from harness.results.folder import Results, to_json
-from tests.unit.test_report import EVIL, lock, stored
+from tests.support.records import EVIL, lock, stored
 
 CONSOLE = b"[    0.000000] Linux\n[    1.000000] boot-marks: begin\n"
 

@@ -10,37 +10,11 @@ import pytest
 
 from harness.errors import HostError, ResultsError
 from harness.files import read_bytes, write_atomic
-from harness.model.run import Ending, Environment, Judgement, Outcome, Run
 from harness.model.schedule import Slot
 from harness.results.folder import Results, newest, read_run, to_json
+from tests.support.records import a_run
 
 SLOT = Slot("eager", "tiny-2g", "time", 0, 0)
-
-
-def a_run(**changes: object) -> Run:
-    environment = Environment(
-        host="h",
-        host_cpu="c",
-        host_cpus=2,
-        host_memory_bytes=1,
-        host_kernel="k",
-        qemu_version="7.2.0",
-        accel="tcg",
-        thp=False,
-        harness_version="0",
-    )
-    base = Run(
-        run_id="0" * 16,
-        variant="eager",
-        machine="tiny-2g",
-        clock="time",
-        block=0,
-        started_utc="2026-01-01T00:00:00Z",
-        environment=environment,
-        ending=Ending(cause="done"),
-        judgement=Judgement(outcome=Outcome.OK),
-    )
-    return base.model_copy(update=changes)
 
 
 def test_a_finished_run_comes_back_equal(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command line from end to end, with a QEMU that plays a part."""
 
-import csv
 import json
 import os
 import signal
@@ -16,20 +15,11 @@ import harness
 from harness.cli import main
 from harness.project import Project
 from harness.results.folder import Results
-from tests.conftest import heed_ctrl_c
-from tests.store import foreign
-from tests.unit.test_source import MAKEFILE, MM, series, tarball
+from tests.support.checkout import heed_ctrl_c, results, rows
+from tests.support.sources import MM, built_from_source, series
+from tests.support.store import foreign
 
 CSVS = ("runs.csv", "phases.csv", "probes.csv", "summary.csv", "datapackage.json")
-
-
-def results(checkout: Path) -> Path:
-    return next((checkout / "results" / "pair").iterdir())
-
-
-def rows(folder: Path, name: str) -> list[dict[str, str]]:
-    with (folder / f"{name}.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_run_leaves_a_dataset_and_a_second_run_does_nothing(checkout, capfd):
@@ -204,19 +194,6 @@ def test_a_boot_that_the_emulator_spoils_is_tried_again(
     kept = sorted(p.parent.name for p in results(checkout).glob("runs/*/*/*/*.attempt*/run.json"))
     assert kept == [f"000.attempt{n}" for n in range(1, attempt)]
     assert "more than one attempt" in (results(checkout) / "report.md").read_text()
-
-
-def built_from_source(checkout: Path, tmp_path: Path, keys: str) -> Path:
-    """Makes variant `two` one that is built, from a base of three files; answers its patches."""
-    sha256 = tarball(tmp_path / "linux.tar.xz", {"Makefile": MAKEFILE, "mm/page.c": MM})
-    provider = f"{{tarball: {{path: {tmp_path}/linux.tar.xz, sha256: {sha256}}}}}"
-    patches = checkout / "kernel-patches"
-    (patches / "base.yaml").write_text(f"version: '6.12'\nprovider: {provider}\n")
-    (patches / "configs").mkdir()
-    (patches / "configs/base.config").write_text("CONFIG_NUMA=y\n")
-    text = f"description: d\n{keys}\nfragments: [base]\n"
-    (patches / "variants/two.yaml").write_text(text)
-    return patches
 
 
 def test_a_variant_that_does_not_apply_is_2_and_spoils_no_other(checkout, tmp_path, capfd):

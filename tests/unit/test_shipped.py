@@ -14,7 +14,7 @@ import pytest
 
 from harness.model.schema import read_yaml
 from harness.nightly.history import History
-from tests.conftest import FAKES, ROOT
+from tests.support.checkout import FAKES, ROOT
 
 SHIPPED = ROOT / "tools/nightly"
 LOGROTATE = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")

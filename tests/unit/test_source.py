@@ -2,9 +2,7 @@
 """The chain from a base to a patched tree, on small trees made here."""
 
 import hashlib
-import io
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,18 +10,7 @@ import pytest
 from harness.errors import PatchError, SourceError
 from harness.kernel import patches, source
 from harness.model.base import Base
-
-MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n"
-MM = "".join(f"line {n}\n" for n in range(1, 21))
-
-
-def tarball(path: Path, files: dict[str, str]) -> str:
-    with tarfile.open(path, "w:xz") as archive:
-        for name, text in files.items():
-            member = tarfile.TarInfo(f"linux/{name}")
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text.encode()))
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+from tests.support.sources import MAKEFILE, MM, series, tarball
 
 
 def base(path: Path, sha256: str, version: str = "6.12") -> Base:
@@ -36,19 +23,6 @@ def fetched(tmp_path):
     path = tmp_path / "linux.tar.xz"
     sha256 = tarball(path, {"Makefile": MAKEFILE, "mm/page.c": MM, ".gitignore": "*\n"})
     return source.fetch(base(path, sha256), tmp_path / "cache", lambda text: None)
-
-
-def series(folder: Path, name: str, old: str, new: str) -> Path:
-    """A series of one patch, written as a diff of mm/page.c."""
-    (folder / name).mkdir()
-    a, b = folder / name / "old", folder / name / "new"
-    a.write_text(old)
-    b.write_text(new)
-    argv = ["diff", "-u", "--label", "a/mm/page.c", "--label", "b/mm/page.c", a, b]
-    diff = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-    (folder / name / "0001-change.patch").write_text(f"Subject: change\n---\n\n{diff}")
-    (folder / name / "series").write_text("# one\n0001-change.patch\n")
-    return folder / name
 
 
 def leftovers(cache: Path) -> list[str]:

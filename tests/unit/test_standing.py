@@ -12,8 +12,8 @@ from harness.model.run import Kernel
 from harness.model.variant import Variant
 from harness.report import render
 from harness.results.folder import Results, to_json
-from tests.unit.test_report import lock as plain_lock
-from tests.unit.test_report import stored
+from tests.support.records import lock as plain_lock
+from tests.support.records import stored
 
 
 def lock(tree="t1", boot=()):

@@ -20,8 +20,8 @@ from harness.parse import evidence, stores
 from harness.parse.phases import MARKS
 from harness.qemu import plugin
 from harness.results.folder import Results
-from tests.unit.test_boot import PATIENT, request
-from tests.unit.test_results import a_run
+from tests.support.boots import PATIENT, request
+from tests.support.records import a_run
 
 ROOT = Path(__file__).parents[2]
 SERIES = ROOT / "kernel-patches" / "boot-marks"

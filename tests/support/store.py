@@ -11,8 +11,8 @@ from harness.model.run import Kernel
 from harness.model.variant import Variant
 from harness.project import Project
 from harness.results.folder import to_json
-from tests.conftest import bzimage
-from tests.unit.test_source import MAKEFILE, MM, tarball
+from tests.support.checkout import bzimage
+from tests.support.sources import MAKEFILE, MM, tarball
 
 
 def lay_sources(checkout: Path, names: Iterable[str]) -> Project:

@@ -21,9 +21,7 @@ from harness.report import render
 from harness.run import loop
 from harness.run.loop import RunOptions
 from harness.run.session import prepare
-from tests.conftest import heed_ctrl_c
-
-ROOT = Path(__file__).parents[1]
+from tests.support.checkout import ROOT, heed_ctrl_c
 
 
 def guest(folder: Path, program: str) -> bytes:

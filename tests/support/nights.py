@@ -7,6 +7,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from harness.nightly.changes import Tolerance, changes, status
+from harness.nightly.dashboard import Board
 from harness.nightly.history import FailedBoot, Measurement, Night
 
 FIRST = date(2026, 1, 1)
@@ -93,4 +95,27 @@ def _figure(variant: str, clock: str, name: str, value: float) -> Measurement:
         value=round(value) if exact else value,
         n=1 if exact else 5,
         exact=exact,
+    )
+
+
+def board(nights, damage=()):
+    found = changes(nights, Tolerance())
+    return Board(nights, found, damage, status(found, nights[-1].number))
+
+
+def bad_night():
+    evil = "<script>alert(1)</script> | \x1b[31m # \x00"
+    failure = FailedBoot(
+        **{"variant": "eager", "machine": "small", "clock": "work"},
+        block=0,
+        outcome="panic",
+        reason=evil,
+    )
+    return make(
+        Year(
+            nights=6,
+            counts={"memmap_init": 10**7},
+            steps={"memmap_init": {5: 2.0}},
+            failures={5: failure},
+        )
     )

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.sshd import free_port
+from tests.support.sshd import free_port
 
 SBIN = ":/usr/sbin:/usr/local/sbin"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -147,3 +147,16 @@ class Slurm:
         for daemon in self.daemons.values():
             daemon.wait(10)
         shutil.rmtree(self.folder)
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def running(slurm):
+    """Job by node."""
+    lines = [line.split() for line in slurm.jobs("%A %T %N")]
+    return {words[2]: words[0] for words in lines if words[1] == "RUNNING"}

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sources of a kernel that are three files, and series for them."""
+
+import hashlib
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n"
+MM = "".join(f"line {n}\n" for n in range(1, 21))
+
+
+def tarball(path: Path, files: dict[str, str]) -> str:
+    with tarfile.open(path, "w:xz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"linux/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def series(folder: Path, name: str, old: str, new: str) -> Path:
+    """A series of one patch, written as a diff of mm/page.c."""
+    (folder / name).mkdir()
+    a, b = folder / name / "old", folder / name / "new"
+    a.write_text(old)
+    b.write_text(new)
+    argv = ["diff", "-u", "--label", "a/mm/page.c", "--label", "b/mm/page.c", a, b]
+    diff = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    (folder / name / "0001-change.patch").write_text(f"Subject: change\n---\n\n{diff}")
+    (folder / name / "series").write_text("# one\n0001-change.patch\n")
+    return folder / name
+
+
+def built_from_source(checkout: Path, tmp_path: Path, keys: str) -> Path:
+    """Makes variant `two` one that is built, from a base of three files; answers its patches."""
+    sha256 = tarball(tmp_path / "linux.tar.xz", {"Makefile": MAKEFILE, "mm/page.c": MM})
+    provider = f"{{tarball: {{path: {tmp_path}/linux.tar.xz, sha256: {sha256}}}}}"
+    patches = checkout / "kernel-patches"
+    (patches / "base.yaml").write_text(f"version: '6.12'\nprovider: {provider}\n")
+    (patches / "configs").mkdir()
+    (patches / "configs/base.config").write_text("CONFIG_NUMA=y\n")
+    text = f"description: d\n{keys}\nfragments: [base]\n"
+    (patches / "variants/two.yaml").write_text(text)
+    return patches
