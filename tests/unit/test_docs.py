@@ -15,8 +15,8 @@ from harness import cli
 from harness.model.experiment import TOUCHES
 from harness.model.run import Outcome
 from harness.parse.phases import MARKS, REQUIRED
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
 
 

@@ -40,10 +40,9 @@ from harness.qemu import plugin
 from harness.results.folder import StoredRun, read_run
 from harness.results.ledger import Ledger
 from harness.ssh import hostkeys
-from tests.support.checkout import bzimage
+from tests.support.checkout import ROOT, bzimage
 from tests.support.voices import Says
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden"
 REFERENCE = ROOT / "results/reference"
 FUZZ = int(os.environ.get("FUZZ", "1"))

@@ -19,7 +19,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.checkout import ROOT
+
 FENCE = re.compile(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", re.M | re.S)
 PARTS = ("harness", "kernel-patches", "qemu-configs", "experiments", "tests", "tools", "docs")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/patches.md", "docs/troubleshooting.md")

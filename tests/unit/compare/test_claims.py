@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Claims beside measurements: each rule, on datasets made here, and the committed claims."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -15,9 +13,9 @@ from harness.model.machine import Machine
 from harness.model.variant import Claim, Variant
 from harness.project import Project
 from harness.units import GIB
+from tests.support.checkout import ROOT
 from tests.support.records import ENVIRONMENT
 
-ROOT = Path(__file__).parents[2]
 TIB = 1 << 40
 
 

@@ -4,7 +4,6 @@
 import csv
 import io
 import json
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,9 @@ from harness.cli import main
 from harness.compare.compare import CompareOptions, Comparison, compare_variants
 from harness.compare.export import COLUMNS, regressions, rows
 from harness.report.text import cover_letter
+from tests.support.checkout import ROOT
 from tests.support.synthetic import Recipe, make, write
 
-ROOT = Path(__file__).parents[2]
 SCALE = ROOT / "results/reference/scale"
 OPTIONS = CompareOptions(baseline="base")
 

@@ -181,7 +181,7 @@ def test_a_failed_boot_is_a_row(checkout, monkeypatch, part, outcome):
 def test_a_boot_that_the_emulator_spoils_is_tried_again(
     checkout, monkeypatch, tmp_path, times, attempt
 ):
-    spoilt = Path(__file__).parents[1] / "golden/console/tcg-stale-int3.log"
+    spoilt = Path(__file__).parents[2] / "golden/console/tcg-stale-int3.log"
     for name, value in (("QEMU", "spoilt"), ("SPOILT", spoilt), ("TIMES", times)):
         monkeypatch.setenv(f"FAKE_{name}", str(value))
     monkeypatch.setenv("FAKE_COUNT", str(tmp_path / "count"))
@@ -217,7 +217,7 @@ def test_a_cache_that_make_cannot_work_in_is_named(checkout, tmp_path, monkeypat
 
 def test_a_killed_harness_loses_no_finished_run_and_resumes(checkout, monkeypatch):
     argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     env = {**os.environ, "PYTHONPATH": str(root)}
     with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as harness:
         end = time.monotonic() + 60
@@ -241,7 +241,7 @@ def test_two_starts_in_one_folder_are_refused(checkout, capsys):
         "with Results(Path(sys.argv[1])).locked():\n    print('held', flush=True); time.sleep(60)\n"
     )
     argv = [sys.executable, "-c", code, str(folder)]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
         assert main(["run", "experiments/pair.yaml"]) == 2
@@ -255,7 +255,7 @@ def test_ctrl_c_is_130_and_leaves_no_qemu(checkout, monkeypatch):
     text = text.replace("silence_s: 1, progress_s: 1.5", "silence_s: 99, progress_s: 99")
     (checkout / "experiments/pair.yaml").write_text(text)
     argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c) as harness:
         end = time.monotonic() + 60
         while not list(checkout.glob("results/pair/*/runs/*/*/*/*.part/console.log")):

@@ -147,7 +147,7 @@ def test_boots_that_failed_do_not_count(found):
     assert locality.boots(failed, ["eager"]) == {}
 
 
-REFERENCE = Path(__file__).parents[2] / "results/reference/locality"
+REFERENCE = Path(__file__).parents[3] / "results/reference/locality"
 
 
 def test_the_document_says_what_the_dataset_says():

@@ -12,8 +12,8 @@ from harness.model.variant import MemoryModel
 from harness.qemu import command, footprint
 from harness.qemu.command import CommandLine, Qemu
 from harness.units import GIB
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 MACHINES = sorted((ROOT / "qemu-configs").glob("*.yaml"))
 GOLDEN = ROOT / "tests" / "golden" / "argv"
 QEMU = Qemu("qemu-system-x86_64", (7, 2, 22))

@@ -24,9 +24,7 @@ from harness.qemu import command
 from harness.qemu.footprint import Footprint
 from harness.units import GIB
 from tests.support.boots import LIMITS, PATIENT, request
-
-ROOT = Path(__file__).parents[2]
-FAKES = ROOT / "tests" / "fakes"
+from tests.support.checkout import FAKES, ROOT
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 
 import copy
 import json
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +19,8 @@ from harness.parse import evidence
 from harness.project import Project
 from harness.report import render
 from harness.results.folder import Results, StoredRun
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden/gate"
 ENVIRONMENT = Environment(
     host="h",

@@ -19,8 +19,8 @@ from harness.dataset import dataset
 from harness.errors import SourceError, UserError
 from harness.kernel import fastpath
 from harness.kernel.fastpath import Shapes
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results" / "reference"
 SHAPES = Shapes.model_validate_json((ROOT / RECORD).read_bytes())
 

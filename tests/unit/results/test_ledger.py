@@ -24,9 +24,7 @@ from harness.results.ledger import Fate, Ledger, open_attempts
 from harness.run import loop
 from harness.run.local import Local
 from harness.run.session import prepare
-from tests.support.checkout import results, rows
-
-ROOT = Path(__file__).parents[2]
+from tests.support.checkout import ROOT, results, rows
 
 
 def told(ledger):

@@ -16,9 +16,8 @@ from rich.console import Console
 from harness.cli import main, status
 from harness.results.folder import Results
 from harness.run.progress import HEAD_BYTES, TAIL_BYTES, Ended, Observer, Progress, Running
+from tests.support.checkout import ROOT
 from tests.support.real import until
-
-ROOT = Path(__file__).parents[2]
 
 
 def folder(checkout: Path) -> Path:

@@ -13,8 +13,7 @@ import pytest
 import harness
 from harness.dataset.columns import DTYPES, TABLES
 from harness.errors import ResultsError
-
-ROOT = Path(__file__).parents[2]
+from tests.support.checkout import ROOT
 
 
 def notebook(*words: object) -> subprocess.CompletedProcess[str]:

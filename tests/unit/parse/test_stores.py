@@ -21,9 +21,9 @@ from harness.parse.phases import MARKS
 from harness.qemu import plugin
 from harness.results.folder import Results
 from tests.support.boots import PATIENT, request
+from tests.support.checkout import ROOT
 from tests.support.records import a_run
 
-ROOT = Path(__file__).parents[2]
 SERIES = ROOT / "kernel-patches" / "boot-marks"
 SYSTEM_MAP = """\
 ffffffff81000430 T calibrate_delay

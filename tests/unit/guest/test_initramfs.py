@@ -12,7 +12,7 @@ import pytest
 from harness.guest import initramfs
 from harness.guest.initramfs import CpioEntry
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "proc"
+GOLDEN = Path(__file__).parents[2] / "golden" / "proc"
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,8 +12,8 @@ from harness.parse import dmesg, phases
 from harness.parse import outcome as outcomes
 from harness.parse.dmesg import Chunk
 from harness.parse.outcome import judge
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = sorted((ROOT / "tests" / "golden" / "console").glob("*.log"))
 MARK = b"[    1.1] boot-marks: phase=%s node=%d start=%d end=%d busy=%d calls=%d pages=%d\r\n"
 MARKS = (

@@ -17,7 +17,7 @@ from harness.report.figures import INITIALISING, PARTS, REST, growths, host_memo
 from harness.report.verdicts import compared, growth_tables, verdicts
 from harness.results.folder import Results
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+REFERENCE = Path(__file__).parents[3] / "results" / "reference"
 QUICK = REFERENCE / "quick"
 
 

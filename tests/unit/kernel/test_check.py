@@ -13,8 +13,8 @@ from harness.kernel.check import Record
 from harness.kernel.git import Repository
 from harness.model.variant import Variant
 from harness.project import Project
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 PATCHES = ROOT / "kernel-patches"
 PROJECT = Project(ROOT, ROOT)
 RECORD = Record.model_validate_json((PATCHES / check.RECORD).read_bytes())
