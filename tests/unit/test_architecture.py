@@ -1,12 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Imports go down from folder to folder; names, licences, and a quick start."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 BENCH = PACKAGE.with_name("bench")
+
+TESTS = PACKAGE.with_name("tests")
+# What tests of tests/unit are about that are about no one module.
+WHOLE = {
+    "architecture": "the package",
+    "bench": "bench/",
+    "browser": "pages, as Chromium shows them",
+    "damage": "a results folder from the disk to the report",
+    "dataset/workers": "processes of dataset/dataset",
+    "docs": "documents",
+    "fuzz": "every parser",
+    "guest/gate_probes": "programs in C, harness/guest/src",
+    "readme": "documents, typed",
+    "security": "the threat model",
+    "shipped": "tools/nightly",
+}
+# They move with many hosts on one engine.
+HOSTS = {"bundle", "fleet", "inquiry", "inventory", "lease", "porter", "scheduler"}
 
 BANNED = {"utils", "util", "helpers", "manager", "common", "core", "misc"}
 
@@ -36,6 +55,24 @@ def test_every_source_file_names_its_licence() -> None:
     ]
     bare = [f for f in files if "SPDX-License-Identifier: GPL-2.0-only" not in f.read_text()[:200]]
     assert not bare
+
+
+def test_a_test_bears_the_name_of_its_module() -> None:
+    names = {str(p.relative_to(PACKAGE).with_suffix("")) for p in modules()}
+    unit = TESTS / "unit"
+    about = {
+        str(p.relative_to(unit).with_name(p.stem.removeprefix("test_")))
+        for p in unit.rglob("test_*.py")
+    }
+    assert not about - names - WHOLE.keys() - HOSTS
+    assert WHOLE.keys() <= about
+
+
+def test_no_test_module_imports_another() -> None:
+    # In text as well: some tests start a Python of their own.
+    line = re.compile(r"(from|import) (tests)?[.\w]*\btest_\w+")
+    found = [path.name for path in TESTS.rglob("*.py") if line.search(path.read_text())]
+    assert not found
 
 
 def loaded(*words: str) -> set[str]:
