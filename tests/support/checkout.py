@@ -4,10 +4,13 @@
 import csv
 import os
 import signal
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FAKES = ROOT / "tests" / "fakes"
+# The fake is run by this Python: another `python3` may take longer to start than a boot takes.
+PATH = os.pathsep.join((str(FAKES), str(Path(sys.executable).parent), os.environ["PATH"]))
 MACHINE = """
 description: two small nodes
 accel: tcg
@@ -41,7 +44,7 @@ def bzimage(release: str) -> bytes:
 
 
 def lay_checkout(root: Path) -> dict[str, str]:
-    """A checkout with variants `one` and `two`; answers the environment of a QEMU that is fake."""
+    """A checkout with variants `one` and `two`; answers its environment."""
     for folder in ("kernel-patches/variants", "qemu-configs", "experiments"):
         (root / folder).mkdir(parents=True)
     for name in ("one", "two"):
@@ -52,8 +55,13 @@ def lay_checkout(root: Path) -> dict[str, str]:
     (root / "experiments/pair.yaml").write_text(EXPERIMENT)
     base = (ROOT / "kernel-patches/base.yaml").read_text()
     (root / "kernel-patches/base.yaml").write_text(base)
+    return environment(root)
+
+
+def environment(root: Path) -> dict[str, str]:
+    """In which a checkout has a cache beside it, and boots a QEMU that is fake."""
     return {
-        "PATH": f"{FAKES}:{os.environ['PATH']}",
+        "PATH": PATH,
         "FAKE_QEMU": "ok",
         "FAKE_CONSOLE": str(ROOT / "tests/golden/console/grow-1t.log"),
         "PAGEINIT_CACHE": str(root.parent / "cache"),

@@ -35,7 +35,8 @@ def home(checkout, tmp_path) -> Path:
     python.parent.mkdir(parents=True)
     names = ("FAKE_CONSOLE", "PAGEINIT_CACHE")
     known = " ".join(f"{name}={shlex.quote(os.environ[name])}" for name in names)
-    played = f"PATH={shlex.quote(str(FAKES))}:$PATH FAKE_QEMU=$(cat ~/part)"
+    path = shlex.quote(f"{FAKES}:{Path(sys.executable).parent}")
+    played = f"PATH={path}:$PATH FAKE_QEMU=$(cat ~/part)"
     argv = f'{shlex.quote(sys.executable)} "$@"'
     python.write_text(f"#!/bin/sh\nexport {known} {played}\nexec {argv}\n")
     python.chmod(0o755)

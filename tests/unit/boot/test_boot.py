@@ -24,13 +24,13 @@ from harness.qemu import command
 from harness.qemu.footprint import Footprint
 from harness.units import GIB
 from tests.support.boots import LIMITS, PATIENT, request
-from tests.support.checkout import FAKES, ROOT
+from tests.support.checkout import PATH, ROOT
 
 
 @pytest.fixture
 def play(monkeypatch, tmp_path):
     """Boots with a fake in the part asked for; answers the evidence and the folder."""
-    monkeypatch.setenv("PATH", f"{FAKES}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", PATH)
     monkeypatch.setenv("FAKE_CONSOLE", str(ROOT / "tests/golden/console/grow-1t.log"))
 
     def run(part: str, limits: Timeouts = LIMITS, deadline_s: float = 5, **more):
@@ -139,7 +139,7 @@ def test_no_orphan_when_the_harness_is_killed(number, tmp_path):
         "folder = Path(sys.argv[1])\n"
         "boot(request(folder, Timeouts(silence_s=1000, progress_s=1000)), folder)\n"
     )
-    env = {**os.environ, "PATH": f"{FAKES}:{os.environ['PATH']}", "FAKE_QEMU": "hang"}
+    env = {**os.environ, "PATH": PATH, "FAKE_QEMU": "hang"}
     argv = [sys.executable, "-c", code, str(tmp_path), str(ROOT)]
     with subprocess.Popen(argv, env=env, cwd=ROOT) as harness:
         until(lambda: (tmp_path / "console.log").exists() and fakes_alive(tmp_path))

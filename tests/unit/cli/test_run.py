@@ -127,23 +127,19 @@ def test_until_refuses_before_the_first_boot(checkout, capfd, words, said):
     assert said in capfd.readouterr().err and not (checkout / "results").exists()
 
 
-def test_collate_gives_the_same_bytes(checkout):
-    assert main(["run", "experiments/pair.yaml"]) == 0
-    folder = results(checkout)
+def test_collate_gives_the_same_bytes(ran):
     names = (*CSVS, "report.html", "report.md")
-    before = {name: (folder / name).read_bytes() for name in names}
+    before = {name: (ran / name).read_bytes() for name in names}
     for name in names:
-        (folder / name).unlink()
-    assert main(["collate", str(folder)]) == 0
-    assert before == {name: (folder / name).read_bytes() for name in names}
+        (ran / name).unlink()
+    assert main(["collate", str(ran)]) == 0
+    assert before == {name: (ran / name).read_bytes() for name in names}
 
 
-def test_the_data_dictionary_knows_every_column(checkout):
-    assert main(["run", "experiments/pair.yaml"]) == 0
-    folder = results(checkout)
-    package = json.loads((folder / "datapackage.json").read_text())
+def test_the_data_dictionary_knows_every_column(ran):
+    package = json.loads((ran / "datapackage.json").read_text())
     for resource in package["resources"]:
-        head = (folder / resource["path"]).read_text().splitlines()[0].split(",")
+        head = (ran / resource["path"]).read_text().splitlines()[0].split(",")
         fields = resource["schema"]["fields"]
         assert head == [entry["name"] for entry in fields]
         assert all(entry["description"] for entry in fields)
@@ -233,14 +229,12 @@ def test_a_killed_harness_loses_no_finished_run_and_resumes(checkout, monkeypatc
     assert all(path.read_bytes() == data for path, data in kept.items())
 
 
-def test_two_starts_in_one_folder_are_refused(checkout, capsys):
-    assert main(["run", "experiments/pair.yaml"]) == 0
-    folder = results(checkout)
+def test_two_starts_in_one_folder_are_refused(ran, capsys):
     code = (
         "import sys, time; from pathlib import Path; from harness.results import Results\n"
         "with Results(Path(sys.argv[1])).locked():\n    print('held', flush=True); time.sleep(60)\n"
     )
-    argv = [sys.executable, "-c", code, str(folder)]
+    argv = [sys.executable, "-c", code, str(ran)]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"

@@ -104,18 +104,16 @@ def test_groups_that_share_a_machine_share_its_blocks():
     assert [[s.variant for s in b.slots] for b in blocks(slots)] == [["a", "b"], ["a"]]
 
 
-def test_a_run_is_in_the_ledger_and_in_the_dataset(checkout):
-    assert main(["run", "experiments/pair.yaml"]) == 0
-    folder = results(checkout)
-    entries, damage = Ledger(folder).read()
+def test_a_run_is_in_the_ledger_and_in_the_dataset(ran):
+    entries, damage = Ledger(ran).read()
     ended = {e.block: e.runs for e in entries if e.fate == Fate.DONE}
     assert [e.fate for e in entries] == [None, "done"] * 3
     assert list(ended) == ["small/time/warmup", "small/time/000", "small/time/001"]
-    ids = {r["run_id"] for r in rows(folder, "runs")}
+    ids = {r["run_id"] for r in rows(ran, "runs")}
     assert {run for runs in ended.values() for run in runs} == ids and len(ids) == 6
     assert {o for runs in ended.values() for o in runs.values()} == {"ok"} and not damage
     assert main(["run", "experiments/pair.yaml"]) == 0
-    assert Ledger(folder).read()[0] == entries
+    assert Ledger(ran).read()[0] == entries
 
 
 def test_a_killed_run_is_lost_in_the_ledger_and_goes_on(checkout):
@@ -158,8 +156,10 @@ class Twice:
 
 
 @pytest.fixture
-def session(checkout):
-    project = Project.find(checkout, checkout.parent / "cache")
+def session(request, tmp_path):
+    """Of the experiment `pair`, in the checkout that the test has asked for."""
+    request.getfixturevalue("ran" if "ran" in request.fixturenames else "checkout")
+    project = Project.find(tmp_path / "checkout", tmp_path / "cache")
     return prepare(project, project.experiment(Path("experiments/pair.yaml")), lambda text: None)
 
 
@@ -171,11 +171,8 @@ def test_what_is_done_twice_counts_once_and_is_kept(checkout, session, tmp_path)
     assert len(list(folder.path.glob("runs/*/*/*/*.attempt1/run.json"))) == 6
 
 
-def test_a_boot_from_elsewhere_is_taken_in_or_refused(checkout, session, tmp_path):
-    options = loop.RunOptions(checkout / "results")
-    folder = loop.open_results(session, options)
-    loop.run(session, folder, options, lambda event: None)
-    other = Results(tmp_path / "other")
+def test_a_boot_from_elsewhere_is_taken_in_or_refused(ran, session, tmp_path):
+    folder, other = Results(ran), Results(tmp_path / "other")
     slots = session.experiment.schedule()
     first, second = slots[0], slots[1]
     ids = [slot.run_id(session.lock.hash) for slot in slots]
