@@ -138,8 +138,7 @@ def collate(results: Results, reread: Callable[[StoredRun], Run] | None = None) 
     read = functools.partial(_read, reread=reread, lock=lock, root=results.path)
     found = each(read, batches)
     damage += [item for _, items in found for item in items]
-    known = statuses(results.path, lock)
-    return _join([part for part, _ in found], lock, damage, results.path, known)
+    return _join([part for part, _ in found], lock, damage, results.path)
 
 
 def tabulate(
@@ -218,16 +217,15 @@ def _join(
     lock: Lockfile | None,
     damage: Iterable[Damage],
     root: Path,
-    known: dict[str, GateStatus] | None = None,
 ) -> Dataset:
-    """The dataset of all parts; `known` is what gates said before."""
+    """The dataset of all parts. A gate says itself what it found; any other has it in its lock."""
     frames, damage = _in_order(parts), list(damage)
     kept = [run for part in parts for run in part.kept]
     unread = {slot_key(item.path): item.said(root) for item in damage}
     proved = checks.checks(kept, lock.experiment if lock else None, unread)
     limits = frame(limit.rows(kept, lock), TABLES["limits"])
     proofs = [row | {"detail": one_line(row["detail"])} for row in checks.rows(proved)]
-    standing = known or {}
+    standing = statuses(lock)
     if lock and proofs:
         standing = {name: verdict(proofs, checks.split(name)[0]) for name in lock.variants}
     summary = frame(summarise(lock, *(frames[name] for name in SUMMARISED)), TABLES["summary"])

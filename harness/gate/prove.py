@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.errors import UserError
 from harness.gate import checks as gate
+from harness.gate import status
 from harness.gate.checks import Check
 from harness.model import Variant
 from harness.project import Project
@@ -39,6 +40,8 @@ def prove_variants(
 ) -> GateResult:
     """Boots both builds of each variant and judges them; `eager` boots beside, to compare with.
 
+    The verdict on each kernel is kept in the cache, from where the locks of experiments have it.
+
     A variant of which fewer boots can be read than were planned has failed. Raises `UserError` for
     a prebuilt kernel, and as `run_experiment` does.
     """
@@ -50,4 +53,8 @@ def prove_variants(
     runs, _ = ran.results.read()
     unread = {item.key: str(item) for item in ran.unread}
     checks = gate.checks((stored.run for stored in runs), asked, unread)
+    rows, lock = gate.rows(checks), ran.session.lock
+    for name in (variant.name for variant in variants):
+        said = status.verdict(rows, name)
+        status.keep(project.cache, lock.variants[name], lock.kernels[name], said)
     return GateResult(ran.results, tuple(checks), ran.wrong)

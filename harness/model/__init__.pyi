@@ -13,6 +13,7 @@ from .guest import Format as Format
 from .guest import Image as Image
 from .guest import State as State
 from .lockfile import LOCK_FILE as LOCK_FILE
+from .lockfile import GateStatus as GateStatus
 from .lockfile import Lockfile as Lockfile
 from .machine import Accel as Accel
 from .machine import Machine as Machine

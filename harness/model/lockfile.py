@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field
@@ -21,6 +21,9 @@ from harness.model.schema import Model, read_yaml
 from harness.model.variant import Variant
 
 LOCK_FILE = "experiment.lock.yaml"
+
+GateStatus = Literal["green", "failed"]
+"""What the correctness gate says of a kernel that it has seen."""
 
 # What may differ between two starts of the same experiment.
 _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
@@ -43,6 +46,8 @@ class Lockfile(Model):
     image_sha256: str | None = None
     program_sha256: str | None = None
     environment: Environment
+    gate: dict[str, GateStatus] = Field(default={})
+    """what the gate said of each variant's kernel, where it had seen it; it changes no boot"""
     on_file: str | None = Field(default=None, exclude=True)
 
     @property
@@ -53,7 +58,7 @@ class Lockfile(Model):
         """
         if self.on_file:
             return self.on_file
-        data = self.model_dump(mode="json")
+        data = self.model_dump(mode="json", exclude={"gate"})
         for key in _VOLATILE:
             data["environment"].pop(key, None)
         for entry in (data["experiment"], *data["variants"].values(), *data["machines"].values()):
@@ -68,10 +73,10 @@ class Lockfile(Model):
 
     def to_yaml(self) -> str:
         """The lock as a file for people; `from_yaml` reads it back."""
-        data: dict[str, Any] = {
-            "hash": self.hash,
-            **self.model_dump(mode="json", exclude_none=True),
-        }
+        known = self.model_dump(mode="json", exclude_none=True)
+        data: dict[str, Any] = {"hash": self.hash, **known}
+        if not self.gate:
+            del data["gate"]
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
     @classmethod

@@ -7,22 +7,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.boot import BootRequest, Evidence, Output, launch
-from harness.errors import ResultsError, UserError
+from harness.errors import HarnessError, ResultsError, UserError
 from harness.files import write_atomic
 from harness.host_lock import turn
 from harness.kernel import Kernels
 from harness.model import (
     GOOD,
+    LOCK_FILE,
     Clock,
     Ending,
     Experiment,
     Judgement,
+    Lockfile,
     Machine,
     Outcome,
     Run,
@@ -212,8 +215,15 @@ def mend(results: Results, log: Callable[[str], None]) -> None:
 
 
 def begin(session: Session, results: Results) -> None:
-    """Writes down what is booted and where, before the first boot."""
-    write_atomic(results.path / "experiment.lock.yaml", session.lock.to_yaml())
+    """Writes down what is booted and where, before the first boot.
+
+    What the gate has said since an earlier start is renewed; what is not known here stays.
+    """
+    path, lock = results.path / LOCK_FILE, session.lock
+    with contextlib.suppress(OSError, HarnessError):
+        before = Lockfile.from_yaml(path.read_bytes(), str(path)).gate
+        lock = lock.model_copy(update={"gate": before | lock.gate})
+    write_atomic(path, lock.to_yaml())
     write_atomic(results.path / "env.json", to_json(session.environment))
 
 

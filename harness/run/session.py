@@ -10,6 +10,7 @@ from typing import Literal
 from harness import host
 from harness.boot import Guest, accel
 from harness.errors import BuildError, ConfigError, PatchError, UserError
+from harness.gate import status
 from harness.guest import Initramfs, initramfs
 from harness.guest import disk as image
 from harness.kernel import BuiltKernel, Kernels
@@ -67,17 +68,19 @@ def prepare(
     environment = host.environment(_accel(project, machines, kernels, probes))
     first = initramfs.entry(project.cache) if guest else probes
     plugin = counter.build(project.cache) if experiment.counted else None
+    records = {n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()}
     lock = Lockfile(
         experiment=experiment,
         base=_base(store, variants),
         variants=variants,
         machines=machines,
-        kernels={n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()},
+        kernels=records,
         initramfs_sha256=first.sha256,
         plugin_sha256=plugin.sha256 if plugin else None,
         image_sha256=guest.image.sha256 if guest else None,
         program_sha256=guest.program.sha256 if guest else None,
         environment=environment,
+        gate=status.known(project, variants, records),
     )
     made_of = (kernels, first, environment, lock, misfits, plugin, guest)
     return Session(project, experiment, variants, machines, *made_of)

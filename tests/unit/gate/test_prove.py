@@ -135,6 +135,45 @@ def test_collate_of_a_build_without_a_record_says_so(gated):
     assert prove() == 0, "what is missing is booted"
 
 
+PAIR = """
+description: both kernels once
+baseline: eager
+matrix: [{variants: [eager, grow], machines: [small], clocks: {work: {}}}]
+"""
+
+
+def status(folder: Path) -> dict[str, str]:
+    with (folder / "runs.csv").open(newline="") as file:
+        return {row["variant"]: row["gate"] for row in csv.DictReader(file)}
+
+
+def test_the_verdict_travels_with_what_is_booted_after_it(gated, tmp_path):
+    (gated / "experiments/both.yaml").write_text(PAIR)
+    assert prove() == 0
+    assert main(["run", "both"]) == 0
+    (place,) = (gated / "results/both").iterdir()
+    assert status(place) == {"eager": "none", "grow": "green"}
+    copy = Path(shutil.copytree(place, tmp_path / "copy"))
+    (copy / "runs.csv").unlink()
+    assert main(["collate", str(copy)]) == 0
+    assert (copy / "runs.csv").read_bytes() == (place / "runs.csv").read_bytes()
+
+    foreign(record(gated, "grow"))
+    assert prove() == 1
+    assert main(["collate", str(place)]) == 0
+    assert status(place)["grow"] == "green", "until the experiment goes on"
+    assert main(["run", "both"]) == 0
+    assert status(place)["grow"] == "failed"
+    shutil.rmtree(tmp_path / "cache/gate")
+    assert main(["run", "both"]) == 0
+    assert status(place)["grow"] == "failed", "a verdict that is not known here is not lost"
+    assert len(list((gated / "results/both").iterdir())) == 1
+    record(gated, "grow").unlink()
+    assert prove() == 0
+    assert main(["run", "both"]) == 0
+    assert status(place)["grow"] == "green"
+
+
 REFERENCE = ROOT / "results/reference/gate"
 
 

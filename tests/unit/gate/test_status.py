@@ -2,16 +2,20 @@
 """Numbers are marked unless a gate has seen that very kernel and found nothing."""
 
 import csv
+import shutil
 
 import pytest
 
+from harness.cli import main
 from harness.dataset import dataset
 from harness.files import write_atomic
-from harness.gate.status import statuses, verdict
+from harness.gate.status import keep, known, statuses, verdict
 from harness.model.run import Kernel
 from harness.model.variant import Variant
+from harness.project import Project
 from harness.report import render
 from harness.results.folder import Results, to_json
+from tests.support.checkout import ROOT
 from tests.support.records import lock as plain_lock
 from tests.support.records import stored
 
@@ -42,6 +46,16 @@ def gate(folder, results, tree="t1", boot=()):
 GREEN = {"measured": "pass", "debug": "pass"}
 
 
+def seen(project, lock):
+    """What `prepare` would put into a lock with these variants and kernels."""
+    return known(project, lock.variants, lock.kernels).get("grow", "none")
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path / "checkout", tmp_path / "cache")
+
+
 @pytest.mark.parametrize(
     ("results", "standing"),
     [
@@ -51,45 +65,79 @@ GREEN = {"measured": "pass", "debug": "pass"}
         ({"measured": "pass"}, "none"),
     ],
 )
-def test_both_builds_have_to_pass(tmp_path, results, standing):
-    gate(tmp_path / "gate" / "20260101T000000Z-x", results)
-    assert statuses(tmp_path / "quick" / "run", lock())["grow"] == standing
+def test_both_builds_have_to_pass(project, results, standing):
+    rows = [{"variant": "grow", "build": b, "result": r} for b, r in results.items()]
+    assert verdict(rows, "grow") == standing
+    gate(project.root / "results/reference/gate", results)
+    assert seen(project, lock()) == standing
 
 
-def test_another_source_or_parameter_has_no_proof(tmp_path):
-    gate(tmp_path / "reference" / "gate", GREEN, "t1", ["deferred_init=grow"])
-    here = tmp_path / "quick" / "run"
-    assert statuses(here, lock("t1", ["deferred_init=grow"]))["grow"] == "green"
-    assert statuses(here, lock("t2", ["deferred_init=grow"]))["grow"] == "none"
-    assert statuses(here, lock("t1"))["grow"] == "none"
-    assert statuses(here, lock())["eager"] == "none"
+def kept(project, standing, tree="t1", boot=()):
+    here = lock(tree, boot)
+    keep(project.cache, here.variants["grow"], here.kernels["grow"], standing)
 
 
-def test_the_newest_gate_decides_and_a_damaged_one_proves_nothing(tmp_path):
-    gate(tmp_path / "gate" / "20260101T000000Z-x", GREEN)
-    gate(tmp_path / "gate" / "20260102T000000Z-x", {**GREEN, "debug": "fail"})
-    here = tmp_path / "quick" / "run"
-    assert statuses(here, lock())["grow"] == "failed"
-    (tmp_path / "gate" / "20260102T000000Z-x" / "experiment.lock.yaml").write_text("[")
-    assert statuses(here, lock())["grow"] == "green"
-    (tmp_path / "gate" / "20260101T000000Z-x" / "gate.csv").write_text("a,b\n1,2\n")
-    assert statuses(here, lock())["grow"] == "none"
+def test_another_source_or_parameter_has_no_proof(project):
+    kept(project, "green", "t1", ["deferred_init=grow"])
+    assert seen(project, lock("t1", ["deferred_init=grow"])) == "green"
+    assert seen(project, lock("t2", ["deferred_init=grow"])) == "none"
+    assert seen(project, lock("t1")) == "none"
+    assert "eager" not in known(project, lock().variants, lock().kernels)
 
 
-def test_a_part_of_the_variants_may_have_a_gate_of_its_own(tmp_path):
-    gate(tmp_path / "reference" / "gate", GREEN, "t2")
-    gate(tmp_path / "reference" / "gate-grow", GREEN, "t1")
-    assert statuses(tmp_path / "reference" / "scale", lock("t1"))["grow"] == "green"
+def test_another_toolchain_has_the_same_proof(project):
+    kept(project, "green")
+    here = lock()
+    other = here.kernels["grow"].model_copy(update={"kernel_id": "other", "toolchain": "gcc 99"})
+    assert known(project, here.variants, {"grow": other}) == {"grow": "green"}
 
 
-def test_a_kernel_that_did_not_build_has_no_proof():
+def test_the_newest_verdict_decides_and_a_damaged_one_proves_nothing(project):
+    kept(project, "green")
+    kept(project, "failed")
+    assert seen(project, lock()) == "failed"
+    (file,) = (project.cache / "gate").glob("*.json")
+    for damage in ("", "{", '{"standing": "none"}'):
+        file.write_text(damage)
+        assert seen(project, lock()) == "none"
+
+
+def test_gates_that_come_with_the_checkout_are_believed_until_one_is_run_here(project):
+    reference = project.root / "results/reference"
+    gate(reference / "gate", GREEN, "t2")
+    gate(reference / "gate-grow", GREEN, "t1")
+    assert seen(project, lock("t1")) == "green"
+    assert seen(project, lock("t2")) == "green"
+    kept(project, "failed")
+    assert seen(project, lock("t1")) == "failed"
+    (reference / "gate/experiment.lock.yaml").write_text("[")
+    assert seen(project, lock("t2")) == "none"
+    gate(reference / "gate", GREEN, "t2")
+    (reference / "gate/gate.csv").write_text("a,b\n1,2\n")
+    assert seen(project, lock("t2")) == "none"
+
+
+def test_a_kernel_that_did_not_build_has_no_proof(project):
     assert verdict([], "grow") == "none"
+    here = lock()
+    keep(project.cache, here.variants["grow"], "does not compile", "failed")
+    assert not (project.cache / "gate").exists()
+    assert known(project, here.variants, {"grow": "does not compile"}) == {}
+
+
+def test_the_verdict_is_in_the_lock_and_no_part_of_its_hash():
+    plain, told = lock(), lock().model_copy(update={"gate": {"grow": "green"}})
+    assert told.hash == plain.hash
+    assert "gate:" not in plain.to_yaml()
+    again = type(told).from_yaml(told.to_yaml(), "x")
+    assert statuses(again) == {"eager": "none", "grow": "green"}
+    assert statuses(None) == {}
 
 
 def test_tables_and_plots_mark_what_is_not_proved(tmp_path):
-    gate(tmp_path / "gate" / "20260101T000000Z-x", GREEN)
     results = Results(tmp_path / "quick" / "run")
-    write_atomic(results.path / "experiment.lock.yaml", lock().to_yaml())
+    told = lock().model_copy(update={"gate": {"grow": "green"}})
+    write_atomic(results.path / "experiment.lock.yaml", told.to_yaml())
     for variant in ("eager", "grow"):
         item = stored((variant, "m1", "time"), 0, 1)
         folder = results.path / "runs" / variant / "m1" / "time" / "000"
@@ -105,3 +153,16 @@ def test_tables_and_plots_mark_what_is_not_proved(tmp_path):
     dataset.write(found, results.path)
     again = dataset.load_tables(results.path)
     assert again["runs"]["gate"].tolist() == ["none", "green"]
+
+
+@pytest.mark.parametrize("name", ["quick", "limit", "gate-hotplug"])
+def test_a_copy_of_a_dataset_elsewhere_gives_the_same_bytes(tmp_path, name):
+    here = ROOT / "results/reference" / name
+    copy = shutil.copytree(here, tmp_path / "elsewhere")
+    made = [*copy.glob("*.csv"), *(copy / each for each in ("report.html", "report.md"))]
+    made.append(copy / "datapackage.json")
+    for path in made:
+        path.unlink()
+    assert main(["collate", str(copy)]) == 0
+    for path in made:
+        assert path.read_bytes() == (here / path.name).read_bytes(), path.name
