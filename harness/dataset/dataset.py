@@ -32,7 +32,7 @@ from harness.dataset.summary import Cell, summarise
 from harness.dataset.tables import frame, from_csv, to_csv
 from harness.errors import HarnessError, HostError, ResultsError
 from harness.files import write_atomic
-from harness.gate import GateStatus, checks, statuses, verdict
+from harness.gate import GateMark, checks, statuses, verdict
 from harness.model import LOCK_FILE, Lockfile, Outcome, Run
 from harness.results import Damage, Ledger, Results, StoredRun, read_runs, slot_key
 from harness.run import limit
@@ -102,7 +102,7 @@ class Dataset:
     stores: pd.DataFrame
     _: KW_ONLY
     lock: Lockfile | None = None
-    standing: dict[str, GateStatus] = field(default_factory=dict)
+    standing: dict[str, GateMark] = field(default_factory=dict)
     damage: tuple[Damage, ...] = ()
     repeats: Repeats = field(default_factory=Repeats)
     excerpts: dict[str, tuple[str, ...]] = field(default_factory=dict)

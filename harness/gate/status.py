@@ -22,12 +22,12 @@ from harness.model import LOCK_FILE, GateStatus, Kernel, Lockfile, Model, Varian
 from harness.project import Project
 from harness.results import to_json
 
-GateStatus = Literal["green", "failed", "none"]
+GateMark = Literal["green", "failed", "none"]
 
-MARKS: dict[GateStatus, str] = {"green": "", "failed": " ✗", "none": " †"}
+MARKS: dict[GateMark, str] = {"green": "", "failed": " ✗", "none": " †"}
 """What stands behind the name of a variant wherever its numbers are shown."""
 
-MEANING: dict[GateStatus, str] = {
+MEANING: dict[GateMark, str] = {
     "failed": "✗: this very kernel FAILED the correctness gate; its numbers are no result.",
     "none": "†: this very kernel has not been through the correctness gate; its numbers may be"
     " the gain of a lost page.",
@@ -57,23 +57,23 @@ class Proved(Model):
         return cache / FOLDER / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
-class Verdict(Model):
+class KeptStatus(Model):
     """One file of the cache."""
 
     standing: GateStatus
     about: Proved
 
 
-def statuses(lock: Lockfile | None) -> dict[str, GateStatus]:
+def statuses(lock: Lockfile | None) -> dict[str, GateMark]:
     """Variant to standing, as its lock has it; "none" for what no gate had seen."""
     return {name: lock.gate.get(name, "none") for name in lock.variants} if lock else {}
 
 
-def keep(cache: Path, variant: Variant, kernel: Kernel | str, standing: GateStatus) -> None:
+def keep(cache: Path, variant: Variant, kernel: Kernel | str, standing: GateMark) -> None:
     """Keeps what the gate says of a kernel now, in the place of what it said before."""
     about = Proved.of(variant, kernel)
     if about and standing != "none":
-        write_atomic(about.file(cache), to_json(Verdict(standing=standing, about=about)))
+        write_atomic(about.file(cache), to_json(KeptStatus(standing=standing, about=about)))
 
 
 def known(
@@ -91,7 +91,7 @@ def known(
 
 def _kept(file: Path) -> GateStatus | None:
     try:
-        return Verdict.model_validate_json(file.read_bytes()).standing
+        return KeptStatus.model_validate_json(file.read_bytes()).standing
     except (OSError, ValueError):
         return None
 
@@ -114,7 +114,7 @@ def _shipped(root: Path) -> Iterator[tuple[Proved, GateStatus]]:
             continue
 
 
-def verdict(rows: Iterable[Mapping[str, str]], variant: str) -> GateStatus:
+def verdict(rows: Iterable[Mapping[str, str]], variant: str) -> GateMark:
     """Green where both builds were judged and no check failed."""
     mine = [row for row in rows if row["variant"] == variant]
     if any(row["result"] == "fail" for row in mine):
