@@ -18,6 +18,7 @@ PACKAGES = {
     "apt-get": "apt",
     "bc": "bc",
     "bison": "bison",
+    "diff": "diffutils",
     "dpkg": "dpkg",
     "dpkg-deb": "dpkg",
     "flex": "flex",

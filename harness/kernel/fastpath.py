@@ -251,23 +251,19 @@ def _only(code: Code, other: Code) -> tuple[Size, ...]:
 def edits(old: Stream, new: Stream) -> tuple[int, int]:
     """How many items have to be added and removed, at least, to turn one sequence into another.
 
-    Eugene Myers, An O(ND) Difference Algorithm and Its Variations (1986): the forward search.
+    Of GNU diff, because its ``-d`` leaves no line out of the search; `git diff --minimal` does
+    where a line is frequent (xdiff/xprepare.c), and instructions are.
     """
-    furthest = {1: 0}
-    for distance in range(len(old) + len(new) + 1):
-        for diagonal in range(-distance, distance + 1, 2):
-            down = diagonal == -distance or (
-                diagonal != distance and furthest[diagonal - 1] < furthest[diagonal + 1]
-            )
-            x = furthest[diagonal + 1] if down else furthest[diagonal - 1] + 1
-            y = x - diagonal
-            while x < len(old) and y < len(new) and old[x] == new[y]:
-                x, y = x + 1, y + 1
-            furthest[diagonal] = x
-            if x >= len(old) and y >= len(new):
-                grown = len(new) - len(old)
-                return (distance + grown) // 2, (distance - grown) // 2
-    raise AssertionError("a sequence becomes another by removing and adding all")
+    shown = ("--old-line-format=-", "--new-line-format=+", "--unchanged-line-format=")
+    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
+        files = [Path(folder) / name for name in ("old", "new")]
+        for path, stream in zip(files, (old, new), strict=True):
+            path.write_text("".join(f"{word}\n" for word in stream), encoding="utf-8")
+        argv = ["diff", "--minimal", "--text", *shown, *map(str, files)]
+        done = process.run(argv, check=False)
+        if done.returncode > 1:
+            raise process.failed(argv, done.returncode, done.stderr)
+    return done.stdout.count(b"+"), done.stdout.count(b"-")
 
 
 def touched(probes: pd.DataFrame, where: str) -> dict[str, dict[str, float]]:

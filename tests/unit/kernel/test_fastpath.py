@@ -4,6 +4,7 @@
 import bz2
 import gzip
 import lzma
+import random
 import re
 import struct
 import subprocess
@@ -158,10 +159,25 @@ def longest(old: str, new: str) -> int:
     return row[-1]
 
 
-@given(st.text("abc", max_size=30), st.text("abc", max_size=30))
+@given(st.text("abc-+", max_size=60), st.text("abc-+", max_size=60))
 def test_edits_are_the_fewest(old: str, new: str) -> None:
     common = longest(old, new)
     assert fastpath.edits(tuple(old), tuple(new)) == (len(new) - common, len(old) - common)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_frequent_instructions_are_not_left_out(seed: int) -> None:
+    """What git does with --minimal too, where lines that the other side lacks lie around them."""
+    draw = random.Random(seed)
+
+    def listing(own: int) -> str:
+        return "".join(
+            chr(own + n) if draw.random() < 0.8 else draw.choice("ab") for n in range(200)
+        )
+
+    old, new = listing(0x4E00), listing(0x5E00)
+    common = longest(old, new)
+    assert common and fastpath.edits(tuple(old), tuple(new)) == (200 - common, 200 - common)
 
 
 def probes(*rows: tuple[str, str, int, float]) -> pd.DataFrame:
