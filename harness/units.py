@@ -39,6 +39,45 @@ def format_size(size: int) -> str:
     return f"{size}B"
 
 
+def amount(value: float | None, metric: str, *, exact: bool = False) -> str:
+    """A value of a metric with its unit, to three or four digits; a dash where there is none.
+
+    The end of a metric's name is its unit: ``_bytes``, ``_s``; ``ns_per_page`` is in ns; all else
+    is a count, whose unit the table says. `exact` tells counts of instructions to the last one and
+    bytes to a tenth of a MiB, for values that stand beside a small difference.
+    """
+    if value is None:
+        return "-"
+    if metric.endswith("_bytes"):
+        return _bytes(value, exact)
+    if metric.endswith("_s"):
+        return _seconds(value)
+    if metric.startswith("ns_"):
+        return f"{value:.4g} ns" if abs(value) < 1e4 else f"{value / 1e3:.4g} µs"
+    whole = exact and metric.endswith("instructions")
+    return f"{value:,.0f} instructions" if whole else _count(value)
+
+
+def _bytes(value: float, exact: bool) -> str:
+    size = abs(int(value))
+    return ("-" if value < 0 else "") + (f"{size / MIB:,.1f}MiB" if exact else format_size(size))
+
+
+def _seconds(value: float) -> str:
+    for limit, scale, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+        if abs(value) < limit:
+            return f"{value * scale:.3g} {unit}"
+    return f"{value:.2f} s" if abs(value) < 100 else f"{value:.0f} s"
+
+
+def _count(value: float) -> str:
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            scaled = value / (1e3 if unit == "k" else limit)
+            return f"{scaled:.4g} {unit}" if scaled < 10000 else f"{scaled:,.0f} {unit}"
+    return f"{value:.4g}"
+
+
 def parse_cpus(text: object) -> tuple[int, ...]:
     """``"0-3,8"``, ``3``, ``[0, 1]`` or ``""`` to CPU numbers, sorted and unique."""
     if isinstance(text, int) and not isinstance(text, bool):
@@ -90,21 +129,3 @@ Cpus = Annotated[
     PlainSerializer(format_cpus, when_used="json"),
     WithJsonSchema({"type": "string", "format": "CPUs"}),
 ]
-
-
-def amount(value: float | None, metric: str) -> str:
-    """A figure with its unit, to three or four digits; a dash where nothing was observed."""
-    if value is None:
-        return "-"
-    if metric.endswith("_bytes"):
-        return ("-" if value < 0 else "") + format_size(abs(int(value)))
-    if metric.endswith("_s"):
-        for limit, scale, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
-            if abs(value) < limit:
-                return f"{value * scale:.3g} {unit}"
-        return f"{value:.2f} s" if abs(value) < 100 else f"{value:.0f} s"
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= limit:
-            scaled = value / (1e3 if unit == "k" else limit)
-            return f"{scaled:.4g} {unit}" if scaled < 10000 else f"{scaled:,.0f} {unit}"
-    return f"{value:.4g} ns" if metric.startswith("ns_") else f"{value:.4g}"

@@ -16,9 +16,10 @@ from harness import __version__
 from harness.compare import NAMES
 from harness.nightly.changes import Change, Line, lines, moved
 from harness.nightly.history import Night
-from harness.nightly.testcases import describe, plain
+from harness.nightly.testcases import describe
 from harness.report import COLOURS, Table, Track, asset, draw, page
 from harness.results import Damage
+from harness.units import amount
 
 SHOWN = 120
 """Nights that a figure shows."""
@@ -163,6 +164,6 @@ def _values(nights: Sequence[Night], known: Line) -> Iterator[tuple[str, ...]]:
     for (subject, variant), points in known.items():
         values = [figure.value for _, figure in points]
         shown = (values[0], values[-2] if len(values) > 1 else None, values[-1])
-        texts = ("-" if value is None else plain(value, subject.metric) for value in shown)
+        texts = (amount(value, subject.metric, exact=True) for value in shown)
         last = nights[points[-1][0]].day.isoformat()
         yield variant, subject.machine, subject.clock, subject.metric, *texts, last

@@ -75,23 +75,14 @@ def describe(change: Change) -> str:
         parts.append("not observed any more")
     if change.before is not None and change.after is not None:
         ratio = f" ({change.ratio - 1:+.2%})" if change.ratio is not None else ""
-        before, after = (plain(value, metric) for value in (change.before, change.after))
-        parts.append(f"{before} -> {after}{ratio}")
+        values = (amount(value, metric, exact=True) for value in (change.before, change.after))
+        parts.append(" -> ".join(values) + ratio)
     if change.kind == "step":
         parts.append(f"since night {change.night}")
     parts += [f"changed with it: {'; '.join(change.inputs)}"] if change.inputs else []
     if not change.inputs and change.kind in ("exact", "step", "missing"):
         parts.append("no input changed")
     return one_line(", ".join(parts)) or ""
-
-
-def plain(value: float, metric: str) -> str:
-    """A value with its unit; counts to the last digit."""
-    if metric.endswith("instructions"):
-        return f"{value:,.0f} instructions"
-    if metric.endswith("bytes"):
-        return f"{value / (1 << 20):,.1f} MiB"
-    return amount(value, metric) if metric.endswith("_s") else f"{value:,.4g} ns"
 
 
 def junit(night: Night, found: Sequence[Case]) -> bytes:

@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.units import GIB, TIB, exact_size, format_cpus, format_size, parse_cpus, parse_size
+from harness.units import (
+    GIB,
+    TIB,
+    amount,
+    exact_size,
+    format_cpus,
+    format_size,
+    parse_cpus,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +53,31 @@ def test_cpu_lists() -> None:
     assert parse_cpus("0-3,8") == (0, 1, 2, 3, 8)
     assert parse_cpus(None) == () == parse_cpus("")
     assert parse_cpus([0, "2-3"]) == (0, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "text", "exact"),
+    [
+        (None, "duration_s", "-", "-"),
+        (0.0000421, "duration_s", "42.1 µs", "42.1 µs"),
+        (0.25, "busy_s", "250 ms", "250 ms"),
+        (61.5, "duration_s", "61.50 s", "61.50 s"),
+        (6122.84, "ns_per_page", "6123 ns", "6123 ns"),
+        (15690.0, "ns_per_page", "15.69 µs", "15.69 µs"),
+        (6122.84, "instructions_per_page", "6123", "6123"),
+        (455_300_001, "instructions", "455.3 M", "455,300,001 instructions"),
+        (12.5e12, "instructions", "12,500 G", "12,500,000,000,000 instructions"),
+        (-(3 << 29), "host_rss_grown_bytes", "-1.5GiB", "-1,536.0MiB"),
+    ],
+)
+def test_a_value_has_its_unit(value: float | None, metric: str, text: str, exact: str) -> None:
+    assert amount(value, metric) == text
+    assert amount(value, metric, exact=True) == exact
+
+
+@given(st.floats(1e-5, 1e13), st.sampled_from(["duration_s", "ns_per_page", "instructions"]))
+def test_what_is_shown_is_the_value_to_three_digits(value: float, metric: str) -> None:
+    number, _, unit = amount(value, metric).partition(" ")
+    scale = {"µs": 1e-6, "ms": 1e-3, "s": 1, "ns": 1e-9, "k": 1e3, "M": 1e6, "G": 1e9, "": 1}[unit]
+    shown = float(number.replace(",", "")) * scale / (1e-9 if metric.startswith("ns") else 1)
+    assert shown == pytest.approx(value, rel=0.006)
