@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How long the results of many runs take from a host, over SSH on loopback, to the dataset."""
+"""How long the results of many runs take from a host, over SSH on loopback, to the dataset.
+
+A host has them made already: its tasks bring them, and nothing is booted.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import shutil
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench.collate import multiply
 from bench.figure import Figure
 from bench.setting import Setting
-from harness.hosts.courier import Courier
+from harness.hosts import archive
 from harness.hosts.inventory import Inventory
 from harness.model.lockfile import LOCK_FILE
-from harness.model.schedule import Slot
 from harness.results.folder import Results
-from harness.ssh.connection import Connection
-from harness.ssh.hostkeys import Trust
+from harness.ssh import KnownHosts
 from tests.support.sshd import BINARY, Lab
 
 RUNS = 1_000
@@ -30,9 +33,9 @@ HOST = "loopback"
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
-    """Fetched block by block, each over a connection of its own, then collated."""
-    if setting.sample is None or not BINARY:
-        lacking = "no real runs here; name some with --sample" if BINARY else "no sshd here"
+    """Fetched block by block, then collated."""
+    if setting.sample is None or not BINARY or not find_spec("distributed"):
+        lacking = "no real runs here, no sshd or no Dask; name runs with --sample"
         yield Figure("fetch", "s", below=AIM_S, note=lacking)
         return
     setting.log(f"fetch: making {RUNS} runs")
@@ -43,9 +46,9 @@ def measure(setting: Setting) -> Iterator[Figure]:
     lab = Lab(setting.scratch)
     try:
         lab.serve(HOST, python=sys.executable)
-        blocks = _lay_out(setting.scratch / "made/runs", lab.servers[HOST].home)
+        blocks = _lay_out(setting.scratch / "made/runs", lab.servers[HOST].home / "made")
         start = time.perf_counter()
-        _fetch(lab, blocks, into)
+        asyncio.run(_fetch(lab, blocks, into))
         took = time.perf_counter() - start
     finally:
         lab.stop()
@@ -67,26 +70,35 @@ def _plain(folder: Path) -> None:
         path.unlink()
 
 
-def _lay_out(runs: Path, home: Path) -> dict[str, list[Slot]]:
-    """Moves runs to where a host has those of its blocks; answers what each block booted."""
-    blocks: dict[str, list[Slot]] = defaultdict(list)
+def _lay_out(runs: Path, home: Path) -> dict[Path, int]:
+    """Moves runs to where a host has those of its blocks; answers these, and the boots of each."""
+    blocks: Counter[Path] = Counter()
     for path in sorted(runs.glob("*/*/*/*")):
         variant, machine, clock, block = path.parts[-4:]
-        slot = Slot(variant, machine, "work" if clock == "work" else "time", int(block), 0)
-        name = f"{machine}-{clock}-{block}"
-        blocks[name].append(slot)
-        place = home / ".cache/pageinit/fleet/blocks" / name / "results/runs" / slot.key
+        folder = home / f"{machine}-{clock}-{block}"
+        place = folder / "runs" / variant / machine / clock / block
         place.parent.mkdir(parents=True, exist_ok=True)
         path.rename(place)
+        blocks[folder] += 1
     return blocks
 
 
-def _fetch(lab: Lab, blocks: dict[str, list[Slot]], into: Path) -> None:
-    inventory = Inventory.load(lab.file)
-    for name, slots in blocks.items():
-        with (
-            Connection(inventory, HOST, Trust([lab.known])) as connection,
-            Courier.at(connection, inventory.hosts[HOST], into / "cache") as courier,
-        ):
-            courier.fetch(name, slots, into)
-            courier.remove(name)
+async def _fetch(lab: Lab, blocks: dict[Path, int], into: Path) -> None:
+    """As many at once as there would be hosts for: one."""
+    from harness.hosts.cluster import SSHHosts
+
+    source = SSHHosts(Inventory.load(lab.file), KnownHosts([lab.known]))
+    async with source.connect([HOST], lambda name, why: None) as client:
+        for folder, boots in blocks.items():
+            packed = await client.submit(archive.pack, folder, ("runs",), pure=False)
+            await asyncio.to_thread(_take_in, packed, into, boots)
+
+
+def _take_in(packed: bytes, into: Path, boots: int) -> None:
+    came = into.with_name("came")
+    archive.unpack(packed, came, boots)
+    for path in came.glob("runs/*/*/*/*"):
+        final = into / path.relative_to(came)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(final)
+    shutil.rmtree(came)

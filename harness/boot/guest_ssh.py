@@ -22,11 +22,10 @@ from harness.boot.request import BootRequest
 from harness.errors import Failure, RemoteError
 from harness.files import disk_errors
 from harness.guest import initramfs
-from harness.hosts import Host, Inventory
 from harness.model import Probes, Visit
 from harness.parse import INIT
 from harness.qemu import ENTRY, MAX_BYTES, VM
-from harness.ssh import Connection, Done, SSHTimeouts, Trust, named
+from harness.ssh import Connection, Done, Endpoint, KnownHosts, SSHTimeouts, named
 from harness.units import MIB
 
 PROGRAM = "pageinit-probe"
@@ -152,17 +151,9 @@ class Visitor:
 
     def _connect(self) -> Connection:
         there = self._address
-        host = Host(
-            address="127.0.0.1",
-            port=there.port,
-            user=there.user,
-            key_file=str(there.key),
-            memory=1,
-            cores=1,
-        )
-        inventory = Inventory(name="guest", hosts={"guest": host})
-        trust = Trust([there.known], record=there.known)
-        return Connection(inventory, "guest", trust, self._limits)
+        endpoint = Endpoint("guest", "127.0.0.1", there.port, there.user, str(there.key))
+        known = KnownHosts([there.known], record=there.known)
+        return Connection(endpoint, known, self._limits)
 
 
 def _must(done: Done, what: str) -> None:
@@ -289,8 +280,8 @@ class Caller:
 
 def _files(entry: Path) -> Mapping[str, bytes]:
     """What lies in QEMU's working directory: two keys, and what brings them into the guest."""
-    from harness.ssh import login
+    from harness.ssh import generate_key
 
-    private, public = login.generate()
-    host_key, _ = login.generate()
+    private, public = generate_key()
+    host_key, _ = generate_key()
     return {ENTRY: entry.read_bytes() + initramfs.keys(public, host_key), KEY: private}

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
 from harness.errors import UserError
-from harness.hosts import Inventory
+from harness.hosts import Batch, Inventory
 from harness.report import Table
 
 if TYPE_CHECKING:
-    from harness.hosts import Examination
+    from harness.hosts import Examination, Source
     from harness.run import Executor
 
 
@@ -31,8 +31,8 @@ def register(parser: argparse.ArgumentParser) -> None:
         "harness hosts check big-1 big-2           # these two",
         "harness hosts check --accept-new          # and believe the keys of those not known yet",
         "harness hosts check --hosts lab.yaml --json",
-        "harness run scale --hosts hosts.yaml --engine dask",
-        "harness run scale --dask ~/dask.json      # workers that Slurm, say, has started",
+        "harness run scale --hosts hosts.yaml      # boots there",
+        "harness run scale --cluster slurm.yaml    # on nodes that Slurm, say, shares out",
     )
     actions = parser.add_subparsers(dest="hosts_action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="log in to each host and see what it has")
@@ -52,13 +52,13 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Examines the hosts and shows what was found."""
     from harness.hosts import doctor  # paramiko takes long to load
-    from harness.ssh import SYSTEM, SSHTimeouts, Trust
+    from harness.ssh import SYSTEM, KnownHosts, SSHTimeouts
 
     path = Path(arguments.hosts) if arguments.hosts else project(arguments).root / "hosts.yaml"
     inventory = Inventory.load(path)
     names = inventory.named(arguments.names)
     known = Path(inventory.known_hosts).expanduser()
-    trust = Trust((known, SYSTEM), known if arguments.accept_new else None)
+    trust = KnownHosts((known, SYSTEM), known if arguments.accept_new else None)
     log = Log()
     found = doctor.examine_all(
         inventory, names, trust, SSHTimeouts(), lambda one: log(f"{one.name}: {_word(one)}")
@@ -71,57 +71,52 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def add_hosts(parser: argparse.ArgumentParser) -> None:
-    """Adds --hosts, --engine and --dask to what boots an experiment."""
+    """Adds --hosts, --cluster and --dask to what boots an experiment."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--hosts", metavar="FILE", help="boot on the hosts of this inventory, not on this one"
     )
     where.add_argument(
-        "--dask",
+        "--cluster",
         metavar="FILE",
-        help="boot on the workers of this scheduler file, which share our home folder",
+        help="boot on nodes of a batch system: which, and how many, says this file",
     )
-    parser.add_argument(
-        "--engine",
-        choices=("ssh", "dask"),
-        default="ssh",
-        help="what gives hosts of --hosts their blocks: rounds over SSH, which need nothing there"
-        " (default), or Dask",
+    where.add_argument(
+        "--dask", metavar="FILE", help="boot on the workers of this scheduler file of Dask"
     )
 
 
 def executor_of(arguments: argparse.Namespace, log: Log) -> Executor | None:
     """What boots elsewhere; the keys of the hosts of ``--hosts`` have to be known by now."""
-    if arguments.engine == "dask" or arguments.dask:
-        _need_dask()
-    if arguments.dask:
-        return _cluster(Path(arguments.dask), log)
-    if not arguments.hosts:
+    if not (arguments.hosts or arguments.cluster or arguments.dask):
         return None
-    from harness.ssh import SYSTEM, Trust
+    extra, module = ("slurm", "dask_jobqueue") if arguments.cluster else ("dask", "distributed")
+    try:
+        missing = find_spec(module) is None
+    except ValueError:
+        missing = True
+    if missing:
+        raise UserError(f"{module} is not installed", remedy=f"pip install pageinit[{extra}]")
+    from harness.hosts import Hosts
 
+    return Hosts(_source(arguments, log), log)
+
+
+def _source(arguments: argparse.Namespace, log: Log) -> Source:
+    """Where workers come from."""
+    from harness.hosts import Jobs, SchedulerFile, SSHHosts
+    from harness.ssh import SYSTEM, KnownHosts
+
+    if arguments.dask:
+        file = Path(arguments.dask)
+        if not file.is_file():
+            raise UserError("no such scheduler file", where=str(file))
+        return SchedulerFile(file)
+    if arguments.cluster:
+        return Jobs(Batch.load(Path(arguments.cluster)), log)
     inventory = Inventory.load(Path(arguments.hosts))
-    trust = Trust((Path(inventory.known_hosts).expanduser(), SYSTEM))
-    if arguments.engine == "dask":
-        from harness.hosts import Lab
-
-        return Lab(inventory, trust, log)
-    from harness.hosts import Remote
-
-    return Remote(inventory, trust, log)
-
-
-def _need_dask() -> None:
-    if not find_spec("distributed"):
-        raise UserError("distributed (Dask) is not installed", remedy="pip install pageinit[dask]")
-
-
-def _cluster(file: Path, log: Log) -> Executor:
-    if not file.is_file():
-        raise UserError("no such scheduler file", where=str(file))
-    from harness.hosts import Cluster
-
-    return Cluster(file, log)
+    known = KnownHosts((Path(inventory.known_hosts).expanduser(), SYSTEM))
+    return SSHHosts(inventory, known)
 
 
 def _word(one: Examination) -> str:

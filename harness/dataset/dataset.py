@@ -32,10 +32,10 @@ from harness.dataset.summary import Cell, summarise
 from harness.dataset.tables import frame, from_csv, to_csv
 from harness.errors import HarnessError, HostError, ResultsError
 from harness.files import write_atomic
-from harness.gate import GateMark, checks, statuses, verdict
+from harness.gate import checks, statuses
 from harness.model import LOCK_FILE, Lockfile, Outcome, Run
 from harness.results import Damage, Ledger, Results, StoredRun, read_runs, slot_key
-from harness.run import limit
+from harness.run import GateMark, gate_verdict, limit
 from harness.text import one_line
 from harness.units import format_size
 
@@ -227,7 +227,7 @@ def _join(
     proofs = [row | {"detail": one_line(row["detail"])} for row in checks.rows(proved)]
     standing = statuses(lock)
     if lock and proofs:
-        standing = {name: verdict(proofs, checks.split(name)[0]) for name in lock.variants}
+        standing = {name: gate_verdict(proofs, checks.split(name)[0]) for name in lock.variants}
     summary = frame(summarise(lock, *(frames[name] for name in SUMMARISED)), TABLES["summary"])
     for table in (frames["runs"], summary, limits):
         table["gate"] = table["variant"].map(standing).astype("string")

@@ -4,6 +4,4 @@ from .prove import GateResult as GateResult
 from .prove import prove_variants as prove_variants
 from .status import MARKS as MARKS
 from .status import MEANING as MEANING
-from .status import GateMark as GateMark
 from .status import statuses as statuses
-from .status import verdict as verdict

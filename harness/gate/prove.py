@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from harness.errors import UserError
 from harness.gate import checks as gate
-from harness.gate import status
 from harness.gate.checks import Check
 from harness.model import Variant
 from harness.project import Project
 from harness.results import Results, Wrong
-from harness.run import Event, RunOptions, run_experiment
+from harness.run import Event, RunOptions, gate_verdict, keep_status, run_experiment
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,6 @@ def prove_variants(
     checks = gate.checks((stored.run for stored in runs), asked, unread)
     rows, lock = gate.rows(checks), ran.session.lock
     for name in (variant.name for variant in variants):
-        said = status.verdict(rows, name)
-        status.keep(project.cache, lock.variants[name], lock.kernels[name], said)
+        said = gate_verdict(rows, name)
+        keep_status(project.cache, lock.variants[name], lock.kernels[name], said)
     return GateResult(ran.results, tuple(checks), ran.wrong)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Many hosts: the inventory, their doctor, and blocks of an experiment booted on them.
+"""Many hosts, on one engine, Dask: where workers come from, and blocks as tasks of them.
 
-A block stays on one host and each run counts once, whatever dies meanwhile.
-Has no say in what is booted or how it is judged: it is an executor, as the local one is.
+A block stays on one host, counts once, and outlives connections, workers and the controller. What
+boots, and what a boot means, is not known here: a host runs the same loop as this machine.
 """
 
 import lazy_loader

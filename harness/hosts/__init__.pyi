@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from .cluster import Cluster as Cluster
+from .cluster import Jobs as Jobs
+from .cluster import SchedulerFile as SchedulerFile
+from .cluster import Source as Source
+from .cluster import SSHHosts as SSHHosts
 from .doctor import Examination as Examination
-from .inventory import Host as Host
+from .executor import Hosts as Hosts
+from .inventory import Batch as Batch
 from .inventory import Inventory as Inventory
-from .lab import Lab as Lab
-from .remote import Remote as Remote

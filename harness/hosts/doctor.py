@@ -19,13 +19,13 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from harness.errors import Failure, RemoteError
+from harness.errors import Failure, RemoteError, UserError
 from harness.host import Diagnosis
 from harness.hosts import survey
 from harness.hosts.inventory import Host, Inventory
 from harness.model import Accel, Model
 from harness.qemu import RESERVE_OFF
-from harness.ssh import Connection, Done, SSHTimeouts, Trust, connection
+from harness.ssh import Connection, Done, KnownHosts, SSHTimeouts
 from harness.text import one_line
 from harness.units import GIB, KIB, format_size
 
@@ -38,13 +38,17 @@ MAX_SKEW_S = 60
 MAX_ANSWER = 64 * KIB
 
 
-Text = Annotated[str, StringConstraints(max_length=200), BeforeValidator(connection.line)]
+def _line(value: object) -> object:
+    return one_line(value) or "" if isinstance(value, str) else value
+
+
+Text = Annotated[str, StringConstraints(max_length=200), BeforeValidator(_line)]
 Bytes = Annotated[int, Field(ge=0, le=1 << 62)]
 Part = Annotated[int, Field(ge=0, le=1000)]
 
 
 class Survey(Model):
-    """What `harness.survey` found on a host."""
+    """What `survey` found on a host."""
 
     version: int = Field(ge=1, le=1)
     host: Text
@@ -95,7 +99,11 @@ def read_answer(data: bytes) -> Survey:
         found = json.loads(lines[-1][len(mark) :])
     except (ValueError, RecursionError):
         raise RemoteError(Failure.BAD_ANSWER, "the survey did not print JSON") from None
-    return connection.understand(Survey, found, "survey")
+    try:
+        return Survey.parse(found, "survey")
+    except UserError as error:
+        first = one_line(error.what.partition("\n")[0], 200) or ""
+        raise RemoteError(Failure.BAD_ANSWER, f"its survey is not one: {first}") from None
 
 
 def judge(host: Host, found: Survey, skew_s: float) -> tuple[Diagnosis, ...]:
@@ -157,11 +165,11 @@ def _check_qemu(said: str) -> Diagnosis:
     return _check("qemu", version >= RESERVE_OFF, match[0][8:], f"{least} or newer is needed")
 
 
-def examine(inventory: Inventory, name: str, trust: Trust, limits: SSHTimeouts) -> Examination:
+def examine(inventory: Inventory, name: str, trust: KnownHosts, limits: SSHTimeouts) -> Examination:
     """Asks one host; what goes wrong is part of the answer."""
     start = time.monotonic()
     try:
-        with Connection(inventory, name, trust, limits) as host:
+        with Connection(inventory.endpoint(name), trust, limits) as host:
             sent = time.time()
             found = _answer(
                 host.run(["python3", "-I", "-"], stdin=_program(), max_bytes=MAX_ANSWER)
@@ -191,7 +199,7 @@ def _answer(done: Done) -> Survey:
 def examine_all(
     inventory: Inventory,
     names: Sequence[str],
-    trust: Trust,
+    trust: KnownHosts,
     limits: SSHTimeouts,
     on_done: Callable[[Examination], None] = lambda found: None,
 ) -> list[Examination]:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The hosts of a lab: how to reach each, what experiments may take of it, and which of them fit."""
+"""The hosts of a lab: how to reach each, what experiments may take of it, and which of them fit.
+
+Nodes of a batch system, which nobody logs in to, have a file of another kind.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from harness.errors import UserError
 from harness.model import Accel, Model
+from harness.ssh import Endpoint
 from harness.units import Size, format_size
 
 _SECRETS = ("passphrase", "passwd", "password", "secret", "token")
@@ -68,10 +72,19 @@ class Inventory(Model):
     @model_validator(mode="after")
     def _jumps_lead_somewhere(self) -> Self:
         for name in self.hosts:
-            self.route(name)
+            self._way(name)
         return self
 
-    def route(self, name: str) -> tuple[str, ...]:
+    def endpoint(self, name: str) -> Endpoint:
+        """How to reach one of them, through the hosts before it."""
+        before: Endpoint | None = None
+        for hop in self._way(name):
+            host = self.hosts[hop]
+            before = Endpoint(hop, host.address, host.port, host.user, host.key_file, before)
+        assert before
+        return before
+
+    def _way(self, name: str) -> tuple[str, ...]:
         """The hosts on the way to one, itself last."""
         way = [name]
         while jump := self.hosts[way[0]].jump:
@@ -90,6 +103,30 @@ class Inventory(Model):
                 f"no host called {unknown[0]!r}", remedy=f"there are: {', '.join(self.hosts)}"
             )
         return chosen
+
+
+class Batch(Model):
+    """A file of ``--cluster``: nodes of a batch system, by a class of dask-jobqueue."""
+
+    name: str
+    cluster: str = Field(pattern="^[A-Z][A-Za-z]*Cluster$")
+    """class of dask-jobqueue, as `SLURMCluster`"""
+    jobs: int = Field(ge=1, le=10_000)
+    """nodes to hold at once"""
+    host: str = "$(hostname)"
+    """what a job calls its node, as its shell sees it"""
+    memory: Size = Field(gt=0)
+    """what a node lends to boots"""
+    cores: int = Field(ge=1, le=65536)
+    """CPUs that a node has at least"""
+    accel: Accel = "tcg"
+    """`kvm` where KVM boots a kernel there"""
+    labels: tuple[Word, ...] = ()
+    """words that an experiment can choose by"""
+    alive: str = ""
+    """command that prints the ids of our jobs that wait or run"""
+    options: dict[str, Any] = Field(default={})
+    """more words for the class"""
 
 
 @dataclass(frozen=True)

@@ -1,86 +1,91 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs the worker of a block on a host: it has a deadline, and writes the outcome last.
+"""Boots a block on a host in a session of its own: ``python -m harness.hosts.supervisor``.
 
-A worker is killed with its supervisor, and QEMU with the worker. As long as it lives it touches a
-file, for those who share the home folder and cannot see its process. Like the porter that starts
-it, it knows the standard library alone, and no syntax younger than Python 3.7.
+It outlives the Dask worker that began it, has the block's deadline, and writes the outcome last.
+The block is killed with it, and QEMU with the block. One block at a time has a host: others wait.
+It knows the standard library alone, to begin at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
-from harness.hosts import porter
-
-BEAT_S = 10
+ALIVE, OUTCOME, LOG = "alive", "outcome.json", "log"
+"""In the folder of a block: a FIFO that its supervisor has open, how it ended, what was said."""
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 
 def die_with_parent() -> None:
+    """Has this process killed with the one that began it."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
-def begin(block: str, seconds: float, python: str, wheel: str) -> None:
-    """Supervises a block, unless somebody does: as a process that is nobody's child.
+def begin(folder: Path, lock: Path, seconds: float) -> None:
+    """Supervises a block, as a process that is nobody's child; returns in its parent at once.
 
-    Who kills another one with all of its children does not find it.
+    Who kills a process with all of its children does not find it.
     """
-    launched = porter.block_folder(block) / porter.LAUNCHED
-    try:
-        os.close(os.open(str(launched), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
+    os.mkfifo(folder / ALIVE, 0o600)
+    alive = os.open(folder / ALIVE, os.O_RDWR)  # not inherited by what it starts
     if os.fork():
-        os._exit(0)  # at once: as long as we are there, it is our child
+        os._exit(0)
     os.setsid()
-    supervise(block, seconds, python, wheel)
+    with lock.open("w") as host:
+        fcntl.flock(host, fcntl.LOCK_EX)
+        outcome = supervise(folder, seconds)
+    part = folder / "outcome.part"
+    part.write_text(json.dumps(outcome))
+    part.rename(folder / OUTCOME)
+    os.close(alive)
 
 
-def supervise(block: str, seconds: float, python: str, wheel: str) -> None:
-    """Runs the worker of a block to its end, or to the deadline, and says which."""
-    folder = porter.block_folder(block)
-    note, end = folder / porter.SUPERVISOR, time.monotonic() + seconds
-    note.write_text(f"{porter.here()} {os.getpid()} {porter.started(os.getpid())}")
-
-    def beat(*_: object) -> None:
-        # A wait with a limit would look up again and again, and cost the boots that it waits for.
-        left = end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        with contextlib.suppress(OSError):
-            os.utime(str(note))
-        signal.setitimer(signal.ITIMER_REAL, max(0.01, min(BEAT_S, left)))
-
-    signal.signal(signal.SIGALRM, beat)
-    argv = [python, "-s", "-m", "harness.hosts.worker", str(folder), str(porter.FILES)]
+def supervise(folder: Path, seconds: float) -> dict[str, object]:
+    """Boots the block to its end, or to the deadline, and says which."""
     try:
-        worker = subprocess.Popen(
-            argv,
-            cwd=str(folder),
-            env=porter.environment(wheel),
+        block = subprocess.Popen(
+            [sys.executable, "-s", "-m", "harness.hosts.block", str(folder)],
+            cwd=folder,
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 there is one thread
         )
-        beat()
-        ending = {"cause": "ended", "status": worker.wait()}
-    except TimeoutError:
-        os.killpg(worker.pid, signal.SIGKILL)
-        ending = {"cause": "deadline", "status": worker.wait()}
     except OSError as error:
-        ending = {"cause": "no-worker", "status": error.errno or 1}
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    part = folder / "outcome.part"
-    part.write_text(json.dumps(ending))
-    part.rename(folder / porter.OUTCOME)
+        return {"cause": "no-process", "status": error.errno or 1}
+    try:
+        # A sleep until then: subprocess would look up again and again, beside what is measured.
+        ending = os.pidfd_open(block.pid)
+        cause = "ended" if select.select([ending], [], [], seconds)[0] else "deadline"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(block.pid, signal.SIGKILL)
+    return {"cause": cause, "status": block.wait()}
+
+
+def ended(folder: Path, seconds: float) -> bool:
+    """Waits for the end of a block's supervisor, at most so long; whether it has ended."""
+    try:
+        alive = os.open(folder / ALIVE, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return True  # it never began
+    try:
+        with contextlib.suppress(BlockingIOError):
+            if not os.read(alive, 1):
+                return True
+        poll = select.poll()
+        poll.register(alive, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+    finally:
+        os.close(alive)
 
 
 if __name__ == "__main__":
     os.umask(0o077)
-    begin(sys.argv[1], float(sys.argv[2]), *sys.argv[3:5])
+    begin(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

@@ -9,6 +9,7 @@ import re
 import shutil
 import tarfile
 import urllib.error
+import urllib.request
 import zlib
 from collections.abc import Callable
 from pathlib import Path

@@ -217,7 +217,7 @@ def read_run(path: Path) -> Run:
         record = json.loads(data)
     except OSError as error:
         raise ResultsError(f"not a run record: {error.strerror}", where=str(path)) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ResultsError(f"not a run record: {error}", where=str(path)) from None
     version = record.get("schema_version") if isinstance(record, dict) else None
     if version != SCHEMA_VERSION:

@@ -48,6 +48,8 @@ class LedgerEntry(Model):
     """where"""
     fate: Fate | None = None
     """absent where the attempt begins"""
+    task: str = ""
+    """name by which the host knows the attempt, where it is not this machine"""
     detail: str = ""
     """why it failed"""
     runs: dict[str, str] = Field(default={})
@@ -77,10 +79,12 @@ class Ledger:
                 damage.append(Damage(self.path, f"line {number} is no entry"))
         return entries, damage
 
-    def begin(self, block: str, host: str) -> int:
+    def begin(self, block: str, host: str, task: str = "") -> int:
         """Writes that an attempt begins, and answers its number."""
         attempt = self.upcoming(block)
-        self._append([LedgerEntry(at_utc=_now(), block=block, attempt=attempt, host=host)])
+        self._append(
+            [LedgerEntry(at_utc=_now(), block=block, attempt=attempt, host=host, task=task)]
+        )
         self._begun[block] = attempt
         return attempt
 

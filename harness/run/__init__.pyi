@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
+from .gate_status import GateMark as GateMark
+from .gate_status import gate_verdict as gate_verdict
+from .gate_status import keep_status as keep_status
 from .local import Executor as Executor
 from .local import Job as Job
 from .local import Local as Local

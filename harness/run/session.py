@@ -10,7 +10,6 @@ from typing import Literal
 from harness import host
 from harness.boot import Guest, accel
 from harness.errors import BuildError, ConfigError, PatchError, UserError
-from harness.gate import status
 from harness.guest import Initramfs, initramfs
 from harness.guest import disk as image
 from harness.kernel import BuiltKernel, Kernels
@@ -18,6 +17,7 @@ from harness.model import Accel, Environment, Experiment, Lockfile, Machine, Var
 from harness.project import Project
 from harness.qemu import Plugin
 from harness.qemu import plugin as counter
+from harness.run import gate_status
 
 Log = Callable[[str], None]
 
@@ -80,7 +80,7 @@ def prepare(
         image_sha256=guest.image.sha256 if guest else None,
         program_sha256=guest.program.sha256 if guest else None,
         environment=environment,
-        gate=status.known(project, variants, records),
+        gate=gate_status.known(project, variants, records),
     )
     made_of = (kernels, first, environment, lock, misfits, plugin, guest)
     return Session(project, experiment, variants, machines, *made_of)

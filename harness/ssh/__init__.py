@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One host over SSH: the connection, keys of hosts, ways to log in, by paramiko.
+"""One host over SSH: a connection, the host keys that are believed, the keys that we log in with.
 
-Each answer is bounded in size and time, each error names the host and the remedy.
-Knows neither blocks nor probes: many hosts and the probes of a distribution stand on it.
+All of it raises `RemoteError`, never waits for ever, and never asks anybody for a password.
+An endpoint says all that a connection needs; who lends a machine to whom is not known here.
 """
 
 import lazy_loader

@@ -22,7 +22,7 @@ from harness.files import append_line
 SYSTEM = Path("/etc/ssh/ssh_known_hosts")
 
 
-class Trust:
+class KnownHosts:
     """The known hosts of some files; new ones go to `record`, if there is one. Thread-safe."""
 
     def __init__(self, files: Sequence[Path], record: Path | None = None) -> None:

@@ -15,7 +15,7 @@ from paramiko.pkey import UnknownKeyType
 from paramiko.ssh_exception import SSHException
 
 from harness.errors import Failure, RemoteError
-from harness.hosts import Host
+from harness.ssh.endpoint import Endpoint
 
 Pair = tuple[bytes, bytes]
 """A private key in OpenSSH's format, and its public one as a line of authorized_keys."""
@@ -23,23 +23,24 @@ Pair = tuple[bytes, bytes]
 DEFAULT = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
-def log_in(transport: paramiko.Transport, host: Host) -> None:
+def log_in(transport: paramiko.Transport, endpoint: Endpoint) -> None:
     """Offers one key after the other; never a password, and nobody is asked for one."""
     refused, obstacles = 0, list[str]()
-    for key in keys(host.key_file, obstacles.append):
+    for key in keys(endpoint.key, obstacles.append):
         try:
-            more = transport.auth_publickey(host.user, key)
+            more = transport.auth_publickey(endpoint.user, key)
         except paramiko.AuthenticationException:
             refused += 1
             continue
         if not more:
             return
         raise RemoteError(Failure.LOGIN, f"wants more than a key: {', '.join(more)[:100]}")
-    why = [f"{host.user}: {refused} keys were refused"] if refused else ["there is no key to offer"]
+    user = endpoint.user
+    why = [f"{user}: {refused} keys were refused"] if refused else ["there is no key to offer"]
     raise RemoteError(
         Failure.LOGIN,
         "; ".join([*why, *obstacles]),
-        remedy=f"put your public key into ~{host.user}/.ssh/authorized_keys there, or name its"
+        remedy=f"put your public key into ~{user}/.ssh/authorized_keys there, or name its"
         " private key with key_file; one with a passphrase goes to ssh-agent",
     )
 
@@ -57,7 +58,7 @@ def keys(file: str | None, on_obstacle: Callable[[str], None]) -> Iterator[param
                 yield key
 
 
-def generate() -> Pair:
+def generate_key() -> Pair:
     """A new Ed25519 key."""
     key = Ed25519PrivateKey.generate()
     form = serialization.PrivateFormat.OpenSSH

@@ -11,27 +11,32 @@ import pytest
 
 from harness.results.folder import Results
 from harness.results.ledger import Fate, Ledger
-from tests.support.checkout import FAKES, ROOT
+from tests.support.checkout import FAKES, heed_ctrl_c
 from tests.support.slurm import running, until
 
 pytestmark = pytest.mark.slurm
 
+WORKER = "distributed.cli.dask_worker"
+QEMU = str(FAKES / "qemu-system-x86_64")
+PARTS = ("harness.hosts.supervisor", "harness.hosts.block", QEMU)
+
 
 class Laboratory:
-    """The command line beside `tools/slurm`, and what has come of it."""
+    """The command line, and what has come of it."""
 
-    def __init__(self, slurm, holder, checkout):
-        self.slurm, self.holder, self.checkout = slurm, holder, checkout
-        self.home = checkout.parent / "home"
+    def __init__(self, slurm, batch, checkout):
+        self.slurm, self.batch, self.checkout = slurm, batch, checkout
+        self.home = Path(os.environ["HOME"])
+        self.started = []
 
-    def run(self):
-        """Starts the experiment; its blocks go to whatever jobs there are."""
-        until(self.holder.file.is_file)
+    def run(self, jobs=2):
+        """Starts the experiment."""
         argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
-        argv += ["--dask", str(self.holder.file)]
-        env = {**os.environ, "DASK_CONFIG": str(self.holder.folder / "tls")}
+        argv += ["--cluster", str(self.batch(jobs))]
         with (self.checkout / "log").open("ab") as log:
-            return subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+            started = subprocess.Popen(argv, stdout=log, stderr=log, preexec_fn=heed_ctrl_c)
+        self.started.append(started)
+        return started
 
     def edit(self, old, new):
         """Changes the experiment."""
@@ -40,8 +45,8 @@ class Laboratory:
 
     def busy(self):
         """Whether a block is being booted."""
-        blocks = self.home / ".cache/pageinit/fleet/blocks"
-        return any(blocks.glob("*/results/runs/*/*/*/*"))
+        hosts = self.home / ".cache/pageinit/hosts"
+        return any(hosts.glob("*/blocks/*/results/runs/*/*/*/*"))
 
     @property
     def results(self):
@@ -62,79 +67,79 @@ class Laboratory:
 
 
 @pytest.fixture
-def laboratory(checkout, monkeypatch, slurm, holder):
-    laboratory = Laboratory(slurm, holder, checkout)
-    monkeypatch.setenv("HOME", str(laboratory.home))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def laboratory(checkout, slurm, batch, monkeypatch):
+    # The order of fixtures: the checkout has put the fake QEMU into a PATH without Slurm's.
+    monkeypatch.setenv("PATH", f"{FAKES}:{slurm.env['PATH']}")
+    laboratory = Laboratory(slurm, batch, checkout)
     laboratory.edit("warmup: 1", "warmup: 0")
     yield laboratory
+    for process in laboratory.started:
+        process.kill()
+        process.wait()
     if (checkout / "log").is_file():
         print((checkout / "log").read_text())
 
 
 def test_blocks_are_booted_by_jobs(laboratory):
-    laboratory.holder.hold()
     assert laboratory.run().wait(60) == 0
     assert laboratory.counted() == 4
     assert {fate for _, fate in laboratory.ledger} == {Fate.DONE}
     assert {host for host, _ in laboratory.ledger} <= {"n1", "n2"}
+    until(lambda: not laboratory.slurm.jobs())
 
 
 def test_a_job_that_is_cancelled_in_the_middle_of_a_block(laboratory):
     """A failed attempt; the next job does the block."""
-    slurm = laboratory.slurm
-    laboratory.holder.hold(jobs=1)
-    harness = laboratory.run()
+    slurm, harness = laboratory.slurm, laboratory.run(jobs=1)
     until(laboratory.busy)
     (job,) = running(slurm).values()
     slurm.ask("scancel", job)
-    assert harness.wait(60) == 0
+    assert harness.wait(90) == 0
     assert laboratory.counted() == 4
     assert [fate for _, fate in laboratory.ledger] == [Fate.FAILED, Fate.DONE, Fate.DONE]
 
 
-WORKER = "distributed.cli.dask_worker"
-QEMU = str(FAKES / "qemu-system-x86_64")
-
-
-@pytest.mark.parametrize("end", ["scancel", "worker", "holder"])
+@pytest.mark.parametrize("end", ["scancel", "worker", "harness"])
 def test_nothing_of_a_block_outlives_its_job(laboratory, monkeypatch, end):
     """Slurm tracks processes by their parents here, and the supervisor of a block has lost its."""
-    slurm, holder = laboratory.slurm, laboratory.holder
+    slurm = laboratory.slurm
     monkeypatch.setenv("FAKE_QEMU", "hang")
     laboratory.edit("silence_s: 1, progress_s: 1.5", "silence_s: 60, progress_s: 60")
-    holder.hold(jobs=1)
-    harness = laboratory.run()
-    parts = ("harness.hosts.supervisor", "harness.hosts.worker", QEMU)
-    until(lambda: all(map(slurm.processes, parts)))
-    block = set().union(*map(slurm.processes, parts))
+    harness = laboratory.run(jobs=1)
+    until(lambda: all(map(slurm.processes, PARTS)))
+    block = set().union(*map(slurm.processes, PARTS))
     (job,) = running(slurm).values()
-    harness.kill()
-    harness.wait()
     if end == "scancel":
         slurm.ask("scancel", job)
     elif end == "worker":
         for pid in slurm.processes(WORKER):
-            if "slurm-job" not in Path(f"/proc/{pid}/cmdline").read_text():
+            if "harness.hosts.job" not in Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)
     else:
-        holder.end(signal.SIGKILL)
-    until(lambda: job not in slurm.jobs())
+        harness.kill()
+    until(lambda: job not in slurm.jobs(), 90)
     assert not block & slurm.processes()
 
 
 def test_everything_but_slurm_is_killed_in_the_middle_of_a_block(laboratory):
-    """As when the machine that all was started on goes down: both are started again."""
-    slurm, holder = laboratory.slurm, laboratory.holder
-    holder.hold(jobs=1)
-    harness = laboratory.run()
+    """As when the machine that all was started on goes down: it is started again."""
+    slurm, harness = laboratory.slurm, laboratory.run(jobs=1)
     until(laboratory.busy)
     harness.kill()
-    assert harness.wait() and holder.end(signal.SIGKILL)
+    assert harness.wait()
     until(lambda: not slurm.jobs(), 90)
-    holder.file.unlink()
-    holder.hold(jobs=1)
-    assert laboratory.run().wait(60) == 0
+    assert laboratory.run(jobs=1).wait(60) == 0
     assert laboratory.counted() == 4
     assert laboratory.ledger[0] == ("n1", Fate.LOST)
     assert [fate for _, fate in laboratory.ledger].count(Fate.DONE) == 2
+
+
+def test_ctrl_c_ends_the_jobs(laboratory, monkeypatch):
+    slurm = laboratory.slurm
+    monkeypatch.setenv("FAKE_QEMU", "hang")
+    harness = laboratory.run()
+    until(laboratory.busy)
+    harness.send_signal(signal.SIGINT)
+    assert harness.wait(30) == 130
+    until(lambda: not slurm.jobs())
+    until(lambda: not slurm.processes(QEMU))

@@ -7,7 +7,6 @@ import pytest
 
 from harness.project import Project
 from harness.run.session import prepare
-from tests.ssh.fleet import Fleet
 from tests.support.sshd import BINARY, Lab
 
 
@@ -33,20 +32,9 @@ def session(checkout):
 
 
 @pytest.fixture
-def fleet(lab, session, checkout):
+def hosts(lab, session, checkout):
     """No hosts yet; an experiment of two blocks of two boots."""
-    return Fleet(lab, session, checkout)
-
-
-@pytest.fixture
-def dask(fleet):
-    """The same under the other engine."""
     pytest.importorskip("distributed")
-    fleet.use_dask()
-    return fleet
+    from tests.support.hosts import Lab
 
-
-@pytest.fixture(params=["ssh", "dask"])
-def either(request, fleet):
-    """The same under each engine."""
-    return fleet if request.param == "ssh" else request.getfixturevalue("dask")
+    return Lab(lab, session, checkout)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One connection: commands whose words stay words, and files of limited size."""
 
-import hashlib
 import os
 import signal
+import socket
 import stat
 import threading
 import time
@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.errors import Failure, RemoteError, ResultsError
+from harness.errors import Failure, RemoteError
 from harness.hosts.inventory import Inventory
-from harness.ssh.connection import Connection, SSHTimeouts, talk
-from harness.ssh.hostkeys import Trust
+from harness.ssh import Connection, KnownHosts, SSHTimeouts
+from harness.ssh.connection import talk
 from tests.support.real import until
 
 pytestmark = pytest.mark.ssh
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.ssh
 def host(lab):
     """A connection to a host called `one`."""
     lab.serve("one")
-    inventory = Inventory.load(lab.file)
-    with Connection(inventory, "one", Trust([lab.known]), SSHTimeouts(command_s=10)) as connection:
+    endpoint, known = Inventory.load(lab.file).endpoint("one"), KnownHosts([lab.known])
+    with Connection(endpoint, known, SSHTimeouts(command_s=10)) as connection:
         yield connection
 
 
@@ -77,34 +77,65 @@ def test_a_command_that_takes_too_long_is_cut_off(host):
     assert error.value.failure == Failure.SILENT and time.monotonic() - start < 3
 
 
-def test_files_there_and_back(host, tmp_path, lab):
+def test_a_file_that_goes_there(host, tmp_path, lab):
     data = os.urandom(3 << 20)
     (tmp_path / "a").write_bytes(data)
     remote = lab.servers["one"].home / "a name; with $(words)"
-    digest = host.put(tmp_path / "a", str(remote), limit_s=20)
-    assert digest == hashlib.sha256(data).hexdigest()
+    host.put(tmp_path / "a", str(remote), limit_s=20)
     assert remote.read_bytes() == data and stat.S_IMODE(remote.stat().st_mode) == 0o600
-    assert host.get(str(remote), tmp_path / "b", max_bytes=3 << 20, limit_s=20) == digest
-    assert (tmp_path / "b").read_bytes() == data
-    assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o600
-    with pytest.raises(ResultsError, match="is there already"):
-        host.get(str(remote), tmp_path / "b", max_bytes=3 << 20, limit_s=20)
 
 
-@pytest.mark.parametrize("remote", ["/dev/zero", "large"])
-def test_a_file_larger_than_allowed_is_refused(host, tmp_path, lab, remote):
-    (lab.servers["one"].home / "large").write_bytes(bytes(2 << 20))
-    path = remote if remote.startswith("/") else str(lab.servers["one"].home / remote)
-    with pytest.raises(RemoteError) as error:
-        host.get(path, tmp_path / "b", max_bytes=1 << 20, limit_s=20)
-    assert error.value.failure == Failure.TOO_LARGE
-    assert not list(tmp_path.glob("b*"))
-
-
-def test_a_file_that_is_not_there(host, tmp_path):
+def test_a_file_that_cannot_be_put_there(host, tmp_path):
+    (tmp_path / "a").write_bytes(b"x")
     with pytest.raises(RemoteError, match="No such file") as error:
-        host.get("/nowhere/x", tmp_path / "b", max_bytes=1, limit_s=20)
+        host.put(tmp_path / "a", "/nowhere/x", limit_s=20)
     assert error.value.failure == Failure.COMMAND
+
+
+def echo(server):
+    link, _ = server.accept()
+    with link:
+        while data := link.recv(1 << 16):
+            link.sendall(data)
+
+
+def exchange(port):
+    """Sends 3 MiB to a port of the loopback interface, and wants to have them back."""
+    data, back = os.urandom(3 << 20), bytearray()
+    with socket.create_connection(("127.0.0.1", port), 10) as link:
+        sender = threading.Thread(target=link.sendall, args=[data])
+        sender.start()
+        while len(back) < len(data) and (more := link.recv(1 << 16)):
+            back += more
+        sender.join()
+    assert bytes(back) == data
+
+
+@pytest.mark.parametrize("way", ["there", "here"])
+def test_a_port_is_the_one_at_the_other_end(host, way):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as target,
+        socket.create_server(("127.0.0.1", 0)) as entry,
+    ):
+        threading.Thread(target=echo, args=[target], daemon=True).start()
+        port = target.getsockname()[1]
+        if way == "there":
+            exchange(host.publish(port))
+        else:
+            host.forward(entry, port)
+            exchange(entry.getsockname()[1])
+
+
+@pytest.mark.parametrize("way", ["there", "here"])
+def test_a_port_that_nobody_listens_on_ends_the_connection(host, way):
+    with socket.create_server(("127.0.0.1", 0)) as entry:
+        if way == "there":
+            port = host.publish(1)
+        else:
+            host.forward(entry, 1)
+            port = entry.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port), 10) as link:
+            assert link.recv(1) == b""
 
 
 def test_a_server_that_dies_in_the_middle_of_a_copy(host, tmp_path, lab):

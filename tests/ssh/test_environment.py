@@ -7,29 +7,29 @@ from importlib import metadata
 
 import pytest
 
-from harness.hosts.wheel import NEEDED
-from tests.ssh.fleet import fleet_folder
+from harness.hosts.bootstrap import NEEDED
+from tests.support.hosts import home
 
 pytestmark = pytest.mark.ssh
 
 
 def reachable(folder) -> bool:
     argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(folder)]
-    pin = f"{NEEDED[-1]}=={metadata.version(NEEDED[-1])}"
+    pin = f"{NEEDED[-2]}=={metadata.version(NEEDED[-2])}"
     return (
         subprocess.run([*argv, pin], capture_output=True, timeout=60, check=False).returncode == 0
     )
 
 
-def test_a_virtual_environment_is_made_once(either, tmp_path):
+def test_a_virtual_environment_is_made_once(hosts, tmp_path):
     if not reachable(tmp_path / "download"):
         pytest.skip("no package index can be reached")
-    server = either.serve("one", python=None)
-    assert either.run() == 0
-    assert either.counted() == 4
-    (place,) = fleet_folder(server).glob("venv-*")
+    server = hosts.serve("one", python=None)
+    assert hosts.run() == 0
+    assert hosts.counted() == 4
+    (place,) = home(server).glob("venv-*")
     made = (place / "ready").stat().st_mtime_ns
-    either.again()
-    assert either.run() == 0
-    assert list(fleet_folder(server).glob("venv-*")) == [place]
+    hosts.again()
+    assert hosts.run() == 0
+    assert list(home(server).glob("venv-*")) == [place]
     assert (place / "ready").stat().st_mtime_ns == made

@@ -8,47 +8,120 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.cli import main
-from harness.hosts.roster import Patience
-from harness.results.folder import Results
+from harness.errors import HarnessError
 from harness.results.ledger import Fate, Ledger
-from harness.ssh.connection import SSHTimeouts
-from tests.ssh.fleet import running, when
-from tests.support.checkout import ROOT
+from harness.run import loop
+from harness.ssh import SSHTimeouts
+from tests.support import rubbish
+from tests.support.hosts import (
+    BLOCK,
+    OURS,
+    QEMU,
+    SUPERVISOR,
+    WORKER,
+    blocks,
+    booting,
+    gone,
+    kill,
+    running,
+    when,
+)
 from tests.support.sshd import children
 
 pytestmark = pytest.mark.ssh
 
 
-def fates(fleet):
-    return [fate for *_, fate in fleet.ledger]
+def test_a_connection_that_breaks_loses_nothing(hosts):
+    """The server and all its sessions are killed while a block runs; then it is there again."""
+    server = hosts.serve("one")
+
+    def cut():
+        server.stop()
+        time.sleep(0.5)
+        server.start()
+
+    thread = when(lambda: running(server, BLOCK), cut)
+    assert hosts.run() == 0
+    thread.join(30)
+    assert hosts.counted() == 4
+    assert hosts.heard("tries again"), hosts.said
+    assert hosts.fates == [Fate.DONE] * 2
 
 
-def test_sessions_that_fall_silent(either):
+@pytest.mark.parametrize("victim", [BLOCK, SUPERVISOR])
+def test_a_killed_block_or_supervisor_is_a_failed_attempt_and_leaves_no_qemu(hosts, victim):
+    server = hosts.serve("one")
+    killed = []
+    when(lambda: booting(server), lambda: killed.extend(kill(running(server, victim))))
+    assert hosts.run() == 0
+    assert killed and hosts.counted() == 4
+    assert hosts.fates.count(Fate.FAILED) == 1 and hosts.fates.count(Fate.DONE) == 2
+    assert not running(server, QEMU) and not blocks(server)
+
+
+def endless(hosts):
+    """A boot that nothing ends but the deadline of its block."""
+    limits = {"silence_s": 99.0, "progress_s": 99.0}
+    experiment = hosts.session.experiment
+    limits = experiment.limits.model_copy(update=limits)
+    experiment = experiment.model_copy(update={"limits": limits})
+    lock = hosts.session.lock.model_copy(update={"experiment": experiment})
+    hosts.session = replace(hosts.session, experiment=experiment, lock=lock)
+    hosts.results = loop.open_results(hosts.session, hosts.options)
+
+
+def test_a_block_that_outlives_its_deadline_is_killed_and_named(hosts, monkeypatch):
+    monkeypatch.setattr(loop, "_longest", lambda session, slot: 0.75)
+    endless(hosts)
+    server = hosts.serve("one", play="hang")
+    hosts.policy = replace(hosts.policy, failures=1)
+    with pytest.raises(HarnessError, match="could not be booted anywhere"):
+        hosts.run()
+    assert hosts.heard("the block deadline")
+    assert "one is set aside: it failed 1 times in a row" in hosts.said
+    assert list((hosts.results.path / "aside").glob("*/results/runs/*/*/*/*/console.log"))
+    assert gone(server)
+
+
+def test_a_block_has_its_deadline_when_nobody_is_there_to_see(hosts, monkeypatch):
+    """The controller and its worker are killed; no QEMU is left after the deadline."""
+    text = (Path("qemu-configs/small.yaml")).read_text()
+    Path("qemu-configs/small.yaml").write_text(text.replace("deadline_s: 5", "deadline_s: 0.5"))
+    monkeypatch.setattr(loop, "LEAVE_S", 0)
+    server = hosts.serve("one", play="stubborn")
+    with hosts.controller() as controller:
+        controller.kill()
+    kill(running(server, WORKER))
+    assert running(server, SUPERVISOR)
+    end = time.monotonic() + 150
+    while running(server, SUPERVISOR):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert gone(server)
+
+
+def test_sessions_that_fall_silent(hosts):
     """The server's sessions are stopped, not ended: packets come, and nobody answers."""
-    server = either.serve("one")
-    either.limits = SSHTimeouts(connect_s=3, banner_s=3, login_s=5, command_s=3)
+    server = hosts.serve("one")
+    hosts.timeouts = SSHTimeouts(connect_s=3, banner_s=3, login_s=5, command_s=3)
     stopped = []
 
     def stop():
-        workers = running(server, "harness.hosts.worker")
-        workers += running(server, "harness.hosts.supervisor")
-        for pid in children(server.process.pid) - set(workers):
-            os.kill(pid, signal.SIGSTOP)
-            stopped.append(pid)
+        ours = running(server, BLOCK) + running(server, SUPERVISOR)
+        stopped.extend(kill(children(server.process.pid) - set(ours), signal.SIGSTOP))
 
-    when(lambda: running(server, "harness.hosts.worker"), stop)
+    when(lambda: running(server, BLOCK), stop)
     try:
-        assert either.run() == 0
+        assert hosts.run() == 0
     finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGKILL)
-    assert stopped and any("tries again" in text for text in either.said)
-    assert either.counted() == 4 and fates(either) == [Fate.DONE] * 2
+        kill(stopped)
+    assert stopped and hosts.heard("tries again")
+    assert hosts.counted() == 4 and hosts.fates == [Fate.DONE] * 2
 
 
 @pytest.fixture
@@ -78,10 +151,13 @@ def space():
         subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
-def test_a_link_that_is_cut(either, space):
-    """Packets get lost both ways for longer than any command may take."""
-    server = either.serve("one", space=space)
-    either.limits = SSHTimeouts(connect_s=2, banner_s=2, login_s=3, command_s=3)
+def test_a_link_that_is_cut(hosts, space):
+    """Packets get lost both ways for longer than any command may take.
+
+    The host is a network of its own: all that Dask has to say goes through port 22.
+    """
+    server = hosts.serve("one", space=space)
+    hosts.timeouts = SSHTimeouts(connect_s=2, banner_s=2, login_s=3, command_s=3)
     cut = []
 
     def link(state):
@@ -93,37 +169,38 @@ def test_a_link_that_is_cut(either, space):
         time.sleep(8)
         link("up")
 
-    thread = when(lambda: running(server, "harness.hosts.worker"), lose)
-    assert either.run() == 0
+    thread = when(lambda: running(server, BLOCK), lose)
+    assert hosts.run() == 0
     thread.join(30)
-    assert cut and any("tries again" in text for text in either.said), either.said
-    assert either.counted() == 4 and fates(either) == [Fate.DONE] * 2
+    assert cut and hosts.heard("tries again"), hosts.said
+    assert hosts.counted() == 4 and hosts.fates == [Fate.DONE] * 2
 
 
-def test_a_host_whose_disk_is_full(either):
-    either.serve("good")
-    bad = either.serve("bad")
+def test_a_host_whose_disk_is_full(hosts):
+    hosts.serve("good")
+    bad = hosts.serve("bad")
     (bad.home / ".cache").mkdir()
-    argv = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(bad.home / ".cache")]
+    argv = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(bad.home / ".cache")]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
-    either.patience = Patience(poll_s=0.2, margin_s=20, failures=1, attempts=9)
+    hosts.policy = replace(hosts.policy, failures=1, attempts=9)
     try:
-        assert either.run() == 0
+        assert hosts.run() == 0
     finally:
         subprocess.run(["umount", "--lazy", str(bad.home / ".cache")], check=True)
-    assert either.counted() == 4
-    assert {host for *_, host, fate in either.ledger if fate == Fate.DONE} == {"good"}
-    assert any("bad is set aside" in text for text in either.said)
+    assert hosts.counted() == 4
+    assert {host for *_, host, fate in hosts.ledger if fate == Fate.DONE} == {"good"}
+    assert hosts.heard("No space left") or hosts.heard("exit status 1")
+    assert hosts.heard("bad is set aside")
 
 
-def test_a_qemu_that_the_host_kills_is_a_row(fleet):
+def test_a_qemu_that_the_host_kills_is_a_row(hosts):
     """The boot is lost, and says so; the block is not."""
-    fleet.serve("one", play="killed")
-    assert fleet.run() == 4
-    assert {stored.run.judgement.outcome for stored in fleet.results.read()[0]} == {"killed"}
-    assert fleet.counted() == 4 and fates(fleet) == [Fate.DONE] * 2
+    hosts.serve("one", play="killed")
+    assert hosts.run() == 4
+    assert {stored.run.judgement.outcome for stored in hosts.results.read()[0]} == {"killed"}
+    assert hosts.counted() == 4 and hosts.fates == [Fate.DONE] * 2
 
 
 @pytest.fixture
@@ -145,59 +222,159 @@ def confined():
     group.rmdir()
 
 
-def test_a_qemu_that_the_oom_killer_ends_is_a_row_that_says_so(either, confined):
-    server = either.serve("one", play="greedy")
+def test_a_qemu_that_the_oom_killer_ends_is_a_row_that_says_so(hosts, confined):
+    server = hosts.serve("one", play="greedy")
     (confined / "cgroup.procs").write_text(str(server.process.pid))
-    assert either.run() == 4
-    runs = [stored.run for stored in either.results.read()[0]]
+    assert hosts.run() == 4
+    runs = [stored.run for stored in hosts.results.read()[0]]
     assert {run.judgement.outcome for run in runs} == {"killed"}
     assert all(run.ending.detail.startswith("the host's OOM killer, at") for run in runs)
-    assert either.counted() == 4 and fates(either) == [Fate.DONE] * 2
+    assert hosts.counted() == 4 and hosts.fates == [Fate.DONE] * 2
 
 
-def test_two_controllers_of_one_results_folder(fleet, capfd):
-    server = fleet.serve("one", play="hang")
-    words = ["run", "experiments/pair.yaml", "--hosts", str(fleet.lab.file)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, "-m", "harness", *words]
-    with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as first:
-        end = time.monotonic() + 60
-        while not running(server, "harness.hosts.worker"):
-            assert time.monotonic() < end and first.poll() is None
-            time.sleep(0.01)
-        assert main(words) == 2
-        assert "another harness writes here" in capfd.readouterr().err
-        first.kill()
-    for pid in running(server, "harness.hosts.worker"):
-        os.kill(pid, signal.SIGKILL)
+YESTERDAY = """\
+import datetime, time
+_now, _day = time.time, datetime.timedelta(days=1)
+time.time = lambda: _now() - 86400
+class Yesterday(datetime.datetime):
+    now = classmethod(lambda cls, zone=None: super(Yesterday, cls).now(zone) - _day)
+datetime.datetime = Yesterday
+"""
 
 
-def test_two_controllers_with_the_same_experiment_have_blocks_of_their_own(fleet, tmp_path):
-    fleet.serve("one")
-    words = ["run", "experiments/pair.yaml", "--hosts", str(fleet.lab.file), "--results"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, "-m", "harness", *words]
-    both = [subprocess.Popen([*argv, str(tmp_path / name)], env=env) for name in ("a", "b")]
-    assert [controller.wait(60) for controller in both] == [0, 0]
-    for name in ("a", "b"):
-        (path,) = (tmp_path / name / "pair").iterdir()
-        assert len(Results(path).read()[0]) == 4
-        ended = [entry.fate for entry in Ledger(path).read()[0] if entry.fate]
-        assert ended == [Fate.DONE] * 2
-
-
-def test_a_clock_that_is_hours_off_changes_no_order_and_no_duration(fleet):
+def test_a_clock_that_is_hours_off_changes_no_order_and_no_duration(hosts):
     """The host's clock is turned back a day, as far as its programs can see."""
-    server = fleet.serve("one")
-    wrong = server.home / "sitecustomize.py"
-    wrong.write_text("import time\n_now = time.time\ntime.time = lambda: _now() - 86400\n")
-    config = server.folder / "sshd_config"
-    text = config.read_text().replace("SetEnv ", f"SetEnv PYTHONPATH={server.home} ", 1)
-    config.write_text(text)
-    server.stop()
-    server.start()
-    assert fleet.run() == 0
-    assert fleet.counted() == 4 and fates(fleet) == [Fate.DONE] * 2
-    stamps = [e.at_utc for e in Ledger(fleet.results.path).read()[0]]
+    server = hosts.serve("one")
+    wrong, python = server.home / "sitecustomize.py", server.home / "python"
+    wrong.write_text(YESTERDAY)
+    python.write_text(
+        f'#!/bin/sh\nexport PYTHONPATH="$PYTHONPATH:{server.home}"\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    hosts.servers.hosts["one"]["python"] = str(python)
+    assert hosts.run() == 0
+    assert hosts.counted() == 4 and hosts.fates == [Fate.DONE] * 2
+    stamps = [e.at_utc for e in Ledger(hosts.results.path).read()[0]]
+    runs = [stored.run for stored in hosts.results.read()[0]]
     assert stamps == sorted(stamps)
-    assert all(s.run.ending.wall_s >= 0 for s in fleet.results.read()[0])
+    assert all(run.ending.wall_s >= 0 and run.started_utc < stamps[0][:10] for run in runs)
+
+
+def test_a_killed_dask_worker_does_not_disturb_its_block(hosts):
+    """A new worker waits for it."""
+    server, killed = hosts.serve("one"), []
+    when(lambda: booting(server), lambda: killed.extend(kill(running(server, WORKER))))
+    assert hosts.run() == 0
+    assert killed and hosts.counted() == 4 and hosts.fates == [Fate.DONE] * 2
+    assert hosts.heard("its Dask worker ended")
+    assert gone(server)
+
+
+def test_a_frozen_worker_is_replaced(hosts):
+    """It is stopped, not killed: its connection stands, and nobody answers."""
+    server, frozen = hosts.serve("one"), []
+    hosts.timeouts = SSHTimeouts(connect_s=3, banner_s=3, login_s=5, command_s=3)
+
+    def freeze():
+        # Of the two the younger one is Dask's.
+        frozen.extend(kill([max(running(server, WORKER))], signal.SIGSTOP))
+
+    when(lambda: booting(server), freeze)
+    assert hosts.run() == 0
+    assert frozen and hosts.counted() == 4 and hosts.fates == [Fate.DONE] * 2
+    assert hosts.heard("its Dask worker is silent")
+    assert gone(server)
+
+
+def test_a_host_that_freezes_for_good_loses_its_block_to_another(hosts, monkeypatch):
+    """All of it stops. The block's deadline passes, and the block is booted elsewhere, once."""
+    monkeypatch.setattr(loop, "_longest", lambda session, slot: 1.5)
+    hosts.policy = replace(hosts.policy, margin_s=8, failures=99, attempts=9)
+    hosts.timeouts = SSHTimeouts(connect_s=1, banner_s=1, login_s=2, command_s=2)
+    bad, good, frozen = hosts.serve("bad"), hosts.serve("good"), []
+    good.stop()  # so that the other one gets the block
+
+    def freeze():
+        below = children(bad.process.pid) | {bad.process.pid}
+        ours = {pid for word in OURS for pid in running(bad, word)}
+        frozen.extend(kill(below | ours, signal.SIGSTOP))
+
+    when(lambda: running(bad, BLOCK), freeze)
+    when(lambda: frozen, good.start)
+    try:
+        assert hosts.run() == 0
+    finally:
+        kill(frozen)
+    assert frozen and hosts.counted() == 4
+    assert {host for *_, host, fate in hosts.ledger if fate == Fate.DONE} == {"good"}
+    assert any(host == "bad" and fate == Fate.FAILED for *_, host, fate in hosts.ledger)
+    assert hosts.heard("has no outcome by the deadline of its block")
+
+
+def test_a_host_whose_worker_keeps_dying_is_set_aside(hosts):
+    """It comes up and dies before it has a block, time and again."""
+    hosts.serve("good")
+    bad = hosts.serve("bad")
+    python = bad.home / "python"
+    hosts.servers.hosts["bad"]["python"] = str(python)
+    python.write_text("#!/bin/sh\nread line\necho 'no luck \033[31mtoday' >&2\nexit 3\n")
+    python.chmod(0o755)
+    hosts.policy = replace(hosts.policy, failures=2)
+    assert hosts.run() == 0
+    assert hosts.counted() == 4
+    assert {host for _, _, host, _ in hosts.ledger} == {"good"}
+    assert hosts.heard("no luck ?[31mtoday")
+    hosts.again()
+    del hosts.servers.hosts["good"]
+    with pytest.raises(HarnessError, match="could not be booted anywhere"):
+        hosts.run()
+    assert "bad is set aside: it failed 2 times in a row" in hosts.said
+
+
+def test_a_server_that_forwards_no_port_is_named(hosts):
+    server = hosts.serve("one")
+    hosts.configure(server, "Port ", "AllowTcpForwarding no\nPort ")
+    with pytest.raises(HarnessError, match="could not be booted anywhere"):
+        hosts.run()
+    assert hosts.heard("forwards no port")
+    assert hosts.counted() == 0 and gone(server)
+
+
+RUBBISH = {
+    "brackets": "not a run record",
+    "outcome": "sends no outcome",
+    "bomb": "sends what is no plain file",
+    "many": "too many files",
+    "symlink": "sends what is no plain file",
+    "elsewhere": "damaged results",
+    "device": "sends what is no plain file",
+    "nothing": "not a run record: No such file",
+    "raise": "its task: OSError: ",
+    "garbage": "damaged results",
+    "none": "no archive",
+    "number": "no archive",
+    "empty": "damaged results",
+}
+
+
+@pytest.mark.parametrize("what", RUBBISH)
+def test_rubbish_is_a_failed_attempt_with_a_name(hosts, what, tmp_path):
+    server = hosts.serve("one")
+    hosts.words["task"] = rubbish.task(what)
+    hosts.policy = replace(hosts.policy, failures=9)
+    assert hosts.run() == 0
+    assert hosts.counted() == 4
+    assert sorted(hosts.fates) == [Fate.DONE] * 2 + [Fate.FAILED] * 2
+    details = [e.detail for e in Ledger(hosts.results.path).read()[0] if e.fate == Fate.FAILED]
+    assert all(RUBBISH[what] in d and d.isprintable() and len(d) < 400 for d in details), details
+    assert not list(tmp_path.rglob("elsewhere")) and (what == "raise" or not blocks(server))
+
+
+def test_a_host_that_brings_rubbish_costs_the_others_nothing(hosts):
+    hosts.serve("bad")
+    hosts.serve("good")
+    hosts.words["task"] = rubbish.task("brackets")
+    hosts.policy = replace(hosts.policy, attempts=3, failures=3)
+    assert hosts.run() == 0
+    assert hosts.counted() == 4
+    assert {host for *_, host, fate in hosts.ledger if fate == Fate.DONE} == {"good"}

@@ -16,7 +16,7 @@ import pytest
 
 from harness.cli import main
 from harness.errors import Failure
-from harness.ssh.connection import SSHTimeouts
+from harness.ssh import SSHTimeouts
 from tests.support.sshd import keygen
 
 pytestmark = pytest.mark.ssh
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.ssh
 def check(lab, capfd, monkeypatch):
     """Runs the command; answers its exit status and what it found, by host."""
     quick = SSHTimeouts(connect_s=3, banner_s=1.5, login_s=3, command_s=6)
-    monkeypatch.setattr("harness.ssh.connection.SSHTimeouts", lambda: quick)
+    monkeypatch.setattr("harness.ssh.SSHTimeouts", lambda: quick)
 
     def run(*words):
         status = main(["hosts", "check", "--hosts", str(lab.file), "--json", *words])

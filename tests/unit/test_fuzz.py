@@ -7,13 +7,12 @@ inputs are bytes, half are good ones with pieces cut out, put in, or swapped.
 
 import contextlib
 import gzip
-import hashlib
+import io
 import json
 import os
 import re
+import tarfile
 import tempfile
-import zlib
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,7 @@ from harness.dataset import dataset, rows
 from harness.errors import HarnessError, RemoteError
 from harness.gate import checks
 from harness.guest import disk
-from harness.hosts import bundle, doctor, porter, survey
-from harness.hosts.inquiry import Inquiry
+from harness.hosts import archive, doctor, survey
 from harness.hosts.inventory import Inventory
 from harness.kernel import check as checkpatch
 from harness.kernel import debian, fastpath, kconfig
@@ -39,9 +37,8 @@ from harness.parse import dmesg, evidence, outcome, phases, stores
 from harness.qemu import plugin
 from harness.results.folder import StoredRun, read_run
 from harness.results.ledger import Ledger
-from harness.ssh import hostkeys
+from harness.ssh import KnownHosts
 from tests.support.checkout import ROOT, bzimage
-from tests.support.voices import Says
 
 GOLDEN = ROOT / "tests/golden"
 REFERENCE = ROOT / "results/reference"
@@ -56,11 +53,10 @@ COUNTS = {
     "gate probes": 100,
     "dataset of probes": 10,
     "answer of a host": 500,
-    "answers of a porter": 500,
     "known hosts": 500,
     "results of a block": 500,
+    "outcome of a block": 500,
     "ledger": 100,
-    "messages of Dask": 500,
     "YAML models": 500,
     "lock": 50,
     "Debian indices": 500,
@@ -116,7 +112,6 @@ CONSOLES = [
     (GOLDEN / "console" / f"{name}.log").read_bytes()[:6000]
     for name in ("grow-1t", "lkdtm-6.12-oops", "tcg-stale-int3", "debian-6.1-panic")
 ]
-PORTER = f'{porter.MARK}"/root"\n'.encode()
 RUN = near(1, "quick/runs/eager/*/time/000/run.json")[0]
 
 
@@ -206,36 +201,50 @@ KNOWN = b"[a]:22 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7c0RZ2\n"
 KNOWN += b"@revoked * ssh-rsa AAAA\n|1|a|b ssh-rsa A\n"
 
 
-@fuzz("answers of a porter", data=damaged(PORTER + PORTER), cuts=st.lists(st.integers(0, 200)))
-def test_answers_of_a_porter(data, cuts):
-    ends = [0, *sorted(cuts), len(data)]
-    pieces = [piece for a, b in pairwise(ends) if (piece := data[a:b])]
-    with contextlib.suppress(RemoteError):
-        Inquiry(Says(*pieces), 1).ask("state", "b")
-
-
 @fuzz("known hosts", data=damaged(KNOWN))
 def test_known_hosts(data):
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, "known_hosts")
         path.write_bytes(data)
-        assert isinstance(hostkeys.Trust([path]).kinds("a", 22), tuple)
+        assert isinstance(KnownHosts([path]).kinds("a", 22), tuple)
 
 
-RESULTS = {"runs/a/run.json": b"{}" * 50, "runs/a/console.log": b"", "runs/b/run.json": b"12"}
-FILES = [(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in RESULTS.items()]
+RESULTS = {"runs/a/run.json": b"{}" * 50, "runs/a/console.log": b"", "outcome.json": b"12"}
 
 
-@fuzz("results of a block", data=damaged(zlib.compress(b"".join(RESULTS.values()))))
+def packed(names):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for name, content in names.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return data.getvalue()
+
+
+@fuzz("results of a block", data=damaged(packed(RESULTS)))
 def test_results_of_a_block(data):
     with tempfile.TemporaryDirectory() as name:
-        packed, into = Path(name, "packed"), Path(name, "into")
-        packed.write_bytes(data)
+        for number, sent in enumerate((gzip.compress(data), data)):
+            with contextlib.suppress(RemoteError):
+                archive.unpack(sent, Path(name, f"into{number}"), 1, most=10_000)
+        found = [path for path in Path(name).rglob("*") if not path.is_dir()]
+        assert all(path.is_file() and not path.is_symlink() for path in found)
+        assert sum(path.stat().st_size for path in found) <= 20_000
+
+
+@fuzz("outcome of a block", data=damaged(b'{"cause": "ended", "status": 1}', b"[" * 9000))
+def test_outcome_of_a_block(data):
+    executor = pytest.importorskip("harness.hosts.executor")
+    with tempfile.TemporaryDirectory() as name:
+        for file in ("outcome.json", "log"):
+            Path(name, file).write_bytes(data)
         try:
-            bundle.unpack(packed, FILES, into)
-        except RemoteError:
-            return
-        assert {n: (into / n).read_bytes() for n in RESULTS} == RESULTS
+            executor.check_outcome(Path(name))
+        except RemoteError as error:
+            assert str(error).isprintable() and len(str(error)) < 500
+        else:
+            assert json.loads(data) == {"cause": "ended", "status": 0}
 
 
 @fuzz("ledger", data=damaged(b'{"at_utc":"x","block":"m/time/000","attempt":1,"host":"h"}\n'))
@@ -380,45 +389,6 @@ def test_checkpatch(data):
 def test_config(data):
     with contextlib.suppress(HarnessError):
         kconfig.missing(kconfig.parse(data.decode("utf-8", "replace"), "x"), {})
-
-
-PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(
-                ["op", "__Pickled__", "__Enum__", "__Serialized__", "__Set__", "as-list"]
-            )
-            | st.text(max_size=5),
-            inner,
-            max_size=4,
-        )
-    ),
-)
-
-
-def inside(value):
-    """A value and all that is in it."""
-    yield value
-    parts = value.items() if isinstance(value, dict) else value
-    for part in parts if isinstance(value, dict | list | tuple) else ():
-        yield from inside(part)
-
-
-@fuzz("messages of Dask", data=st.binary(), value=PLAIN)
-def test_message_of_a_worker(data, value):
-    msgpack = pytest.importorskip("msgpack")
-    scheduler = pytest.importorskip("harness.hosts.scheduler")
-    kinds = {dict, tuple, list, str, bytes, int, float, bool, type(None), msgpack.ExtType}
-    for frame in (data, msgpack.packb(value)):
-        try:
-            message = scheduler.sift(scheduler.read_message(frame))
-        except (ValueError, TypeError, LookupError):  # the connection is cut off
-            continue
-        for one in inside(message):
-            assert type(one) in {*kinds, msgpack.Timestamp}
-            assert not isinstance(one, dict) or not any(str(key).startswith("__") for key in one)
 
 
 def test_the_counts_are_those_of_the_document():

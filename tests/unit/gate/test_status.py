@@ -9,12 +9,13 @@ import pytest
 from harness.cli import main
 from harness.dataset import dataset
 from harness.files import write_atomic
-from harness.gate.status import keep, known, statuses, verdict
+from harness.gate.status import statuses
 from harness.model.run import Kernel
 from harness.model.variant import Variant
 from harness.project import Project
 from harness.report import render
 from harness.results.folder import Results, to_json
+from harness.run.gate_status import gate_verdict, keep_status, known
 from tests.support.checkout import ROOT
 from tests.support.records import lock as plain_lock
 from tests.support.records import stored
@@ -67,14 +68,14 @@ def project(tmp_path):
 )
 def test_both_builds_have_to_pass(project, results, standing):
     rows = [{"variant": "grow", "build": b, "result": r} for b, r in results.items()]
-    assert verdict(rows, "grow") == standing
+    assert gate_verdict(rows, "grow") == standing
     gate(project.root / "results/reference/gate", results)
     assert seen(project, lock()) == standing
 
 
 def kept(project, standing, tree="t1", boot=()):
     here = lock(tree, boot)
-    keep(project.cache, here.variants["grow"], here.kernels["grow"], standing)
+    keep_status(project.cache, here.variants["grow"], here.kernels["grow"], standing)
 
 
 def test_another_source_or_parameter_has_no_proof(project):
@@ -118,9 +119,9 @@ def test_gates_that_come_with_the_checkout_are_believed_until_one_is_run_here(pr
 
 
 def test_a_kernel_that_did_not_build_has_no_proof(project):
-    assert verdict([], "grow") == "none"
+    assert gate_verdict([], "grow") == "none"
     here = lock()
-    keep(project.cache, here.variants["grow"], "does not compile", "failed")
+    keep_status(project.cache, here.variants["grow"], "does not compile", "failed")
     assert not (project.cache / "gate").exists()
     assert known(project, here.variants, {"grow": "does not compile"}) == {}
 

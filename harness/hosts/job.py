@@ -1,10 +1,11 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs a Python program as a Slurm job: whatever it began and left behind ends with it.
+"""Runs a Python program as the job of a batch system: ``python -m harness.hosts.job -m MODULE``.
 
-A block outlives the Dask worker that began it. On a node that Slurm gives to somebody else next, it
-must not; and only where processes are tracked by cgroup does Slurm see to that.
+Whatever it began and left behind ends with it. A block outlives the Dask worker that began it; on
+a node that is given to somebody else next, it must not, however the batch system tracks processes.
 """
+
+from __future__ import annotations
 
 import ctypes
 import os
@@ -16,8 +17,9 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 
 
-def main():
-    # Who loses its parent becomes our child, and stays visible to Slurm as part of the job.
+def main() -> None:
+    """Ends as the program does."""
+    # Who loses its parent becomes our child, and stays visible as part of the job.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     program = subprocess.Popen([sys.executable, *sys.argv[1:]])
     # Killed: a Dask worker may hang in an end of its own, and brings nothing home.
