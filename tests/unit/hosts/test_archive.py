@@ -87,6 +87,7 @@ KINDS = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)
         (None, "no archive"),
         ({"a": 1}, "no archive"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "data",
 )
 def test_what_is_no_archive_of_results_is_refused(tmp_path, data, why):
     with pytest.raises(RemoteError, match=why) as error:
