@@ -68,7 +68,7 @@ def test_what_is_no_answer_is_named(said):
 
 
 def test_what_fails_there_is_said_without_control_characters():
-    with pytest.raises(RemoteError, match=r"exit status 1: oh \?\[31mno"):
+    with pytest.raises(RemoteError, match="exit status 1: oh \N{REPLACEMENT CHARACTER}\\[31mno"):
         install(Says(home(), status=1), HOST)
 
 
@@ -78,10 +78,8 @@ def test_the_code_is_all_of_it_and_has_one_hash_wherever_it_lies(tmp_path):
     for path in (ROOT / "harness").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             assert (tmp_path / "x" / path.relative_to(ROOT)).read_bytes() == path.read_bytes()
-    (tmp_path / "wheel.zip").write_bytes(bootstrap._archive())
     code = "from harness.hosts.bootstrap import code; print(code())"
-    for place in ("x", "wheel.zip"):
-        argv = [sys.executable, "-c", code]
-        env = {"PYTHONPATH": str(tmp_path / place)}
-        done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True)
-        assert done.stdout.strip() == bootstrap.code(), done.stderr
+    env = {"PYTHONPATH": str(tmp_path / "x")}
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.strip() == bootstrap.code(), done.stderr
