@@ -162,7 +162,7 @@ def measure(question: Question, point: Point, log: Log) -> Trial:
     )
     found = render.publish(ran.results)
     for wrong in ran.wrong:
-        return Trial(point, None, str(wrong))
+        return Trial(point, None, str(wrong).splitlines()[0])
     (variants,) = series_of(found, (question.metric,)).values()
     return Trial(point, variants[variant.name].median)
 

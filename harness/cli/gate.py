@@ -8,12 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.cli.run import BootLines
-from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import (
+    Log,
+    add_examples,
+    add_json,
+    out,
+    print_json,
+    print_table,
+    project,
+)
 from harness.gate import GateResult, checks, prove_variants
 from harness.model import Variant
 from harness.project import Project
 from harness.report import Table
 from harness.run import RunOptions
+from harness.text import clean
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +90,7 @@ def _show(proof: GateResult) -> None:
         out.print()
         print_table(Table(["check", *checks.BUILDS, "seen"], rows, title, 4))
     for item in proof.wrong:
-        out.print(f"WENT WRONG: {item.key}: {item}", markup=False)
+        out.print(clean(f"WENT WRONG: {item.key}: {item}"), markup=False)
     out.print(f"\ngate: {proof.results.path / 'gate.csv'}", markup=False)
 
 

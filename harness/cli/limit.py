@@ -8,8 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import (
+    Log,
+    add_examples,
+    add_json,
+    out,
+    print_json,
+    print_table,
+    project,
+)
 from harness.run import Ran, limit
+from harness.text import clean
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -65,5 +74,5 @@ def _show(found: Dataset, ran: Ran, as_json: bool) -> None:
         return
     print_table(replace(sections.limit_table(rows), title="largest machine on this host"))
     for item in ran.unread:
-        out.print(f"DAMAGED: {item}", markup=False)
+        out.print(clean(f"DAMAGED: {item}"), markup=False)
     out.print(f"\nlimits: {ran.results.path / 'limits.csv'}", markup=False)

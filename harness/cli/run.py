@@ -15,6 +15,7 @@ from harness.cli.terminal import Log, add_examples, add_json, out, print_json, p
 from harness.errors import UserError
 from harness.model import Experiment
 from harness.run import Event, Ran, RunOptions, Session, Steps, run_experiment, whole
+from harness.text import clean
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -152,7 +153,7 @@ def _tell(ran: Ran, found: Dataset, differ: Sequence[str]) -> None:
         out.print(f"NOT THE SAME: {mismatch}", markup=False)
     damaged = [item.said(folder) for item in found.damage]
     for text in dict.fromkeys((*damaged, *map(str, ran.unread))):
-        out.print(f"DAMAGED: {text}", markup=False)
+        out.print(clean(f"DAMAGED: {text}"), markup=False)
     if ran.wrong:
         out.print(f"{len(ran.wrong)} boot(s) went wrong; see the report", markup=False)
 

@@ -113,6 +113,18 @@ def test_an_unreadable_measure_fails_what_is_compared_with_it(gated, capfd):
     assert {check for _, _, check in found} == {"totals", "used-memory", "lost-memory"}
 
 
+def test_a_boot_to_compare_with_that_went_wrong_is_named(gated, capfd):
+    assert prove() == 0
+    path = record(gated, "eager")
+    judgement = {"outcome": "panic", "reason": "\x1b[31mfake"}
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"judgement": judgement}))
+    capfd.readouterr()
+    assert prove() == 1
+    shown = capfd.readouterr().out
+    assert r"WENT WRONG: eager/gate-8g/time/000: panic: \x1b[31mfake" in shown
+    assert "\x1b" not in shown
+
+
 def test_a_folder_that_cannot_be_listed_is_an_error_by_name(gated, capfd):
     assert prove() == 0
     place = folder(gated) / "runs/grow"

@@ -111,6 +111,10 @@ def test_gates_that_come_with_the_checkout_are_believed_until_one_is_run_here(pr
     assert seen(project, lock("t2")) == "green"
     kept(project, "failed")
     assert seen(project, lock("t1")) == "failed"
+    here, other = lock("t1"), lock("t2")
+    both = dict.fromkeys(("here", "other"), here.variants["grow"])
+    kernels = {"here": here.kernels["grow"], "other": other.kernels["grow"]}
+    assert known(project, both, kernels) == {"here": "failed", "other": "green"}
     (reference / "gate/experiment.lock.yaml").write_text("[")
     assert seen(project, lock("t2")) == "none"
     gate(reference / "gate", GREEN, "t2")
