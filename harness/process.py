@@ -18,6 +18,7 @@ PACKAGES = {
     "apt-get": "apt",
     "bc": "bc",
     "bison": "bison",
+    "busybox": "busybox-static",
     "diff": "diffutils",
     "dpkg": "dpkg",
     "dpkg-deb": "dpkg",

@@ -11,10 +11,12 @@ evidence.
   escaped by rich, HTML by Jinja, which escapes all that it is not told to leave.
 - A field of a CSV, a message, a line of a protocol: `one_line`.
 - Markdown: `markdown`, a cell of a table too.
+- A terminal at the guest's console: `Shared`, which lets a line editor work.
 """
 
 from __future__ import annotations
 
+import codecs
 import functools
 import re
 
@@ -43,3 +45,34 @@ def markdown(text: str) -> str:
     """Text on one line that Markdown shows as it is, in a cell of a table too."""
     plain = clean(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
     return _MARKED.sub(r"\\\g<0>", plain)
+
+
+_PIECE = re.compile(r"\x1b\[[0-9;?]{0,16}[ -/]?[@-~]|[^\x1b]+|\x1b")
+_EDITS = re.compile(r"\x1b\[[0-9;]*[@A-DGHJKPm]")
+"""Colours, and moves and erasures as line editors make them: none asks the terminal anything."""
+_UNFINISHED = re.compile(r"\x1b(?:\[[0-9;?]{0,16}[ -/]?)?\Z")
+
+
+class Shared:
+    """What a guest prints, for a terminal that a person shares with it, piece by piece.
+
+    A line can be edited; no title, clipboard or key can be set, and no answer be asked for.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+
+    def __call__(self, data: bytes) -> bytes:
+        """The next piece; what may be the begin of a sequence comes with the one after it."""
+        text = self._held + self._decoder.decode(data)
+        unfinished = _UNFINISHED.search(text)
+        self._held = unfinished[0] if unfinished else ""
+        whole = text[: unfinished.start()] if unfinished else text
+        return "".join(map(_shared, _PIECE.findall(whole))).encode()
+
+
+def _shared(piece: str) -> str:
+    if piece.startswith("\x1b["):
+        return piece if _EDITS.fullmatch(piece) else ""
+    return "".join(c if c.isprintable() or c in "\a\b\t\r\n" else UNSAFE for c in piece)

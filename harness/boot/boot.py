@@ -18,6 +18,7 @@ from harness.boot.watch import Watch
 from harness.files import write_atomic
 from harness.guest import DONE, disk
 from harness.host import CpuTime, neighbours
+from harness.interact import Terminal
 from harness.kernel import resolve
 from harness.model import Ending, HostSample, Neighbours, Visit
 from harness.parse import Chunk
@@ -66,7 +67,9 @@ def boot(request: BootRequest, folder: Path, on_output: Output | None = None) ->
 async def launch(request: BootRequest, folder: Path, on_output: Output | None = None) -> Evidence:
     """Boots once and writes console.log, probes.jsonl, qemu.sh and qemu.stderr into `folder`.
 
-    `on_output` gets the console while it comes. A boot that fails is no error: `Evidence.ending`
+    `on_output` gets the console while it comes. A request whose console is typed at has our
+    terminal there, until the person leaves or the guest ends; raises `KeyboardInterrupt` where the
+    person leaves before the probes are done. A boot that fails is no error: `Evidence.ending`
     says how. Raises `HostError` where QEMU is missing or the disk is full.
     """
     binary = host.find_qemu()
@@ -108,6 +111,7 @@ class _Boot:
         self._before = CpuTime.now()
         self._watch: Watch | None = None
         self._caller = Caller(request, folder, self._progress) if request.guest else None
+        self._terminal = Terminal() if request.typed else None
         self._vm = VM(
             argv,
             folder,
@@ -116,7 +120,10 @@ class _Boot:
             on_probes=None if self._caller else self._probes,
             files=self._caller.files if self._caller else None,
             room=self._room(),
+            typed=request.typed,
         )
+        if self._terminal:
+            self._terminal.on_type, self._terminal.on_leave = self._vm.type, self._news.set
 
     def _room(self) -> int | None:
         """Bytes that a file of QEMU may have, where the guest can write to one."""
@@ -127,7 +134,7 @@ class _Boot:
     async def run(self) -> Evidence:
         request, caller = self._request, self._caller
         call = None
-        async with self._vm as vm:
+        async with self._vm as vm, self._terminal or contextlib.nullcontext():
             self._watch = Watch(request.scaled, request.deadline_s, vm.start)
             sampler = asyncio.create_task(self._sample())
             if caller:
@@ -175,6 +182,8 @@ class _Boot:
             self._caller.console(data)
         if self._on_output:
             self._on_output(data)
+        if self._terminal:
+            self._terminal.show(data)
         self._news.set()
 
     def _probes(self, data: bytes, now: float) -> None:
@@ -185,20 +194,30 @@ class _Boot:
         self._news.set()
 
     async def _wait(self) -> Literal["ended", "done"] | str:
-        """Until the guest is done, QEMU is gone, or the watch has seen enough."""
+        """Until the guest is done, QEMU is gone, or the watch has seen enough.
+
+        Where a person is at the console, nobody watches once the guest is done: it takes as long as
+        the person does.
+        """
         assert self._watch
+        terminal = self._terminal
         gone = asyncio.create_task(self._vm.ended.wait())
         gone.add_done_callback(lambda _: self._news.set())
         try:
             while True:
                 self._news.clear()
-                if self._done:
+                over = self._vm.ended.is_set() or (terminal and terminal.left.is_set())
+                if self._done and (over or not terminal):
                     return "done"
                 if self._vm.ended.is_set():
                     return "ended"
-                if cause := self._watch.poll(time.monotonic()):
-                    return cause
-                pause = max(0.0, self._watch.next_wakeup() - time.monotonic())
+                if over:
+                    raise KeyboardInterrupt
+                pause = None
+                if not self._done:
+                    if cause := self._watch.poll(time.monotonic()):
+                        return cause
+                    pause = max(0.0, self._watch.next_wakeup() - time.monotonic())
                 # Not wait_for(): it loses a Ctrl-C that comes together with news (bpo-37658).
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):

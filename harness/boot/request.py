@@ -44,6 +44,8 @@ class BootRequest:
     """the plugin that counts stores, where they are counted"""
     guest: Guest | None = None
     """a distribution that `initrd` hands over to"""
+    typed: bool = False
+    """the console takes input"""
 
     @property
     def symbols(self) -> str:
@@ -81,6 +83,7 @@ class BootRequest:
             self._plugin,
             guest.image if guest else None,
             sockets=sockets,
+            typed=self.typed,
         )
 
     @property

@@ -6,15 +6,18 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from harness.cli.parse import phase_table
 from harness.cli.run import status
 from harness.cli.terminal import Log, add_examples, add_json, err, out, print_json, project
 from harness.errors import UserError
+from harness.guest import initramfs
+from harness.interact import ESCAPE_NAME
 from harness.model import GOOD, Experiment, Run, Slot
 from harness.results import Results
-from harness.run import loop, prepare
+from harness.run import Session, loop, prepare
 from harness.text import clean
 
 
@@ -34,7 +37,14 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="boot even what is predicted not to fit"
     )
-    parser.add_argument("--quiet", action="store_true", help="no console on the terminal")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="no console on the terminal")
+    shown.add_argument(
+        "--interact",
+        action="store_true",
+        help=f"the console of the guest in this terminal, until {ESCAPE_NAME}: a shell when the"
+        " probes are done, or the login of --image",
+    )
     add_json(parser)
     add_examples(
         parser,
@@ -42,6 +52,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "harness boot grow quad-16t --keep /tmp/16t      # 16 TiB of guest, the evidence kept",
         "harness boot eager quad-16g --clock work --json # instructions a phase, as a record",
         "harness boot eager quad-16g --image debian.qcow2 # to the login of a distribution",
+        "harness boot grow tiny-2g --interact            # look around in the guest",
     )
     parser.set_defaults(action=run)
 
@@ -96,7 +107,9 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
     )
     session = prepare(place, experiment, Log())
     slot = Slot(variant.name, machine.name, arguments.clock, 0, 0)
-    live = None if arguments.json or arguments.quiet else _live
+    if arguments.interact:
+        session = _joined(session)
+    live = None if arguments.json or arguments.quiet or arguments.interact else _live
     record = loop.boot_once(session, Results(folder), slot, arguments.force, live)
     if arguments.json:
         print_json(record.model_dump(mode="json", exclude_none=True))
@@ -105,6 +118,15 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
         if arguments.keep:
             out.print(f"evidence: {folder / 'runs' / slot.key}", markup=False)
     return status(session, record.judgement.outcome not in GOOD)
+
+
+def _joined(session: Session) -> Session:
+    """The session with our terminal at the console; a shell, if the guest has no login."""
+    err.print(f"The console of the guest is in this terminal; {ESCAPE_NAME} leaves it.")
+    if session.guest:
+        return replace(session, typed=True)
+    err.print("A shell comes when the probes are done; the guest ends with it.")
+    return replace(session, initramfs=initramfs.shell(session.project.cache), typed=True)
 
 
 def _live(data: bytes) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import files, process
+from harness.errors import HostError
 
 SOURCES = Path(__file__).parent / "src"
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
@@ -56,6 +58,32 @@ def entry(cache: Path) -> Initramfs:
     return _made(cache, "entry.cpio", lambda path: path.write_bytes(cpio(_entries("enter.c"))))
 
 
+def shell(cache: Path) -> Initramfs:
+    """As `build`, with a shell on the console when the probes are done: the host's busybox.
+
+    Raises `HostError` where there is none that needs no other file.
+    """
+    busybox = Path(shutil.which("busybox") or "")
+    if not busybox.is_file():
+        raise process.missing("busybox")
+    data = busybox.read_bytes()
+    if b"INTERP" in process.run(["objdump", "-p", busybox]).stdout:
+        raise HostError(
+            "needs shared libraries, which the guest has not",
+            where=str(busybox),
+            remedy="apt-get install busybox-static",
+        )
+    more = [
+        CpioEntry("bin", stat.S_IFDIR | 0o755),
+        CpioEntry("bin/busybox", stat.S_IFREG | 0o755, data),
+    ]
+
+    def make(path: Path) -> None:
+        path.write_bytes(cpio((*_entries("init.c", "-DSHELL", "shell.c"), *more)))
+
+    return _made(cache, f"shell-{hashlib.sha256(data).hexdigest()[:16]}.cpio", make)
+
+
 def program(cache: Path) -> Initramfs:
     """As `build`, the probes as a program to be run by hand, or over SSH."""
     return _made(cache, "probe", lambda path: compile_program("probe.c", path))
@@ -82,15 +110,15 @@ def _made(cache: Path, name: str, make: Callable[[Path], object]) -> Initramfs:
     return Initramfs(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def compile_program(main: str, out: Path) -> None:
+def compile_program(main: str, out: Path, *more: str) -> None:
     """Compiles ``guest/main`` with all probes to a static program."""
-    process.run(["gcc", *FLAGS, "-o", out, main, *PROBES], cwd=SOURCES)
+    process.run(["gcc", *FLAGS, "-o", out, main, *PROBES, *more], cwd=SOURCES)
 
 
-def _entries(main: str) -> list[CpioEntry]:
+def _entries(main: str, *more: str) -> list[CpioEntry]:
     with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
         program = Path(folder) / "init"
-        compile_program(main, program)
+        compile_program(main, program, *more)
         # The kernel opens /dev/console for init before anything is mounted.
         return [
             CpioEntry("dev", stat.S_IFDIR | 0o755),

@@ -58,7 +58,7 @@ class CommandLine:
     `words` are the kernel parameters of variant and experiment; `tsc_khz` is the host's TSC rate;
     `plugin` is a plugin of TCG with its options; `image` is the guest's disk, where it has one.
     With `sockets` off the console goes to stdout and the probes to a file: that is the line for
-    people to run by hand.
+    people to run by hand. What is `typed` goes to the console by a FIFO of its own.
     """
 
     machine: Machine
@@ -72,6 +72,7 @@ class CommandLine:
     plugin: str | None = None
     image: Image | None = None
     sockets: bool = field(default=True, kw_only=True)
+    typed: bool = field(default=False, kw_only=True)
 
     @property
     def append(self) -> str:
@@ -215,8 +216,9 @@ def _ports(line: CommandLine) -> list[str]:
     if not line.sockets:
         return ["-serial", "stdio", *(("-serial", "file:probes.jsonl") if second else ())]
     probes = ("-chardev", f"file,id=probes,path={PROBES}", "-serial", "chardev:probes")
+    console = "pipe" if line.typed else "file"
     return [
-        *("-chardev", f"file,id=console,path={CONSOLE}", "-serial", "chardev:console"),
+        *("-chardev", f"{console},id=console,path={CONSOLE}", "-serial", "chardev:console"),
         *(probes if second else ()),
         *("-chardev", f"socket,id=monitor,path={MONITOR}", "-mon", "chardev=monitor,mode=control"),
     ]

@@ -167,6 +167,7 @@ class VM:
     latter there is no results port. In the block, `ended` is set when the process is gone; `events`
     are those of QMP, in order. `files` are put, private, into its working directory, `place`. No
     file of QEMU grows beyond `room` bytes, if that is given: its guest sees a disk with an error.
+    The console takes input where it is `typed`.
     """
 
     def __init__(
@@ -179,6 +180,7 @@ class VM:
         on_probes: Arrival | None,
         files: Mapping[str, bytes] | None = None,
         room: int | None = None,
+        typed: bool = False,
     ) -> None:
         self._argv = list(argv)
         self._folder = folder
@@ -186,6 +188,8 @@ class VM:
         self._arrivals = {CONSOLE: on_console} | ({PROBES: on_probes} if on_probes else {})
         self._given = files or {}
         self._room = room
+        self._typed = typed
+        self._input = -1
         self._files = {CONSOLE: "console.log", PROBES: "probes.jsonl"}
         self._qmp = QMPClient("pageinit")
         self._listener = EventListener()
@@ -223,7 +227,12 @@ class VM:
         for name, arrival in self._arrivals.items():
             port = SerialPort(self._folder / self._files[name], self.start, arrival)
             self._ports[name] = port
-            await port.listen(work.path / name)
+            # A chardev of type pipe has two FIFOs (chardev/char-pipe.c).
+            typed = self._typed and name == CONSOLE
+            await port.listen(work.path / (f"{name}.out" if typed else name))
+        if self._typed:
+            os.mkfifo(fifo := work.path / f"{CONSOLE}.in", 0o600)
+            self._input = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
         await self._qmp.start_server(str(work.path / MONITOR))
         bind = tool.bound(signal.SIGKILL)
         with disk_errors(self._folder / STDERR):
@@ -315,6 +324,11 @@ class VM:
             system_s=int(fields[12]) / _TICKS,
         )
 
+    def type(self, data: bytes) -> None:
+        """Types at the console; a guest that reads nothing loses what is more than a pipe holds."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._input, data)
+
     async def registers(self) -> str:
         """The registers of every vCPU as the monitor shows them; empty when it does not answer."""
         return await self._ask("info registers -a")
@@ -365,6 +379,8 @@ class VM:
             if (counted := self._work.path / STORES).is_file():
                 write_atomic(self._folder / STORES, counted.read_bytes())
             self._work.remove()
+        if self._input >= 0:
+            os.close(self._input)
         for port in self._ports.values():
             port.close()
 

@@ -40,6 +40,8 @@ class Session:
     """What counts stores, where the experiment has any counted."""
     guest: Guest | None = None
     """A distribution that the initramfs hands over to."""
+    typed: bool = False
+    """Our terminal is at the console of the guest."""
 
 
 def prepare(

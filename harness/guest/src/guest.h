@@ -22,4 +22,7 @@ void json_string(FILE *out, const char *text);
 /* Opens root/path; path may have %d for a number */
 FILE *open_file(const char *root, const char *path, int number);
 
+/* Has a shell on a terminal until it ends; only in the initramfs that has busybox */
+void shell(const char *console);
+
 #endif

@@ -180,6 +180,10 @@ int main(void)
 	fputs("{\"probe\":\"done\"}\n", out);
 	fflush(out);
 	tcdrain(fileno(out));
+#ifdef SHELL
+	shell("/dev/ttyS0");
+#else
 	sleep(LINGER_S);
+#endif
 	off();
 }

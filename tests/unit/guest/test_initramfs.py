@@ -2,6 +2,7 @@
 """The guest's programs, compiled and run here, and the archive they travel in."""
 
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import HostError
 from harness.guest import initramfs
 from harness.guest.initramfs import CpioEntry
 
@@ -122,3 +124,25 @@ def test_the_same_inputs_are_compiled_once(tmp_path):
     written = first.path.stat().st_mtime_ns
     assert initramfs.build(tmp_path) == first
     assert first.path.stat().st_mtime_ns == written
+
+
+def test_a_shell_comes_with_a_busybox_that_needs_nothing(tmp_path):
+    made = initramfs.shell(tmp_path)
+    data = made.path.read_bytes()
+    names = re.findall(rb"070701[0-9A-F]{104}([\w/]+)\0", data)
+    assert names == [b"dev", b"dev/console", b"init", b"bin", b"bin/busybox"]
+    assert initramfs.shell(tmp_path) == made
+    # What is measured has no word of it.
+    assert b"busybox" in data and b"busybox" not in initramfs.build(tmp_path).path.read_bytes()
+
+
+def test_a_busybox_that_needs_libraries_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    shutil.copy("/bin/ls", tmp_path / "bin/busybox")
+    with pytest.raises(HostError, match="shared libraries") as caught:
+        initramfs.shell(tmp_path)
+    assert "busybox-static" in caught.value.remedy
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    with pytest.raises(HostError, match="busybox is not installed"):
+        initramfs.shell(tmp_path)
