@@ -13,12 +13,12 @@ from typing import Literal
 
 from harness import host
 from harness.boot.guest_ssh import Caller
+from harness.boot.interact import Terminal
 from harness.boot.request import BootRequest
 from harness.boot.watch import Watch
 from harness.files import write_atomic
 from harness.guest import DONE, disk
 from harness.host import CpuTime, neighbours
-from harness.interact import Terminal
 from harness.kernel import resolve
 from harness.model import Ending, HostSample, Neighbours, Visit
 from harness.parse import Chunk

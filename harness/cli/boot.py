@@ -9,12 +9,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from harness.boot import ESCAPE_NAME
 from harness.cli.parse import phase_table
 from harness.cli.run import status
 from harness.cli.terminal import Log, add_examples, add_json, err, out, print_json, project
 from harness.errors import UserError
 from harness.guest import initramfs
-from harness.interact import ESCAPE_NAME
 from harness.model import GOOD, Experiment, Run, Slot
 from harness.results import Results
 from harness.run import Session, loop, prepare

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,16 +14,14 @@ from harness.files import write_atomic
 from harness.kernel import BASELINE, Kernels, Shapes, build, fastpath
 from harness.model import TOUCHES, Variant
 from harness.project import Project
-from harness.report import Table, markdown_table
+from harness.report import Table
 
 DATASETS = ("fast-path", "fast-path-zeroed")
-DOCUMENT = Path("docs/fast-path.md")
 RECORD = Path("results/reference/fast-path/functions.json")
 
 CODE = ("path", "function", "instructions", "bytes")
 ELSEWHERE = ("variant", "function", "instructions")
 CHANGED = ("variant", "path", "function", "instructions", "added", "removed", "bytes")
-_BLOCK = re.compile(r"(<!-- fastpath: (\w+) [^>]*-->\n).*?(<!-- /fastpath -->)", re.S)
 
 Rows = list[Sequence[str]]
 Touched = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -51,13 +48,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="a results folder, more than one if repeated (default: the committed ones)",
     )
     parser.add_argument(
-        "--write", action="store_true", help=f"keep the counts, and the tables of {DOCUMENT}"
+        "--write", action="store_true", help=f"keep the counts in {RECORD}, for tools/doc-tables"
     )
     add_json(parser)
     add_examples(
         parser,
         "harness fastpath zero-check   # one variant beside eager",
-        "harness fastpath --write      # all, and the tables of docs/fast-path.md",
+        "harness fastpath --write      # all, kept for the tables of docs/fast-path.md",
     )
     parser.set_defaults(action=run)
 
@@ -73,7 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     shapes = look(Kernels(place, log), arguments.variants)
     if arguments.write:
         write_atomic(place.root / RECORD, shapes.model_dump_json(indent=1) + "\n")
-        fill(place.root / DOCUMENT, shapes, ran)
     if arguments.json:
         print_json({**shapes.model_dump(mode="json"), "instructions_per_page": ran})
         return 0
@@ -201,24 +197,3 @@ def _cell(found: Mapping[str, Mapping[str, float]], variant: str, kind: str) -> 
         if base is None or variant == BASELINE
         else f"{value:.1f} ({value - base:+.1f})"
     )
-
-
-def fill(document: Path, shapes: Shapes, ran: Touched) -> None:
-    """Writes the tables into the document."""
-    text = document.read_text(encoding="utf-8")
-    write_atomic(document, rendered(text, shapes, ran))
-
-
-def rendered(text: str, shapes: Shapes, ran: Touched) -> str:
-    """The document with the tables that the counts give."""
-    made = tables(shapes, ran)
-    return _BLOCK.sub(lambda match: match[1] + _markdown(made[match[2]]) + match[3], text)
-
-
-def _markdown(table: Table) -> str:
-    coded = table.told("variant", _code).told("function", _code)
-    return markdown_table(coded.head, coded.rows)
-
-
-def _code(word: str) -> str:
-    return word if word == "none" else f"`{word}`"

@@ -4,21 +4,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
 from harness.errors import UserError
 from harness.files import write_atomic
 from harness.kernel import Kernels, Record, SeriesReport, check
-from harness.report import Table, markdown_table
+from harness.report import Table
 
 HEAD = (
     *("series", "patches", "files", "lines", "promised", "prefixes that build"),
     *("new warnings", "checkpatch"),
 )
-_BLOCK = re.compile(r"(<!-- patches: [^>]*-->\n).*?(<!-- /patches -->)", re.S)
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -35,13 +32,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=int, default=0, metavar="N", help="parallel jobs (default: one a CPU)"
     )
     parser.add_argument(
-        "--write", action="store_true", help="keep what was found, for kernel-patches/README.md"
+        "--write", action="store_true", help="keep what was found, for tools/doc-tables"
     )
     add_json(parser)
     add_examples(
         parser,
         "harness patches zero-check   # one series",
-        "harness patches --write      # all, and the table of kernel-patches/README.md",
+        "harness patches --write      # all, kept for the table of kernel-patches/README.md",
     )
     parser.set_defaults(action=run)
 
@@ -56,7 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
     record = check.check(Kernels(place, log, arguments.jobs), asked, log)
     if arguments.write:
         write_atomic(place.patches / check.RECORD, record.model_dump_json(indent=1) + "\n")
-        fill(place.patches / "README.md", record)
     if arguments.json:
         print_json(record.model_dump(mode="json"))
     else:
@@ -93,15 +89,3 @@ def _promise(found: SeriesReport) -> str:
         return ""
     over = found.added - found.promise
     return f"{found.promise}: {f'{over} over' if over > 0 else 'kept'}"
-
-
-def fill(readme: Path, record: Record) -> None:
-    """Writes the table into kernel-patches/README.md."""
-    text = readme.read_text(encoding="utf-8")
-    write_atomic(readme, _BLOCK.sub(lambda match: match[1] + markdown(record) + match[2], text))
-
-
-def markdown(record: Record) -> str:
-    """The table for documents, and what it was taken with."""
-    found = table(record).told("series", "`{}`".format)
-    return "\n".join((markdown_table(found.head, found.rows), *found.notes, ""))

@@ -2,7 +2,6 @@
 from .charts import Track as Track
 from .charts import draw as draw
 from .document import Table as Table
-from .document import markdown_table as markdown_table
 from .pages import asset as asset
 from .pages import page as page
 from .render import COLOURS as COLOURS

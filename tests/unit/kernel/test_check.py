@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.patches import fill, markdown, table
+from harness.cli.patches import table
 from harness.errors import PatchError, UserError
 from harness.kernel import check, patches
 from harness.kernel.check import Record
@@ -83,15 +83,6 @@ def test_answers_are_those_of_the_series_and_its_letter(found) -> None:
     assert given == known
     letter = (PATCHES / found.series / "0000-cover-letter.patch").read_text()
     assert not known or "checkpatch" in letter
-
-
-def test_the_table_is_that_of_the_record(tmp_path: Path) -> None:
-    readme = (PATCHES / "README.md").read_text()
-    assert markdown(RECORD) in readme, "run: harness patches --write"
-    copy = tmp_path / "README.md"
-    copy.write_text(re.sub(r"\| `lazy` \|.*\n", "", readme))
-    fill(copy, RECORD)
-    assert copy.read_text() == readme
 
 
 def test_promise_and_count_stand_side_by_side() -> None:

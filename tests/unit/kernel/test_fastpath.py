@@ -5,7 +5,6 @@ import bz2
 import gzip
 import lzma
 import random
-import re
 import struct
 import subprocess
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cli.fastpath import DATASETS, DOCUMENT, RECORD, rendered, touched
+from harness.cli.fastpath import DATASETS, RECORD, touched
 from harness.dataset import dataset
 from harness.errors import SourceError, UserError
 from harness.kernel import fastpath
@@ -200,14 +199,6 @@ def test_only_threads_that_are_alone_are_counted() -> None:
         fastpath.touched(twice, "x")
 
 
-def test_the_document_says_what_record_and_datasets_say() -> None:
-    text = (ROOT / DOCUMENT).read_text()
-    ran = touched([REFERENCE / name for name in DATASETS])
-    assert rendered(text, SHAPES, ran) == text, "run: harness fastpath --write"
-    emptied = re.sub(r"(?m)^\| `?lazy.*\n", "", text)
-    assert emptied != text and rendered(emptied, SHAPES, ran) == text
-
-
 def test_what_was_taken_apart_is_what_ran() -> None:
     known = {shape.variant: shape.kernel_id for shape in SHAPES.variants}
     for name in DATASETS:
@@ -218,7 +209,7 @@ def test_what_was_taken_apart_is_what_ran() -> None:
 
 
 def test_the_words_of_the_document_are_those_of_its_tables() -> None:
-    text = " ".join((ROOT / DOCUMENT).read_text().split())
+    text = " ".join((ROOT / "docs/fast-path.md").read_text().split())
     ran = touched([REFERENCE / name for name in DATASETS])["fast-path"]
 
     def more(variant: str, kind: str) -> float:
