@@ -2,10 +2,7 @@
 """A year of nights with known steps, and a history that survives crashes and readers."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
+import multiprocessing
 import threading
 import time
 from dataclasses import replace
@@ -26,6 +23,7 @@ from harness.nightly.steps import steps
 from harness.results.folder import Damage
 from tests.support.checkout import ROOT
 from tests.support.nights import SHAPES, Year, bad_night, board, make
+from tests.support.real import until
 from tests.support.store import foreign
 
 INTEREST = Interest(0.02, 0.005)
@@ -202,26 +200,25 @@ def test_a_night_of_a_later_version_is_named(tmp_path):
     assert "version 9" in made.read()[1][0].reason
 
 
-APPEND = """
-import sys
-from pathlib import Path
-from harness.nightly.history import History
-from tests.support.nights import Year, make
-made = History(Path(sys.argv[1]))
-night = make(Year(nights=1, counts={f"phase {n}": n for n in range(300)}))[0]
-print("go", flush=True)
-while True:
-    made.append(night)
-"""
+def append_for_ever(made, night, told):
+    told.recv()
+    while True:
+        made.append(night)
 
 
 def test_kill_9_in_the_middle_of_appends_leaves_whole_nights_only(tmp_path):
     """Two writers at once, shot again and again, while a reader reads."""
     made, seen, torn = History(tmp_path), 0, []
-    end = threading.Event()
+    night = make(Year(nights=1, counts={f"phase {n}": n for n in range(300)}))[0]
+    context = multiprocessing.get_context("fork")
+    tell, told = zip(*(context.Pipe() for _ in range(6)), strict=True)
+    writers = [context.Process(target=append_for_ever, args=(made, night, at)) for at in told]
+    for writer in writers:
+        writer.start()
+    writing, end = threading.Event(), threading.Event()
 
     def read() -> None:
-        while not end.is_set():
+        while writing.wait() and not end.is_set():
             nights, damage = made.read()
             numbers = [night.number for night in nights]
             if damage or numbers != list(range(1, len(numbers) + 1)):
@@ -229,28 +226,29 @@ def test_kill_9_in_the_middle_of_appends_leaves_whole_nights_only(tmp_path):
 
     reader = threading.Thread(target=read)
     reader.start()
-    argv = [sys.executable, "-c", APPEND, str(tmp_path)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     try:
         for shot in range(3):
-            writers = [
-                subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)
-            ]
-            for writer in writers:
-                assert writer.stdout
-                assert writer.stdout.readline() == "go\n"
-            time.sleep(0.05 + 0.03 * shot)
-            for writer in writers:
-                writer.send_signal(signal.SIGKILL)
-                writer.communicate()
+            two = slice(2 * shot, 2 * shot + 2)
+            for go in tell[two]:
+                go.send("go")
+            writing.set()
+            until(lambda before=seen: len(list(tmp_path.glob("0*.json"))) > before + 1)
+            time.sleep(0.01 * shot)
+            for writer in writers[two]:
+                writer.kill()
+                writer.join()
+            writing.clear()
             nights, damage = made.read()
             assert not damage
             assert len(nights) >= seen
             seen = len(nights)
     finally:
         end.set()
+        writing.set()
         reader.join()
-    assert seen > 2
+        for writer in writers:
+            writer.kill()
+    assert seen >= 6
     assert not torn
     number = made.append(make(Year(nights=1))[0]).number
     assert number == seen + 1
