@@ -25,21 +25,32 @@ def folder(checkout: Path) -> Path:
 
 
 @pytest.fixture
-def slow(checkout, monkeypatch):
-    """A run whose QEMU says no more than its banner, as a process of its own."""
-    monkeypatch.setenv("FAKE_QEMU", "hang")
+def patient(checkout):
+    """Starts the harness as a process of its own, which ends no boot for its silence."""
     text = (checkout / "experiments/pair.yaml").read_text()
     text = text.replace("silence_s: 1, progress_s: 1.5", "silence_s: 60, progress_s: 60")
     (checkout / "experiments/pair.yaml").write_text(text)
     machine = checkout / "qemu-configs/small.yaml"
     machine.write_text(machine.read_text().replace("deadline_s: 5", "deadline_s: 100"))
-    argv = [sys.executable, "-m", "harness", "run", "experiments/pair.yaml"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(argv, env=env, stdin=quiet, stdout=quiet, stderr=quiet)
-    yield process
-    process.kill()
-    process.wait()
+    made = []
+
+    def start(*words, **streams):
+        argv = [sys.executable, "-m", "harness", *words]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        made.append(subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, text=True, **streams))
+        return made[-1]
+
+    yield start
+    for process in made:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def slow(patient, monkeypatch):
+    """A run whose QEMU says no more than its banner."""
+    monkeypatch.setenv("FAKE_QEMU", "hang")
+    return patient("run", "experiments/pair.yaml", stderr=subprocess.DEVNULL)
 
 
 def parts(checkout: Path) -> list[Path]:
@@ -66,24 +77,21 @@ def test_a_running_experiment_is_seen_live(checkout, slow, capsys):
     assert "6 left, but nobody works on it" in text and "was left while it booted" in text
 
 
-def test_watching_ends_with_the_experiment(checkout, monkeypatch):
-    argv = [sys.executable, "-m", "harness"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    quiet = subprocess.DEVNULL
-    run = subprocess.Popen(
-        [*argv, "run", "experiments/pair.yaml"], env=env, stdout=quiet, stderr=quiet
-    )
-    try:
-        until(lambda: parts(checkout))
-        watch = [*argv, "status", str(checkout / "results/pair"), "--watch"]
-        done = subprocess.run(watch, env=env, capture_output=True, text=True, timeout=60)
-    finally:
-        run.wait(60)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert re.match(r"\d/6 boots", lines[0]) and " in " in lines[0]
-    assert lines[-1].startswith("6/6 boots, 2/2 cells")
-    assert all("\x1b" not in line for line in lines)
+def test_watching_ends_with_the_experiment(checkout, patient, monkeypatch, tmp_path):
+    hold = tmp_path / "hold"
+    hold.touch()
+    monkeypatch.setenv("FAKE_HOLD", str(hold))
+    run = patient("run", "experiments/pair.yaml", stderr=subprocess.DEVNULL)
+    until(lambda: [path for path in parts(checkout) if path.stat().st_size])
+    words = ("status", str(checkout / "results/pair"), "--watch")
+    watch = patient(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    first = watch.stdout.readline()
+    hold.unlink()
+    rest, said = watch.communicate(timeout=60)
+    assert (run.wait(60), watch.returncode) == (0, 0), said
+    assert re.match(r"0/6 boots.*/small/time/warmup in \w+$", first)
+    assert rest.splitlines()[-1].startswith("6/6 boots, 2/2 cells")
+    assert "\x1b" not in first + rest
 
 
 def test_failures_and_damage_are_named(checkout, monkeypatch, capsys):
