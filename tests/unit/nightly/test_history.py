@@ -3,6 +3,8 @@
 
 import json
 import multiprocessing
+import os
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -15,6 +17,7 @@ import pytest
 
 from harness.cli import main
 from harness.compare.verdict import Interest
+from harness.files import locked
 from harness.nightly import dashboard, history, prune, testcases
 from harness.nightly.changes import Tolerance, changes, moved, status
 from harness.nightly.history import FailedBoot, History
@@ -431,27 +434,32 @@ def test_nights_from_end_to_end(nightly, capfd, monkeypatch, tmp_path):
     assert main(["nightly", "--report"]) == 1
 
 
-def test_an_interrupted_night_goes_on_and_is_counted_once(nightly, monkeypatch):
-    kept = History.append
+@pytest.fixture
+def interrupted(nightly):
+    """Boots of a night, after which it was ended by Ctrl-C: while it waited for the history."""
 
-    def ctrl_c(*_: object) -> None:
-        raise KeyboardInterrupt
+    def hit() -> None:
+        until(lambda: list(nightly.glob("results/nightly/boots/**/report.html")))
+        os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(History, "append", ctrl_c)
-    assert night("2026-11-20") == 130
-    boots = sorted(nightly.glob("results/nightly/boots/*/*/*/runs/*/*/*/*/run.json"))
-    monkeypatch.setattr(History, "append", kept)
-    stamps = [path.stat().st_mtime_ns for path in boots]
+    hitter = threading.Thread(target=hit)
+    with locked(nightly / "results/nightly/history/.lock"):
+        hitter.start()
+        assert night("2026-11-20") == 130
+    hitter.join()
+    assert not list(nightly.glob("results/nightly/history/*.json"))
+    return sorted(nightly.glob("results/nightly/boots/*/*/*/runs/*/*/*/*/run.json"))
+
+
+def test_an_interrupted_night_goes_on_and_is_counted_once(nightly, interrupted):
+    stamps = [path.stat().st_mtime_ns for path in interrupted]
     assert night("2026-11-20") == 0
-    assert [path.stat().st_mtime_ns for path in boots] == stamps
+    assert [path.stat().st_mtime_ns for path in interrupted] == stamps
     assert len(list(nightly.glob("results/nightly/history/*.json"))) == 1
 
 
-def test_a_night_with_a_boot_that_cannot_be_read_is_not_green(nightly, monkeypatch, capfd):
-    with monkeypatch.context() as once:
-        once.setattr(History, "append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        assert night("2026-11-20") == 130
-    foreign(next(nightly.glob("results/nightly/boots/*/*/*/runs/one/*/*/*/run.json")))
+def test_a_night_with_a_boot_that_cannot_be_read_is_not_green(nightly, interrupted, capfd):
+    foreign(interrupted[0])
     capfd.readouterr()
     assert night("2026-11-20", "--json") == 2
     (change,) = json.loads(capfd.readouterr().out)["changes"]
