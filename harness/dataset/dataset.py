@@ -43,12 +43,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def each(
+    work: Callable[[Item], Result], items: Sequence[Item], cpus: int | None = None
+) -> list[Result]:
     """``[work(item) for item in items]``; in processes where there is more than one to do.
 
-    There `work` has to be a function of a module, and it sees the modules as they are now.
+    `cpus` are those that this process may use, if not told. There `work` has to be a function of a
+    module, and it sees the modules as they are now.
     """
-    cpus = min(len(os.sched_getaffinity(0)), len(items))
+    cpus = min(cpus or len(os.sched_getaffinity(0)), len(items))
     if cpus < 2:
         return [work(item) for item in items]
     # Forked, a worker has pandas loaded already; starting anew would cost it half a second.
@@ -117,7 +120,9 @@ class Dataset:
         return {name: getattr(self, name) for name in TABLES}
 
 
-def collate(results: Results, reread: Callable[[StoredRun], Run] | None = None) -> Dataset:
+def collate(
+    results: Results, reread: Callable[[StoredRun], Run] | None = None, batch: int = BATCH
+) -> Dataset:
     """Reads a results folder; what cannot be read is in `damage`, by name.
 
     With `reread` each run is derived again from its raw evidence; where that is damaged the figures
@@ -134,7 +139,7 @@ def collate(results: Results, reread: Callable[[StoredRun], Run] | None = None) 
     damage += Ledger(results.path).read()[1]
     files, unlisted = results.listing()
     damage += unlisted
-    batches = [files[n : n + BATCH] for n in range(0, max(1, len(files)), BATCH)]
+    batches = [files[n : n + batch] for n in range(0, max(1, len(files)), batch)]
     read = functools.partial(_read, reread=reread, lock=lock, root=results.path)
     found = each(read, batches)
     damage += [item for _, items in found for item in items]

@@ -8,11 +8,6 @@ from harness.dataset import dataset
 from harness.errors import HostError
 
 
-@pytest.fixture(autouse=True)
-def two_cpus(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
-
-
 def whoami(number: int) -> tuple[int, int]:
     return number, os.getpid()
 
@@ -26,21 +21,21 @@ def die(number: int) -> None:
 
 
 def test_many_items_are_done_in_processes_and_in_order():
-    found = dataset.each(whoami, range(20))
+    found = dataset.each(whoami, range(20), 2)
     assert [number for number, _ in found] == list(range(20))
     assert os.getpid() not in {pid for _, pid in found}
 
 
 def test_one_item_is_done_here():
-    assert dataset.each(whoami, [7]) == [(7, os.getpid())]
-    assert dataset.each(whoami, []) == []
+    assert dataset.each(whoami, [7], 2) == [(7, os.getpid())]
+    assert dataset.each(whoami, [], 2) == []
 
 
 def test_an_error_of_a_worker_is_ours():
     with pytest.raises(ValueError, match="0"):
-        dataset.each(fail, range(4))
+        dataset.each(fail, range(4), 2)
 
 
 def test_a_killed_worker_is_an_error_that_says_so():
     with pytest.raises(HostError, match="killed"):
-        dataset.each(die, range(4))
+        dataset.each(die, range(4), 2)

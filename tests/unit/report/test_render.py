@@ -126,7 +126,7 @@ def test_amounts_have_units(value, metric, text):
     assert amount(value, metric) == text
 
 
-def test_a_folder_read_in_parts_gives_the_same_tables(tmp_path, monkeypatch):
+def test_a_folder_read_in_parts_gives_the_same_tables(tmp_path):
     # As folders the warm-up comes last and block 1000 before block 101; as rows they do not.
     for block in (-1, 2, 101, 1000):
         item = stored(("eager", "m1", "time"), block, 1 + abs(block), "panic", EVIL)
@@ -136,8 +136,7 @@ def test_a_folder_read_in_parts_gives_the_same_tables(tmp_path, monkeypatch):
         write_atomic(folder / "run.json", to_json(run))
     whole = dataset.collate(Results(tmp_path))
     assert list(whole.runs["block"]) == [-1, 2, 101, 1000]
-    monkeypatch.setattr(dataset, "BATCH", 1)
-    parts = dataset.collate(Results(tmp_path))
+    parts = dataset.collate(Results(tmp_path), batch=1)
     for name, table in whole.tables().items():
         assert to_csv(parts.tables()[name]) == to_csv(table)
     assert parts.excerpts == whole.excerpts
