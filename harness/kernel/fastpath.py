@@ -216,10 +216,16 @@ class Shapes(Model):
     variants: tuple[Shape, ...]
 
 
-def shape(variant: str, kernel_id: str, code: Code, baseline: Code) -> Shape:
-    """Sets the code of a kernel beside the baseline's."""
+def shape(
+    variant: str,
+    kernel_id: str,
+    code: Code,
+    baseline: Code,
+    paths: Mapping[str, Sequence[str]] = PATHS,
+) -> Shape:
+    """Sets the code of a kernel beside the baseline's: the functions of `paths`."""
     changes = []
-    for path, functions in PATHS.items():
+    for path, functions in paths.items():
         for name in functions:
             old, new = baseline.stream(name), code.stream(name)
             if not old and not new:

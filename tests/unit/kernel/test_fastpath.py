@@ -129,14 +129,14 @@ def test_an_image_that_cannot_be_read_says_why(image: bytes, said: str) -> None:
         fastpath.vmlinux(image, "here")
 
 
-def test_two_kernels_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastpath, "PATHS", {"fault": ("caller", "callee", "nowhere")})
+def test_two_kernels_side_by_side(tmp_path: Path) -> None:
+    paths = {"fault": ("caller", "callee", "nowhere")}
     old, new = (
         kernel(tmp_path / name, more) for name, more in (("a", "0"), ("b", "callee(x + 7)"))
     )
     with fastpath.code(*old) as before, fastpath.code(*new) as after:
-        same = fastpath.shape("eager", "0" * 16, before, before)
-        found = fastpath.shape("b", "1" * 16, after, before)
+        same = fastpath.shape("eager", "0" * 16, before, before, paths)
+        found = fastpath.shape("b", "1" * 16, after, before, paths)
         assert before.stream("callee")[-1] == "ret"
         assert len(before.stream("callee")) < 6
     assert all((c.added, c.removed) == (0, 0) for c in same.changes)
