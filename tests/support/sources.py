@@ -33,14 +33,21 @@ def series(folder: Path, name: str, old: str, new: str) -> Path:
     return folder / name
 
 
-def built_from_source(checkout: Path, tmp_path: Path, keys: str) -> Path:
-    """Makes variant `two` one that is built, from a base of three files; answers its patches."""
-    sha256 = tarball(tmp_path / "linux.tar.xz", {"Makefile": MAKEFILE, "mm/page.c": MM})
-    provider = f"{{tarball: {{path: {tmp_path}/linux.tar.xz, sha256: {sha256}}}}}"
+def lay_base(checkout: Path) -> Path:
+    """Makes the base of a checkout one of two files; answers the folder of its series."""
+    archive = checkout.parent / "linux.tar.xz"
+    sha256 = tarball(archive, {"Makefile": MAKEFILE, "mm/page.c": MM})
     patches = checkout / "kernel-patches"
+    provider = f"{{tarball: {{path: {archive}, sha256: {sha256}}}}}"
     (patches / "base.yaml").write_text(f"version: '6.12'\nprovider: {provider}\n")
     (patches / "configs").mkdir()
     (patches / "configs/base.config").write_text("CONFIG_NUMA=y\n")
+    return patches
+
+
+def built_from_source(checkout: Path, keys: str) -> Path:
+    """Makes variant `two` one that is built, from such a base; answers the folder of its series."""
+    patches = lay_base(checkout)
     text = f"description: d\n{keys}\nfragments: [base]\n"
     (patches / "variants/two.yaml").write_text(text)
     return patches

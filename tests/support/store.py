@@ -12,19 +12,12 @@ from harness.model.variant import Variant
 from harness.project import Project
 from harness.results.folder import to_json
 from tests.support.checkout import bzimage
-from tests.support.sources import MAKEFILE, MM, tarball
+from tests.support.sources import lay_base
 
 
 def lay_sources(checkout: Path, names: Iterable[str]) -> Project:
     """A base of two files and variants of it, each with a kernel parameter of its own."""
-    archive = checkout.parent / "linux.tar.xz"
-    sha256 = tarball(archive, {"Makefile": MAKEFILE, "mm/page.c": MM})
-    patches = checkout / "kernel-patches"
-    (patches / "base.yaml").write_text(
-        f"version: '6.12'\nprovider: {{tarball: {{path: {archive}, sha256: {sha256}}}}}\n"
-    )
-    (patches / "configs").mkdir()
-    (patches / "configs/base.config").write_text("CONFIG_NUMA=y\n")
+    patches = lay_base(checkout)
     (patches / "configs/debug.config").write_text("CONFIG_DEBUG_VM=y\n")
     for name in names:
         text = f"description: d\nfragments: [base]\nboot: [which={name}]\n"
@@ -32,7 +25,9 @@ def lay_sources(checkout: Path, names: Iterable[str]) -> Project:
     return Project.find(checkout, checkout.parent / "cache")
 
 
-def keep(project: Project, variant: Variant) -> Kernels:
+def keep(
+    project: Project, variant: Variant, system_map: str = "ffffffff81000000 T _text\n"
+) -> Kernels:
     """Puts the kernel of a variant into the store, as a build leaves it there."""
     kernels = Kernels(project, print)
     tree = kernels.tree(variant).tree
@@ -40,7 +35,7 @@ def keep(project: Project, variant: Variant) -> Kernels:
     folder = project.cache / "kernels" / plan.kernel_id
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bzImage").write_bytes(bzimage("6.12.1"))
-    (folder / "System.map").write_text("ffffffff81000000 T _text\n")
+    (folder / "System.map").write_text(system_map)
     (folder / "config").write_text(plan.fragment)
     kernel = Kernel(
         kernel_id=plan.kernel_id, base_version="6.12.1", tree=tree, image_sha256=plan.config_id

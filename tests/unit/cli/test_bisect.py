@@ -32,7 +32,7 @@ def git(tree: Path, *words: str) -> str:
 @pytest.fixture
 def patched(checkout, tmp_path):
     """Variant `two` with a series `work` of five patches; each changes a line of its own."""
-    patches = built_from_source(checkout, tmp_path, "series: [before, work]")
+    patches = built_from_source(checkout, "series: [before, work]")
     for name, lines in (("before", (1,)), ("work", (3, 7, 11, 15, 19))):
         folder = patches / name
         folder.mkdir()

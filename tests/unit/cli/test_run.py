@@ -193,7 +193,7 @@ def test_a_boot_that_the_emulator_spoils_is_tried_again(
 
 
 def test_a_variant_that_does_not_apply_is_2_and_spoils_no_other(checkout, tmp_path, capfd):
-    patches = built_from_source(checkout, tmp_path, "series: [bad]")
+    patches = built_from_source(checkout, "series: [bad]")
     other = MM.replace("line 6", "line ten")
     series(patches, "bad", other, other.replace("line 5\n", "line five\n"))
     assert main(["build", "two"]) == 2
@@ -205,7 +205,7 @@ def test_a_variant_that_does_not_apply_is_2_and_spoils_no_other(checkout, tmp_pa
 
 
 def test_a_cache_that_make_cannot_work_in_is_named(checkout, tmp_path, monkeypatch, capfd):
-    built_from_source(checkout, tmp_path, "series: []")
+    built_from_source(checkout, "series: []")
     monkeypatch.setenv("PAGEINIT_CACHE", str(tmp_path / "with space"))
     assert main(["build", "two"]) == 2
     assert "no path with a space" in capfd.readouterr().err

@@ -23,6 +23,7 @@ from harness.results.folder import Results
 from tests.support.boots import PATIENT, request
 from tests.support.checkout import ROOT
 from tests.support.records import a_run
+from tests.support.store import keep, lay_sources
 
 SERIES = ROOT / "kernel-patches" / "boot-marks"
 SYSTEM_MAP = """\
@@ -222,10 +223,9 @@ def test_the_plugin_compiles_once_and_is_one(tmp_path):
 
 
 def test_an_experiment_counts_and_collates(checkout, monkeypatch, capfd):
-    (checkout / "System.map").write_text(SYSTEM_MAP)
-    monkeypatch.setattr(
-        "harness.boot.request.BootRequest.symbols", property(lambda self: SYSTEM_MAP), raising=True
-    )
+    project = lay_sources(checkout, ("one", "two"))
+    for name in ("one", "two"):
+        keep(project, project.variant(name), SYSTEM_MAP)
     text = (checkout / "experiments/pair.yaml").read_text()
     text = text.replace("{time: {blocks: 2, warmup: 1}}", "{work: {}}\n    count_stores: true")
     (checkout / "experiments/counted.yaml").write_text(text)
