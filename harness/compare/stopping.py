@@ -85,8 +85,8 @@ def parse_width(text: str) -> float:
     return float(match[1]) / 100
 
 
-def schedule(experiment: Experiment) -> Iterator[int]:
-    """The looks: the blocks of the experiment itself, if they are many, and the fixed ones above.
+def schedule(experiment: Experiment, looks: Sequence[int] = BLOCKS) -> Iterator[int]:
+    """The blocks of the experiment itself, if they are many, and those of `looks` above.
 
     Raises `UserError` where nothing boots by the time clock.
     """
@@ -94,7 +94,7 @@ def schedule(experiment: Experiment) -> Iterator[int]:
     if not plans:
         raise UserError("no group boots by the time clock", where="--until")
     own = max(plans)
-    yield from sorted({max(own, blocks) for blocks in BLOCKS})
+    yield from sorted({max(own, blocks) for blocks in looks})
 
 
 def look(dataset: Dataset, experiment: Experiment, metric: str, wanted: float, blocks: int) -> Look:
@@ -115,11 +115,13 @@ def look(dataset: Dataset, experiment: Experiment, metric: str, wanted: float, b
     return Look(at_utc=now, blocks=blocks, metric=metric, wanted=wanted, widths=tuple(widths))
 
 
-def until(metric: str, wanted: float, tell: Callable[[Look], None]) -> Steps:
+def until(
+    metric: str, wanted: float, tell: Callable[[Look], None], looks: Sequence[int] = BLOCKS
+) -> Steps:
     """Boots up to each look in turn; no further once every interval is as narrow as wanted."""
 
     def steps(session: Session, results: Results) -> Iterator[Sequence[Slot]]:
-        for blocks in schedule(session.experiment):
+        for blocks in schedule(session.experiment, looks):
             yield session.experiment.schedule(blocks)
             seen = look(collate(results), session.experiment, metric, wanted, blocks)
             keep(results.path, seen)

@@ -73,46 +73,15 @@ def test_a_second_arm_is_the_baseline_once_more(checkout, capfd):
     assert {r["variant"] for r in found["rows"] if r["kind"] == "time"} == {"two"}
 
 
-def test_until_adds_blocks_at_fixed_looks_and_goes_on_where_it_was(checkout, capfd, monkeypatch):
-    monkeypatch.setattr("harness.compare.stopping.BLOCKS", (3, 4, 5))
+def test_until_boots_up_to_the_first_look_at_which_all_is_narrow(checkout, capfd):
+    text = (checkout / "experiments/pair.yaml").read_text()
+    (checkout / "experiments/pair.yaml").write_text(text.replace("blocks: 2", "blocks: 1"))
     argv = ["run", "experiments/pair.yaml", "--json", "--metric", "host_rss_peak_bytes"]
     assert main([*argv, "--until", "99%"]) == 0
     (look,) = json.loads(capfd.readouterr().out)["looks"]
-    assert look.startswith("look at 3 blocks, host_rss_peak_bytes: widest is ±")
-    assert len(rows(results(checkout), "runs")) == 2 * (1 + 3)
-    before = {p: p.read_bytes() for p in results(checkout).glob("runs/*/*/*/*/run.json")}
-    assert main([*argv, "--until", "0.0001%"]) == 0
-    looks = json.loads(capfd.readouterr().out)["looks"]
-    assert [words.split()[2] for words in looks] == ["3", "4", "5"]
-    assert len(rows(results(checkout), "runs")) == 2 * (1 + 5)
-    assert all(path.read_bytes() == data for path, data in before.items())
-
-
-def test_looks_are_kept_once_and_shown(checkout, capfd, monkeypatch):
-    monkeypatch.setattr("harness.compare.stopping.BLOCKS", (3, 4))
-    argv = ["run", "experiments/pair.yaml", "--metric", "host_rss_peak_bytes", "--until"]
-    assert main([*argv, "0.0001%"]) == 0
-    folder = results(checkout)
-    lines = (folder / "looks.jsonl").read_text().splitlines()
-    assert [json.loads(line)["blocks"] for line in lines] == [3, 4]
-    (folder / "looks.jsonl").write_text("\n".join([*lines, lines[0][:40]]))
-    assert main([*argv, "0.0001%"]) == 0, "goes on"
-    assert main([*argv, "99%"]) == 0
-    kept = [json.loads(line) for line in (folder / "looks.jsonl").read_text().splitlines()[3:]]
-    # Blocks that are there already are looked at as well: the label is what was asked for.
-    assert [(k["blocks"], k["wanted"], k["widths"][0]["blocks"]) for k in kept] == [
-        (3, 0.000001, 4),
-        (3, 0.99, 4),
-    ]
-    text = (folder / "report.md").read_text()
-    assert "looks of" in text and "| no |" in text and "| yes |" in text
-    assert "Damaged: looks.jsonl: line 3 is no look" in text
-    capfd.readouterr()
-    assert main(["compare", str(folder), "--json"]) == 0
-    assert len(json.loads(capfd.readouterr().out)["looks"]) == 4
-    for form in ([], ["--markdown"]):
-        assert main(["compare", str(folder), *form]) == 0
-        assert "line 3 is no look" in capfd.readouterr().out
+    assert look.startswith("look at 6 blocks, host_rss_peak_bytes: widest is ±")
+    assert look.endswith("wanted ±99.0%: reached")
+    assert len(rows(results(checkout), "runs")) == 2 * (1 + 6)
 
 
 @pytest.mark.parametrize(

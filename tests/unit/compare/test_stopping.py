@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Whether to add blocks: the schedule of looks, and what is seen there."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from harness.compare.stopping import look, parse_width, schedule
+from harness.cli import main
+from harness.compare.stopping import look, parse_width, schedule, until
 from harness.errors import UserError
 from harness.model.experiment import Experiment
+from harness.project import Project
+from harness.report.render import publish
+from harness.run.loop import RunOptions, run_experiment
 from tests.support.synthetic import Recipe, make
 
 
@@ -56,3 +63,55 @@ def test_a_width_is_a_percentage() -> None:
     for wrong in ("2", "0%", "-1%", "100%", "x%"):
         with pytest.raises(UserError, match="not a width"):
             parse_width(wrong)
+
+
+@pytest.fixture
+def go_on(checkout):
+    """Boots up to looks at few blocks, and publishes; answers the looks, and the results."""
+    project = Project.find(checkout, checkout.parent / "cache")
+    experiment, options = project.experiment(Path("pair")), RunOptions(checkout / "results")
+
+    def boot(wanted: float, *looks: int):
+        said = []
+        steps = until("host_rss_peak_bytes", wanted, said.append, looks)
+        ran = run_experiment(project, experiment, options, steps=steps)
+        assert not ran.wrong
+        publish(ran.results)
+        return said, ran.results
+
+    return boot
+
+
+def test_blocks_are_added_up_to_each_look_and_what_was_booted_stays(go_on) -> None:
+    (seen,), results = go_on(0.99, 3, 4, 5)
+    assert seen.reached and seen.blocks == 3
+    before = {path: path.read_bytes() for path in results.files()}
+    assert len(before) == 2 * (1 + 3)
+    said, _ = go_on(1e-6, 3, 4, 5)
+    assert [(seen.blocks, seen.reached) for seen in said] == [(3, False), (4, False), (5, False)]
+    assert len(results.files()) == 2 * (1 + 5)
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_looks_are_kept_once_and_shown(go_on, capfd) -> None:
+    _, results = go_on(1e-6, 3, 4)
+    folder = results.path
+    lines = (folder / "looks.jsonl").read_text().splitlines()
+    assert [json.loads(line)["blocks"] for line in lines] == [3, 4]
+    (folder / "looks.jsonl").write_text("\n".join([*lines, lines[0][:40]]))
+    go_on(1e-6, 3, 4)
+    go_on(0.99, 3, 4)
+    kept = [json.loads(line) for line in (folder / "looks.jsonl").read_text().splitlines()[3:]]
+    # Blocks that are there already are looked at as well: the label is what was asked for.
+    assert [(k["blocks"], k["wanted"], k["widths"][0]["blocks"]) for k in kept] == [
+        (3, 0.000001, 4),
+        (3, 0.99, 4),
+    ]
+    text = (folder / "report.md").read_text()
+    assert "looks of" in text and "| no |" in text and "| yes |" in text
+    assert "Damaged: looks.jsonl: line 3 is no look" in text
+    assert main(["compare", str(folder), "--json"]) == 0
+    assert len(json.loads(capfd.readouterr().out)["looks"]) == 4
+    for form in ([], ["--markdown"]):
+        assert main(["compare", str(folder), *form]) == 0
+        assert "line 3 is no look" in capfd.readouterr().out
