@@ -40,10 +40,11 @@ def observe(
     runs: pd.DataFrame, phases: pd.DataFrame, probes: pd.DataFrame, metrics: Metrics = METRICS
 ) -> pd.DataFrame:
     """Columns: those of `CELL`, block, those of `SUBJECT`, value; an empty text where none."""
+    good = _good(runs)
     parts = [
         *_phases(_good(phases), metrics),
         *_probes(_good(probes), metrics),
-        *(_long(_good(runs), metric, "host", "qemu") for metric in metrics["host", ""]),
+        *(_long(good, metric, "host", "qemu") for metric in metrics["host", ""]),
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -75,9 +76,9 @@ def _phases(phases: pd.DataFrame, metrics: Metrics) -> list[pd.DataFrame]:
         key = [*RUN, "phase", "source"]
         whole = mine[mine["node"].isna()].drop_duplicates(key)
         nodes = mine[mine["node"].notna()]
+        slowest = nodes.groupby(key, as_index=False)[list(metrics["phase", clock])].max()
         for metric in metrics["phase", clock]:
             parts.append(_long(whole, metric, "phase", whole["phase"]))
-            slowest = nodes.groupby(key, as_index=False)[[metric]].max()
             parts.append(_long(slowest, metric, "phase", slowest["phase"], "max"))
         start, end, metric = f"start_{ends}", f"end_{ends}", OWN[clock]
         span = nodes.groupby(key, as_index=False).agg({start: "min", end: "max"})
