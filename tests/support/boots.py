@@ -10,6 +10,15 @@ from tests.support.checkout import ROOT
 
 LIMITS = Timeouts(silence_s=0.5, progress_s=0.6, grace_s=0.1)
 PATIENT = Timeouts(silence_s=5, progress_s=5, grace_s=0.1)
+SYSTEM_MAP = """\
+ffffffff81000430 T calibrate_delay
+ffffffff81000b30 T boot_mark_end
+ffffffff81000bd0 T boot_marks_print
+ffffffff81000cd0 T warn_thunk_thunk
+ffffffff8197dcb0 T deferred_grow_zone
+ffffffff81a100a0 b boot_marks
+ffffffff81a1f280 B unconstrained
+"""
 
 
 def request(folder: Path, limits: Timeouts, deadline_s: float = 5) -> BootRequest:

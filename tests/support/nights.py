@@ -10,6 +10,7 @@ import numpy as np
 from harness.nightly.changes import Tolerance, changes, status
 from harness.nightly.dashboard import Board
 from harness.nightly.history import FailedBoot, Measurement, Night
+from tests.support.checkout import ROOT
 
 FIRST = date(2026, 1, 1)
 INPUTS = {
@@ -20,6 +21,7 @@ INPUTS = {
     "variant eager tree": "a" * 40,
     "variant lazy tree": "b" * 40,
 }
+REAL = ROOT / "results/reference/nightly"
 SHAPES = ("lognormal", "heavy tail", "outliers")
 
 

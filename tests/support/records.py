@@ -3,12 +3,15 @@
 
 from pathlib import Path
 
+from harness.dataset import dataset
+from harness.dataset.dataset import Dataset
 from harness.model.experiment import Experiment
 from harness.model.lockfile import Lockfile
 from harness.model.machine import Machine
 from harness.model.run import Ending, Environment, HostSample, Judgement, Outcome, Phase, Run
 from harness.model.variant import Variant
 from harness.results.folder import StoredRun
+from harness.results.ledger import Ledger
 
 EVIL = "</pre><script>alert(1)</script> | `x` \x1b[31m\u202e"
 ENVIRONMENT = Environment(
@@ -22,6 +25,15 @@ ENVIRONMENT = Environment(
     thp=False,
     harness_version="0",
 )
+
+
+GROUP = {"variants": ["one"], "machines": ["small"], "clocks": {"time": {"blocks": 1}}}
+
+
+def an_experiment(**more: object) -> Experiment:
+    """One boot; `more` are other keys of its file."""
+    keys = {"name": "x", "description": "x", "baseline": "one", "matrix": [GROUP]}
+    return Experiment(**(keys | more))
 
 
 def lock() -> Lockfile:
@@ -110,3 +122,20 @@ def a_run(**changes: object) -> Run:
         judgement=Judgement(outcome=Outcome.OK),
     )
     return base.model_copy(update=changes)
+
+
+def tabulated() -> Dataset:
+    """Two variants on two machines by both clocks; one boot failed, and its guest is hostile."""
+    runs = []
+    for machine, factor in (("m1", 1), ("m2", 2)):
+        for block in range(3):
+            runs.append(stored(("eager", machine, "time"), block, factor * (1 + block / 10)))
+            runs.append(stored(("grow", machine, "time"), block, factor * (0.1 + block / 100)))
+        runs.append(stored(("eager", machine, "work"), 0, factor))
+    runs.append(stored(("grow", "m1", "work"), 0, 1, "panic", EVIL))
+    return dataset.tabulate(runs, lock(), root=Path("results"))
+
+
+def told(ledger: Ledger) -> list[tuple[str, int, str | None]]:
+    """Block, attempt and fate of each entry."""
+    return [(e.block, e.attempt, e.fate) for e in ledger.read()[0]]

@@ -7,6 +7,8 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+from harness.model.base import Base
+
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n"
 MM = "".join(f"line {n}\n" for n in range(1, 21))
 
@@ -51,3 +53,8 @@ def built_from_source(checkout: Path, keys: str) -> Path:
     text = f"description: d\n{keys}\nfragments: [base]\n"
     (patches / "variants/two.yaml").write_text(text)
     return patches
+
+
+def base(path: Path, sha256: str, version: str = "6.12") -> Base:
+    data = {"version": version, "provider": {"tarball": {"path": path, "sha256": sha256}}}
+    return Base.parse(data, "base.yaml")

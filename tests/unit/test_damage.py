@@ -11,15 +11,12 @@ import pytest
 import harness
 from harness.cli import main
 from harness.compare.series import series_of
-from harness.compare.verdict import Interest
-from harness.compare.warnings import suspects
 from harness.dataset.dataset import collate
 from harness.errors import ResultsError
 from harness.parse.evidence import reread
 from harness.results.folder import Results
 from harness.units import GIB
 from tests.support.checkout import ROOT, rows
-from tests.support.synthetic import Recipe, make
 
 OLD = ROOT / "tests/golden/results-v1"
 
@@ -163,20 +160,6 @@ def test_half_a_line_of_the_ledger_is_named(ran):
         file.write('{"at_utc": "2026')
     (damage,) = collate(Results(ran), reread).damage
     assert damage.path == path
-
-
-def test_a_clock_that_went_back_is_named():
-    recipe = Recipe({"base": 1.0, "new": 1.0})
-    good = make(recipe)
-    jump = {("new", 3): {"started_utc": "2026-01-01T00:00:30Z"}}
-    bad = make(Recipe(recipe.factors, changes=jump))
-
-    def named(dataset):
-        found = suspects(dataset, series_of(dataset), "base", lambda name: Interest())
-        return [(s.rule, s.block) for s in found if s.rule == "clock"]
-
-    assert named(good) == []
-    assert named(bad) == [("clock", 3)]
 
 
 def test_a_dataset_of_an_earlier_version_is_read():

@@ -6,15 +6,16 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import files, process, project
+from harness import files
 from harness.errors import HostError
-from harness.files import append_line, write_atomic
+from harness.files import append_line, read_bytes, write_atomic
 
 LINES = st.lists(st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), min_size=1))
 
@@ -77,18 +78,6 @@ def test_a_full_cache_is_named_in_the_same_words(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({"PAGEINIT_CACHE": "/c", "XDG_CACHE_HOME": "/x"}, "/c"),
-        ({"XDG_CACHE_HOME": "/x", "HOME": "/h"}, "/x/pageinit"),
-        ({"XDG_CACHE_HOME": "relative", "HOME": "/h"}, "/h/.cache/pageinit"),
-    ],
-)
-def test_cache_folder(environ, expected):
-    assert project.cache_folder(environ) == Path(expected)
-
-
 def test_a_folder_gets_its_name_only_when_it_is_whole(tmp_path):
     final = tmp_path / "kernels" / "id"
     with pytest.raises(RuntimeError), files.filling(final) as part:
@@ -116,10 +105,37 @@ def test_sweep_removes_what_a_killed_process_left(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tool_errors_say_what_to_install_and_what_was_said():
-    with pytest.raises(HostError, match="apt-get install flex"):
-        raise process.missing("flex")
-    with pytest.raises(HostError, match="no-such-program is not installed"):
-        process.run(["no-such-program"])
-    with pytest.raises(HostError, match="exit status 3:\n  wrong"):
-        process.run(["sh", "-c", "echo wrong >&2; exit 3"])
+def test_an_atomic_write_leaves_no_half_file(tmp_path: Path) -> None:
+    target = tmp_path / "f"
+    write_atomic(target, "one")
+    with pytest.raises(TypeError):
+        write_atomic(target, 3)  # type: ignore[arg-type]
+    assert target.read_text() == "one" and [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_threads_may_write_the_same_file(tmp_path: Path) -> None:
+    file, forms = tmp_path / "file", [bytes([n]) * 50_000 for n in range(8)]
+
+    def write(form: bytes) -> None:
+        for _ in range(20):
+            write_atomic(file, form)
+            assert file.read_bytes() in forms
+
+    with ThreadPoolExecutor(len(forms)) as pool:
+        list(pool.map(write, forms))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / f".f.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with pytest.raises(HostError, match="No space left"):
+        write_atomic(tmp_path / "f", "x" * 100)
+
+
+def test_compressed_evidence_is_read_like_plain(tmp_path: Path) -> None:
+    import gzip
+
+    (tmp_path / "console.log.gz").write_bytes(gzip.compress(b"raw\xff"))
+    assert read_bytes(tmp_path / "console.log") == b"raw\xff"
+    assert read_bytes(tmp_path / "none") == b""

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who else had the host's CPUs."""
+"""Who else had the host's CPUs, and what does not fit in its memory."""
 
 import subprocess
 import sys
 
 import pytest
 
+from harness import host
 from harness.host import CpuTime, neighbours
 from harness.model.run import HostSample
+from harness.qemu.footprint import Footprint
+from harness.units import GIB
 
 BURN = "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
 
@@ -37,3 +40,9 @@ def test_what_another_process_took_is_seen_and_our_own_is_not():
     assert seen is not None and seen.others_s >= 0.4
     less = neighbours(before, [sample(seen.others_s + 1e6)])
     assert less is not None and less.others_s == 0.0
+
+
+def test_what_cannot_fit_is_refused_with_numbers():
+    text = host.refusal(Footprint(GIB, GIB, 4 * GIB, 0, 0), 2 * GIB)
+    assert "needs about 6GiB" in text and "memmap 4GiB" in text and "2GiB are available" in text
+    assert host.refusal(Footprint(GIB, 0, 0, 0, 0), 2 * GIB) is None

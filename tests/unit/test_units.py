@@ -81,3 +81,22 @@ def test_what_is_shown_is_the_value_to_three_digits(value: float, metric: str) -
     scale = {"µs": 1e-6, "ms": 1e-3, "s": 1, "ns": 1e-9, "k": 1e3, "M": 1e6, "G": 1e9, "": 1}[unit]
     shown = float(number.replace(",", "")) * scale / (1e-9 if metric.startswith("ns") else 1)
     assert shown == pytest.approx(value, rel=0.006)
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "text"),
+    [
+        (None, "duration_s", "-"),
+        (0.0000123, "duration_s", "12.3 µs"),
+        (0.0123, "duration_s", "12.3 ms"),
+        (12.345, "duration_s", "12.35 s"),
+        (1234.5, "duration_s", "1234 s"),
+        (455_300_000, "instructions", "455.3 M"),
+        (27.15, "instructions_per_page", "27.15"),
+        (1 << 30, "host_rss_peak_bytes", "1GiB"),
+    ],
+)
+def test_amounts_have_units(value, metric, text):
+    from harness.units import amount
+
+    assert amount(value, metric) == text

@@ -7,23 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness import host
 from harness.boot import boot as boots
 from harness.boot.boot import boot
-from harness.boot.request import BootRequest, probe_words
-from harness.kernel.symbols import resolve
-from harness.model.experiment import Probes, Timeouts
-from harness.model.machine import Machine
+from harness.model.experiment import Timeouts
 from harness.model.run import HostSample
 from harness.parse import dmesg
-from harness.qemu import command
-from harness.qemu.footprint import Footprint
-from harness.units import GIB
-from tests.support.boots import LIMITS, PATIENT, request
+from tests.support.boots import LIMITS, PATIENT, SYSTEM_MAP, request
 from tests.support.checkout import PATH, ROOT
 
 
@@ -123,12 +117,6 @@ def test_a_flood_is_bounded(play):
     assert len(evidence.chunks) < 1 << 20
 
 
-def test_what_cannot_fit_is_refused_with_numbers():
-    text = host.refusal(Footprint(GIB, GIB, 4 * GIB, 0, 0), 2 * GIB)
-    assert "needs about 6GiB" in text and "memmap 4GiB" in text and "2GiB are available" in text
-    assert host.refusal(Footprint(GIB, 0, 0, 0, 0), 2 * GIB) is None
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_orphan_when_the_harness_is_killed(number, tmp_path):
     code = (
@@ -191,20 +179,15 @@ def test_a_program_that_is_read_once_is_no_want_of_memory(faults):
     assert not boots.starved(samples(faults))
 
 
-def test_addresses_without_a_map_stay_addresses():
-    assert resolve("RIP=ffffffff81000010\nRIP=0000000000000010", "") == (
-        "cpu0: 0xffffffff81000010, cpu1: 0x10"
-    )
-    assert resolve("", "") == ""
-
-
-def test_the_guest_is_told_what_to_probe():
-    words = probe_words(Probes(run=("meminfo",), touch_bytes="1MiB"))
-    assert words[:2] == ("probe.run=meminfo", "probe.touch_bytes=1048576")
-
-
-def test_the_work_clock_is_given_more_time(tmp_path):
-    slow = BootRequest(tmp_path, tmp_path, Machine.load(ROOT / "qemu-configs/tiny-2g.yaml"), "tcg")
-    work = BootRequest(slow.kernel, slow.initrd, slow.machine, "tcg", "work")
-    assert work.scaled.silence_s == slow.scaled.silence_s * host.WORK_SLOWDOWN
-    assert "-icount" in command.render(work.command(command.Qemu("qemu-system-x86_64", (7, 2, 0))))
+@pytest.mark.parametrize(
+    ("part", "system_map", "why"),
+    [("no-plugins", SYSTEM_MAP, "without plugins"), ("ok", "", "no boot marks")],
+)
+def test_what_cannot_count_is_a_boot_refused(monkeypatch, tmp_path, part, system_map, why):
+    monkeypatch.setenv("PATH", f"{ROOT / 'tests/fakes'}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_QEMU", part)
+    asked = request(tmp_path, PATIENT)
+    asked.system_map.write_text(system_map)
+    found = boot(replace(asked, plugin=tmp_path / "stores.so", clock="work"), tmp_path)
+    assert found.ending.cause == "start-refused" and why in found.ending.detail
+    assert "-plugin" not in found.argv or part == "no-plugins"

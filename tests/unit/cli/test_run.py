@@ -16,10 +16,7 @@ from harness.cli import main
 from harness.project import Project
 from harness.results.folder import Results
 from tests.support.checkout import heed_ctrl_c, results, rows
-from tests.support.sources import MM, built_from_source, series
 from tests.support.store import foreign
-
-CSVS = ("runs.csv", "phases.csv", "probes.csv", "summary.csv", "datapackage.json")
 
 
 def test_run_leaves_a_dataset_and_a_second_run_does_nothing(checkout, capfd):
@@ -96,24 +93,6 @@ def test_until_refuses_before_the_first_boot(checkout, capfd, words, said):
     assert said in capfd.readouterr().err and not (checkout / "results").exists()
 
 
-def test_collate_gives_the_same_bytes(ran):
-    names = (*CSVS, "report.html", "report.md")
-    before = {name: (ran / name).read_bytes() for name in names}
-    for name in names:
-        (ran / name).unlink()
-    assert main(["collate", str(ran)]) == 0
-    assert before == {name: (ran / name).read_bytes() for name in names}
-
-
-def test_the_data_dictionary_knows_every_column(ran):
-    package = json.loads((ran / "datapackage.json").read_text())
-    for resource in package["resources"]:
-        head = (ran / resource["path"]).read_text().splitlines()[0].split(",")
-        fields = resource["schema"]["fields"]
-        assert head == [entry["name"] for entry in fields]
-        assert all(entry["description"] for entry in fields)
-
-
 @pytest.mark.parametrize(
     ("part", "outcome"),
     [
@@ -159,25 +138,6 @@ def test_a_boot_that_the_emulator_spoils_is_tried_again(
     kept = sorted(p.parent.name for p in results(checkout).glob("runs/*/*/*/*.attempt*/run.json"))
     assert kept == [f"000.attempt{n}" for n in range(1, attempt)]
     assert "more than one attempt" in (results(checkout) / "report.md").read_text()
-
-
-def test_a_variant_that_does_not_apply_is_2_and_spoils_no_other(checkout, tmp_path, capfd):
-    patches = built_from_source(checkout, "series: [bad]")
-    other = MM.replace("line 6", "line ten")
-    series(patches, "bad", other, other.replace("line 5\n", "line five\n"))
-    assert main(["build", "two"]) == 2
-    said = capfd.readouterr().err
-    assert "0001-change.patch: does not apply to 6.12.1" in said and "mm/page.c" in said
-    assert main(["run", "experiments/pair.yaml"]) == 2
-    outcomes = {(r["variant"], r["outcome"]) for r in rows(results(checkout), "runs")}
-    assert outcomes == {("one", "ok"), ("two", "build-failed")}
-
-
-def test_a_cache_that_make_cannot_work_in_is_named(checkout, tmp_path, monkeypatch, capfd):
-    built_from_source(checkout, "series: []")
-    monkeypatch.setenv("PAGEINIT_CACHE", str(tmp_path / "with space"))
-    assert main(["build", "two"]) == 2
-    assert "no path with a space" in capfd.readouterr().err
 
 
 def test_a_killed_harness_loses_no_finished_run_and_resumes(checkout, monkeypatch):
@@ -232,36 +192,6 @@ def test_ctrl_c_is_130_and_leaves_no_qemu(checkout, monkeypatch):
     assert Results(results(checkout)).read() == ([], [])
 
 
-def test_boot_prints_the_run_record(checkout, capfd):
-    assert main(["boot", "one", "small", "--json"]) == 0
-    record = json.loads(capfd.readouterr().out)
-    assert record["judgement"]["outcome"] == "ok"
-    assert {p["name"] for p in record["phases"]} >= {"memmap_init", "boot"}
-    assert record["kernel"]["base_version"] == "6.1-one"
-
-
-def test_plan_touches_nothing(checkout, capfd):
-    before = sorted(checkout.rglob("*"))
-    assert main(["plan", "experiments/pair.yaml", "--json"]) == 0
-    plan = json.loads(capfd.readouterr().out)
-    assert [c["variant"] for c in plan["cells"]] == ["one", "two"]
-    assert plan["cost"]["boots"] == 6
-    assert plan["cells"][0]["argv"][0] == "qemu-system-x86_64"
-    assert sorted(checkout.rglob("*")) == before
-
-
-def test_parse_reads_any_log_and_strips_what_terminals_obey(checkout, tmp_path, capfd):
-    log = tmp_path / "x.log"
-    log.write_bytes(
-        b"[    1.000000] Linux version 6.1 (x)\n[    2.0] \x1b]0;owned\x07hello \x9b31m\n"
-    )
-    assert main(["parse", str(log), "--json"]) == 1
-    assert json.loads(capfd.readouterr().out)["outcome"] == "incomplete"
-    main(["parse", str(log)])
-    shown = capfd.readouterr().out
-    assert "\x1b" not in shown and "\x9b" not in shown and "Linux version 6.1" in shown
-
-
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -277,22 +207,3 @@ def test_bad_input_is_one_clear_error(checkout, capsys, argv, said):
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) < 20
-
-
-def test_doctor_names_a_remedy(checkout, monkeypatch, capfd, tmp_path):
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert main(["doctor"]) == 2
-    shown = capfd.readouterr().out
-    assert "apt-get install qemu-system-x86" in shown
-    assert "apt-get install flex" in shown
-
-
-def test_a_clean_that_is_told_nothing_removes_nothing(checkout, tmp_path):
-    (tmp_path / "cache/kernels/x").mkdir(parents=True)
-    (tmp_path / "cache/work/x").mkdir(parents=True)
-    assert main(["clean"]) == 0
-    assert (tmp_path / "cache/kernels/x").exists()
-    assert main(["clean", "work"]) == 0
-    assert not (tmp_path / "cache/work").exists()
-    assert (tmp_path / "cache/kernels/x").exists()

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Datasets with known effects, from numbers to verdicts, and the command line."""
-
-import csv
-import io
-import json
+"""Datasets with known effects, from numbers to verdicts."""
 
 import pytest
 
 import harness
 from harness.cli import main
 from harness.compare.compare import CompareOptions, Comparison, compare_variants
-from harness.compare.export import COLUMNS, regressions, rows
+from harness.compare.export import regressions, rows
 from harness.report.text import cover_letter
 from tests.support.checkout import ROOT
 from tests.support.synthetic import Recipe, make, write
@@ -173,41 +169,6 @@ def test_growth_needs_three_sizes() -> None:
     assert all(g.line is None for g in compare_variants(make(two), OPTIONS).growth)
 
 
-@pytest.mark.parametrize(
-    ("rule", "changes", "block"),
-    [
-        ("changed", {("base", 3): {"qemu_version": "9.0"}}, 3),
-        ("changed", {("new", 2): {"host_cpu": "other"}}, 2),
-        ("load", {("base", 0): {"load_1min": 1.9}}, None),
-        ("others", {("new", 5): {"host_others_s": 4.0}}, 5),
-        ("steal", {("base", 4): {"host_steal_s": 0.3}}, 4),
-        ("THP", {("new", 0): {"host_thp": True}}, None),
-        ("apart", {("base", 2): {"started_utc": "2026-01-05T00:00:00Z"}}, 2),
-    ],
-)
-def test_suspects_by_rule(rule, changes, block) -> None:
-    factors = {"base": 1.0, "new": 1.0}
-    assert not compare_variants(make(Recipe(factors)), OPTIONS).suspects
-    found = compare_variants(make(Recipe(factors, changes=changes)), OPTIONS).suspects
-    # A boot of later days is apart, and the clock has gone back for the next one.
-    also = {"clock"} if rule == "apart" else set()
-    assert {suspect.rule for suspect in found} == {rule} | also
-    assert {suspect.block for suspect in found} == {block}
-
-
-def baseline_boots(values: list[float]) -> list[tuple[str, int | None]]:
-    made = make(Recipe({"base": 1.0}, blocks=len(values), phases={"boot": 1.0}))
-    made.phases["duration_s"] = values
-    return [(s.rule, s.block) for s in compare_variants(made, OPTIONS).suspects]
-
-
-def test_drift_noise_and_outliers_of_the_baseline() -> None:
-    assert baseline_boots([1.00, 1.01, 0.99, 1.00, 1.01, 0.99, 1.0, 1.0]) == []
-    assert baseline_boots([1.00, 1.02, 1.03, 1.05, 1.06, 1.08, 1.09]) == [("drift", None)]
-    assert baseline_boots([1.0, 2.0, 1.2, 1.7, 0.9, 1.4, 1.1, 1.6]) == [("noise", None)]
-    assert baseline_boots([1.00, 1.01, 0.99, 1.50, 1.01, 0.99, 1.0]) == [("outlier", 3)]
-
-
 def test_an_arm_that_differs_from_itself_makes_the_dataset_suspect() -> None:
     made = make(Recipe({"base": 1.0, "base@2": 1.0, "new": 0.5}, noise=0.002))
     same = compare_variants(made, OPTIONS)
@@ -217,58 +178,6 @@ def test_an_arm_that_differs_from_itself_makes_the_dataset_suspect() -> None:
     biased = compare_variants(make(Recipe({"base": 1.0, "base@2": 1.1}, noise=0.002)), OPTIONS)
     assert {s.rule for s in biased.suspects} == {"A/A"}
     assert not list(regressions(biased))
-
-
-def test_the_command_line_has_four_forms(tmp_path, capsys) -> None:
-    folder = write(make(Recipe({"base": 1.0, "new": 1.5}, noise=0.01)), tmp_path / "set")
-    argv = ["compare", str(folder), "--baseline", "base"]
-    assert main(argv) == 0
-    assert "slower" in capsys.readouterr().out
-    assert main([*argv, "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert {"slower"} == {r["verdict"] for r in document["rows"] if r["kind"] == "time"}
-    assert main([*argv, "--csv", "--metric", "boot"]) == 0
-    table = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert list(table[0]) == [c.name for c in COLUMNS]
-    assert {row["name"] for row in table} == {"boot", "boots"}
-    assert main([*argv, "--markdown"]) == 0
-    text = capsys.readouterr().out
-    assert "| small | boot | new |" in text and "emulation, not of hardware" in text
-
-
-@pytest.mark.parametrize(
-    ("extra", "status"),
-    [
-        (["--fail-on", "regressed"], 1),
-        (["--fail-on", "suspect"], 0),
-        (["--fail-on", "regressed", "--percent", "90"], 0),
-        (["--metric", "nonsense"], 2),
-        (["--baseline", "nobody"], 2),
-        (["--bytes", "3GB"], 2),
-        (["--json", "--csv"], 2),
-    ],
-)
-def test_the_exit_status(tmp_path, capsys, extra, status) -> None:
-    folder = write(make(Recipe({"base": 1.0, "new": 1.5}, noise=0.01)), tmp_path / "set")
-    assert main(["compare", str(folder), "--baseline", "base", *extra]) == status
-    said = capsys.readouterr().err
-    assert ("remedy" in said or "--" in said) == (status == 2)
-
-
-def test_two_datasets_are_compared_variant_by_variant(tmp_path, capsys) -> None:
-    other = make(Recipe({"base": 1.0, "new": 1.0}, noise=0.01))
-    for table in (other.runs, other.phases):
-        table["block"] += 100  # blocks of two datasets are no pairs, whatever their numbers
-    old = write(other, tmp_path / "old")
-    new = write(make(Recipe({"base": 1.0, "new": 1.5}, noise=0.01, seed=2)), tmp_path / "new")
-    argv = ["compare", str(new), "--against", str(old), "--metric", "boot", "--json"]
-    assert main([*argv, "--fail-on", "regressed"]) == 1
-    document = json.loads(capsys.readouterr().out)
-    times = {
-        r["variant"]: (r["verdict"], r["test"]) for r in document["rows"] if r["kind"] == "time"
-    }
-    assert times["new"] == ("slower", "Mann-Whitney") and times["base"][0] != "slower"
-    assert not document["paired"]
 
 
 def test_the_committed_dataset_says_what_it_can() -> None:

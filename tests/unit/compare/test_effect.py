@@ -3,11 +3,10 @@
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import stats
 
-from harness.compare import effect, verdict
+from harness.compare import effect
 from harness.compare.effect import (
-    Effect,
     adjusted,
     centre,
     needed,
@@ -16,8 +15,6 @@ from harness.compare.effect import (
     sign_flip,
     unpaired,
 )
-from harness.compare.fit import fit
-from harness.compare.verdict import Interest, decide
 
 # Heights of crossed less self-fertilised maize, in eighths of an inch: Darwin 1876, the example of
 # Fisher, The Design of Experiments (1935), who found 863 of the 32768 sums as large.
@@ -142,92 +139,3 @@ def test_the_small_interval_holds_what_it_says() -> None:
         ).confidence_interval
         plain += low <= 0 <= high
     assert held >= 0.93 * 300 > plain
-
-
-BOUNDS = Interest(0.02, 0.005).bounds(1.0)
-
-
-def an_effect(estimate: float, low: float, high: float, p: float = 0.01, n: int = 8) -> Effect:
-    return Effect(n, estimate, low, high, p, "sign-flip")
-
-
-@pytest.mark.parametrize(
-    ("seen", "word", "more"),
-    [
-        (an_effect(-0.10, -0.12, -0.08), "faster", None),
-        (an_effect(0.10, 0.08, 0.12), "slower", None),
-        (an_effect(0.10, 0.08, 0.12, p=0.06), "inconclusive", 1),
-        (an_effect(0.00, -0.01, 0.01), "equivalent", None),
-        (an_effect(0.01, 0.005, 0.015), "equivalent", None),  # real, and of no interest
-        (an_effect(0.03, 0.005, 0.055), "inconclusive", 41),  # 8 * (0.025 / 0.0102)^2 - 8
-        (an_effect(-0.30, -0.31, -0.29, n=5, p=0.0625), "inconclusive", 1),
-        (an_effect(-0.30, -0.31, -0.29, n=3, p=0.25), "inconclusive", 3),
-        (Effect(1, -0.3, None, None, 1.0, "sign-flip"), "inconclusive", 5),
-        (an_effect(0.0198, -0.2, 0.24, p=0.8), "inconclusive", None),  # more than 1000
-    ],
-)
-def test_verdicts(seen: Effect, word: str, more: int | None) -> None:
-    (found,) = decide([seen], [BOUNDS])
-    assert (found.word, found.more_blocks) == (word, more)
-    assert bool(found.why) == (word == "inconclusive")
-
-
-def test_a_family_takes_more_than_one_test() -> None:
-    good = an_effect(-0.10, -0.12, -0.08, p=0.03)
-    noise = an_effect(0.0, -0.1, 0.1, p=0.9)
-    assert decide([good], [BOUNDS])[0].word == "faster"
-    found = decide([good, noise, noise, noise], [BOUNDS] * 4)[0]
-    assert (found.word, found.adjusted_p) == ("inconclusive", pytest.approx(0.12))
-    # Alone among 14 it needs p below 0.05 / 14, which 10 blocks can give.
-    found = decide([good, *[noise] * 13], [BOUNDS] * 14)[0]
-    assert (found.word, found.more_blocks) == ("inconclusive", 2)
-
-
-@pytest.mark.parametrize(
-    ("base", "value", "inside"),
-    [
-        (1.0, 0.99, True),  # 1 % and 10 ms
-        (1.0, 0.97, False),
-        (0.1, 0.096, True),  # 4 %, but 4 ms
-        (0.1, 0.094, False),
-        (0.004, 0.0001, True),  # all of it is less than 5 ms
-        (0.004, 0.010, False),
-    ],
-)
-def test_an_effect_of_interest_exceeds_both_a_part_and_an_amount(base, value, inside) -> None:
-    low, high = Interest(0.02, 0.005).bounds(base)
-    assert (low < np.log(value / base) < high) == inside
-
-
-def test_more_than_many_blocks_are_not_counted() -> None:
-    seen = an_effect(0.0203, -0.2, 0.24, p=0.8)
-    assert verdict.decide([seen], [BOUNDS])[0].more_blocks is None
-
-
-def test_a_line_is_the_weighted_one_of_scipy() -> None:
-    sizes = {size << 30: 3.0 + size * 0.5 + wobble for size, wobble in
-             ((4, 0.1), (16, -0.2), (64, 0.5), (256, -1.0))}  # fmt: skip
-    line = fit(sizes)
-    assert line is not None
-    x, y = np.array(list(sizes)) / 2**30, np.array(list(sizes.values()))
-    theirs, covariance = optimize.curve_fit(lambda x, a, b: a + b * x, x, y, sigma=y)
-    assert (line.intercept, line.slope * 2**30) == pytest.approx(tuple(theirs))
-    reach = stats.t.ppf(0.975, 2) * np.sqrt(np.diag(covariance))
-    assert line.intercept_high - line.intercept == pytest.approx(reach[0], rel=1e-4)
-    assert line.slope_high - line.slope == pytest.approx(reach[1] / 2**30, rel=1e-4)
-    assert line.straight
-
-
-def test_an_exact_line_is_found_and_extended_with_a_warning() -> None:
-    line = fit({size << 30: 100 + 7 * (size << 30) for size in (4, 16, 64)})
-    assert line is not None
-    assert line.slope == pytest.approx(7) and line.intercept == pytest.approx(100, rel=1e-3)
-    assert line.at(32 << 30) == (pytest.approx(100 + 7 * (32 << 30)), False)
-    assert line.at(1 << 40)[1]
-
-
-def test_a_curve_is_no_line_and_two_sizes_are_none() -> None:
-    curve = fit({size << 30: float(size * size) for size in (4, 16, 64, 256)})
-    assert curve is not None and not curve.straight
-    assert fit({1 << 30: 1.0, 2 << 30: 2.0}) is None
-    assert fit({1 << 30: 1.0, 2 << 30: 2.0, 4 << 30: 0.0}) is None

@@ -2,18 +2,23 @@
 """A dataset in pandas, and the notebook that shows how."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 import harness
-from harness.dataset.columns import DTYPES, TABLES
-from harness.errors import ResultsError
+from harness.dataset import dataset
+from harness.dataset.tables import to_csv
+from harness.errors import HostError, ResultsError
+from harness.files import write_atomic
+from harness.results.folder import Results, to_json
 from tests.support.checkout import ROOT
+from tests.support.records import EVIL, lock, stored
 
 
 def notebook(*words: object) -> subprocess.CompletedProcess[str]:
@@ -21,27 +26,9 @@ def notebook(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("name", ["quick", "scale", "gate"])
-def test_every_column_has_its_type(name: str) -> None:
-    found = harness.load(ROOT / "results/reference" / name)
-    for table, columns in TABLES.items():
-        frame = getattr(found, table)
-        assert list(frame.columns) == [c.name for c in columns]
-        for column in columns:
-            assert frame[column.name].dtype == pd.Series(dtype=DTYPES[column.type]).dtype
-    assert found.lock is not None and found.lock.experiment.name == name
-    assert found.phases["duration_s"][found.phases["clock"] == "work"].isna().all()
-
-
 def test_a_folder_without_tables_is_named(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="collate"):
         harness.load(tmp_path)
-
-
-def test_units_and_meanings_are_those_of_the_columns() -> None:
-    about = harness.describe("phases")
-    assert about.loc["ns_per_page", "unit"] == "ns/page"
-    assert (about["meaning"] != "").all() and len(about) == len(TABLES["phases"])
 
 
 def test_the_cells_print_what_the_notebook_says() -> None:
@@ -73,3 +60,59 @@ def test_the_python_of_the_document_runs() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "inconclusive" in done.stdout
+
+
+def test_order_of_runs_does_not_matter():
+    runs = [stored(("eager", "m1", "time"), block, 1 + block) for block in range(3)]
+    one, two = (dataset.tabulate(r, lock()) for r in (runs, runs[::-1]))
+    for name in ("runs", "phases", "probes", "summary"):
+        assert to_csv(getattr(one, name)) == to_csv(getattr(two, name))
+
+
+def test_a_folder_read_in_parts_gives_the_same_tables(tmp_path):
+    # As folders the warm-up comes last and block 1000 before block 101; as rows they do not.
+    for block in (-1, 2, 101, 1000):
+        item = stored(("eager", "m1", "time"), block, 1 + abs(block), "panic", EVIL)
+        run = item.run.model_copy(update={"warmup": block < 0})
+        folder = tmp_path / "runs/eager/m1/time" / ("warmup" if block < 0 else f"{block:03d}")
+        folder.mkdir(parents=True)
+        write_atomic(folder / "run.json", to_json(run))
+    whole = dataset.collate(Results(tmp_path))
+    assert list(whole.runs["block"]) == [-1, 2, 101, 1000]
+    parts = dataset.collate(Results(tmp_path), batch=1)
+    for name, table in whole.tables().items():
+        assert to_csv(parts.tables()[name]) == to_csv(table)
+    assert parts.excerpts == whole.excerpts
+
+
+def whoami(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def fail(number: int) -> None:
+    raise ValueError(number)
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_many_items_are_done_in_processes_and_in_order():
+    found = dataset.each(whoami, range(20), 2)
+    assert [number for number, _ in found] == list(range(20))
+    assert os.getpid() not in {pid for _, pid in found}
+
+
+def test_one_item_is_done_here():
+    assert dataset.each(whoami, [7], 2) == [(7, os.getpid())]
+    assert dataset.each(whoami, [], 2) == []
+
+
+def test_an_error_of_a_worker_is_ours():
+    with pytest.raises(ValueError, match="0"):
+        dataset.each(fail, range(4), 2)
+
+
+def test_a_killed_worker_is_an_error_that_says_so():
+    with pytest.raises(HostError, match="killed"):
+        dataset.each(die, range(4), 2)

@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import HostError
 from harness.guest import initramfs
-from harness.guest.initramfs import CpioEntry
+from harness.guest.initramfs import CpioEntry, keys
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "proc"
 
@@ -146,3 +146,10 @@ def test_a_busybox_that_needs_libraries_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     with pytest.raises(HostError, match="busybox is not installed"):
         initramfs.shell(tmp_path)
+
+
+def test_the_keys_lie_beside_the_initramfs_and_are_private():
+    archive = keys(b"ssh-ed25519 AAAA\n", b"host")
+    assert archive.startswith(b"070701") and len(archive) % 4 == 0
+    assert archive.count(b"00008180") == 2  # a regular file, 0600
+    assert b"ssh-ed25519 AAAA\n" in archive

@@ -6,24 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.patches import table
 from harness.errors import PatchError, UserError
 from harness.kernel import check, patches
-from harness.kernel.check import Record
-from harness.kernel.git import Repository
 from harness.model.variant import Variant
-from harness.project import Project
-from tests.support.checkout import ROOT
+from tests.support.series import PATCHES, RECORD, subjects
 
-PATCHES = ROOT / "kernel-patches"
-PROJECT = Project(ROOT, ROOT)
-RECORD = Record.model_validate_json((PATCHES / check.RECORD).read_bytes())
 NAMES = [found.series for found in RECORD.series]
-
-
-def subjects(*names: str) -> list[check.SeriesInPlace]:
-    every = [PROJECT.variant(n) for role in ("proposal", "broken") for n in PROJECT.variants(role)]
-    return check.subjects(every, names)
 
 
 def lines(patch: Path) -> tuple[int, int]:
@@ -85,20 +73,6 @@ def test_answers_are_those_of_the_series_and_its_letter(found) -> None:
     assert not known or "checkpatch" in letter
 
 
-def test_promise_and_count_stand_side_by_side() -> None:
-    shown = table(RECORD)
-    by_series = {row[0]: dict(zip(shown.head, row, strict=True)) for row in shown.rows}
-    promises = {s.series: s.promises for s in subjects() if s.promises}
-    assert promises["zero-check"] == (100,)
-    for name, cells in by_series.items():
-        over = next(f.added for f in RECORD.series if f.series == name)
-        want = ""
-        if name in promises:
-            limit = min(promises[name])
-            want = f"{limit}: {over - limit} over" if over > limit else f"{limit}: kept"
-        assert cells["promised"] == want
-
-
 def test_a_series_is_looked_at_once_in_each_place() -> None:
     def variant(name: str, *series: str, boot: str = "quiet") -> Variant:
         return Variant(name=name, description="", series=series, fragments=("base",), boot=(boot,))
@@ -151,21 +125,3 @@ def test_a_warning_is_new_whatever_line_it_has_moved_to() -> None:
     again = "../mm/a.c:70:5: warning: unused variable 'x'"
     other = "../mm/b.c:12:5: warning: unused variable 'x'"
     assert check.fresh([*new, again, other], old) == (again, other)
-
-
-def test_a_renewed_file_is_new_to_make_and_known_to_git(tmp_path: Path) -> None:
-    repository, folder, index = Repository.create(tmp_path / "r"), tmp_path / "w", tmp_path / "i"
-    folder.mkdir()
-    for name in ("one.c", "two.c"):
-        (folder / name).write_text(name)
-    repository.git("add", ".", index=index, work_tree=folder)
-    tree = repository.git("write-tree", index=index).stdout.decode().strip()
-    repository.check_out(tree, folder, index)
-    before = {name: (folder / name).stat().st_mtime_ns for name in ("one.c", "two.c")}
-    repository.renew(["one.c", "gone.c"], folder, index)
-    middle = (folder / "one.c").stat().st_mtime_ns
-    assert middle > before["one.c"]
-    # What is switched to the same tree afterwards is not written again.
-    repository.check_out(tree, folder, index)
-    assert (folder / "one.c").stat().st_mtime_ns == middle
-    assert (folder / "two.c").stat().st_mtime_ns == before["two.c"]

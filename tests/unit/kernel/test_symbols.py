@@ -56,3 +56,10 @@ def test_a_place_is_the_last_code_at_or_before(symbols, beyond) -> None:
         later = [a for a in symbols if a > at]
         if later:
             assert known.end(at) == min(later)
+
+
+def test_addresses_without_a_map_stay_addresses():
+    assert resolve("RIP=ffffffff81000010\nRIP=0000000000000010", "") == (
+        "cpu0: 0xffffffff81000010, cpu1: 0x10"
+    )
+    assert resolve("", "") == ""

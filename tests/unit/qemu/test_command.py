@@ -8,10 +8,8 @@ import pytest
 
 from harness.errors import HostError, UserError
 from harness.model.machine import Machine
-from harness.model.variant import MemoryModel
-from harness.qemu import command, footprint
+from harness.qemu import command
 from harness.qemu.command import CommandLine, Qemu
-from harness.units import GIB
 from tests.support.checkout import ROOT
 
 MACHINES = sorted((ROOT / "qemu-configs").glob("*.yaml"))
@@ -69,19 +67,3 @@ def test_the_work_clock_needs_tcg():
 def test_an_old_qemu_is_refused():
     with pytest.raises(HostError, match=r"QEMU 5\.2\.0 has no reserve=off"):
         command.render(line(Machine.load(MACHINES[0]), version=(5, 2, 0)))
-
-
-def test_prediction_is_near_what_was_measured():
-    # Peak RSS of grow on quad-16t and quad-1t, of eager on quad-64g (results/reference).
-    machine = Machine.load(ROOT / "qemu-configs" / "quad-16t.yaml")
-    grow = MemoryModel(memmap_share=0.018, fixed=192 << 20)
-    assert footprint.footprint(machine, grow, GIB // 5).total == pytest.approx(7.9 * GIB, rel=0.15)
-    machine = Machine.load(ROOT / "qemu-configs" / "quad-64g.yaml")
-    eager = MemoryModel(memmap_share=1, fixed=64 << 20)
-    assert footprint.footprint(machine, eager, 0).total == pytest.approx(1.34 * GIB, rel=0.15)
-
-
-def test_preallocated_memory_is_all_there():
-    data = {"name": "x", "description": "x", "nodes": [{"cpus": 0, "memory": "8GiB"}]}
-    machine = Machine.parse({**data, "memory_backend": {"prealloc": True}}, "x.yaml")
-    assert footprint.footprint(machine, MemoryModel(memmap_share=0), 0).guest == 8 * GIB

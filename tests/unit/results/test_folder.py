@@ -3,13 +3,12 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from harness.errors import HostError, ResultsError
-from harness.files import read_bytes, write_atomic
+from harness.errors import ResultsError
+from harness.files import write_atomic
 from harness.model.schedule import Slot
 from harness.results.folder import Results, newest, read_run, to_json
 from tests.support.records import a_run
@@ -69,42 +68,6 @@ def test_a_second_start_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         answer = other()
         assert answer.startswith("refused") and str(os.getpid()) in answer
     assert other() == "held\n"
-
-
-def test_an_atomic_write_leaves_no_half_file(tmp_path: Path) -> None:
-    target = tmp_path / "f"
-    write_atomic(target, "one")
-    with pytest.raises(TypeError):
-        write_atomic(target, 3)  # type: ignore[arg-type]
-    assert target.read_text() == "one" and [p.name for p in tmp_path.iterdir()] == ["f"]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_threads_may_write_the_same_file(tmp_path: Path) -> None:
-    file, forms = tmp_path / "file", [bytes([n]) * 50_000 for n in range(8)]
-
-    def write(form: bytes) -> None:
-        for _ in range(20):
-            write_atomic(file, form)
-            assert file.read_bytes() in forms
-
-    with ThreadPoolExecutor(len(forms)) as pool:
-        list(pool.map(write, forms))
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_full_disk_is_an_error_with_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / f".f.{os.getpid()}.tmp").symlink_to("/dev/full")
-    with pytest.raises(HostError, match="No space left"):
-        write_atomic(tmp_path / "f", "x" * 100)
-
-
-def test_compressed_evidence_is_read_like_plain(tmp_path: Path) -> None:
-    import gzip
-
-    (tmp_path / "console.log.gz").write_bytes(gzip.compress(b"raw\xff"))
-    assert read_bytes(tmp_path / "console.log") == b"raw\xff"
-    assert read_bytes(tmp_path / "none") == b""
 
 
 def test_the_newest_folder_of_the_same_lock_is_found(tmp_path: Path) -> None:

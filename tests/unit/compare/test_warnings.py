@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What makes a dataset suspect."""
+
+import pytest
+
+from harness.compare.compare import CompareOptions, compare_variants
+from harness.compare.series import series_of
+from harness.compare.verdict import Interest
+from harness.compare.warnings import suspects
+from tests.support.synthetic import Recipe, make
+
+OPTIONS = CompareOptions(baseline="base")
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "block"),
+    [
+        ("changed", {("base", 3): {"qemu_version": "9.0"}}, 3),
+        ("changed", {("new", 2): {"host_cpu": "other"}}, 2),
+        ("load", {("base", 0): {"load_1min": 1.9}}, None),
+        ("others", {("new", 5): {"host_others_s": 4.0}}, 5),
+        ("steal", {("base", 4): {"host_steal_s": 0.3}}, 4),
+        ("THP", {("new", 0): {"host_thp": True}}, None),
+        ("apart", {("base", 2): {"started_utc": "2026-01-05T00:00:00Z"}}, 2),
+    ],
+)
+def test_suspects_by_rule(rule, changes, block) -> None:
+    factors = {"base": 1.0, "new": 1.0}
+    assert not compare_variants(make(Recipe(factors)), OPTIONS).suspects
+    found = compare_variants(make(Recipe(factors, changes=changes)), OPTIONS).suspects
+    # A boot of later days is apart, and the clock has gone back for the next one.
+    also = {"clock"} if rule == "apart" else set()
+    assert {suspect.rule for suspect in found} == {rule} | also
+    assert {suspect.block for suspect in found} == {block}
+
+
+def baseline_boots(values: list[float]) -> list[tuple[str, int | None]]:
+    made = make(Recipe({"base": 1.0}, blocks=len(values), phases={"boot": 1.0}))
+    made.phases["duration_s"] = values
+    return [(s.rule, s.block) for s in compare_variants(made, OPTIONS).suspects]
+
+
+def test_drift_noise_and_outliers_of_the_baseline() -> None:
+    assert baseline_boots([1.00, 1.01, 0.99, 1.00, 1.01, 0.99, 1.0, 1.0]) == []
+    assert baseline_boots([1.00, 1.02, 1.03, 1.05, 1.06, 1.08, 1.09]) == [("drift", None)]
+    assert baseline_boots([1.0, 2.0, 1.2, 1.7, 0.9, 1.4, 1.1, 1.6]) == [("noise", None)]
+    assert baseline_boots([1.00, 1.01, 0.99, 1.50, 1.01, 0.99, 1.0]) == [("outlier", 3)]
+
+
+def test_a_clock_that_went_back_is_named():
+    recipe = Recipe({"base": 1.0, "new": 1.0})
+    good = make(recipe)
+    jump = {("new", 3): {"started_utc": "2026-01-01T00:00:30Z"}}
+    bad = make(Recipe(recipe.factors, changes=jump))
+
+    def named(dataset):
+        found = suspects(dataset, series_of(dataset), "base", lambda name: Interest())
+        return [(s.rule, s.block) for s in found if s.rule == "clock"]
+
+    assert named(good) == []
+    assert named(bad) == [("clock", 3)]

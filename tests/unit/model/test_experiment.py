@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The order of boots, and bad experiments."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UserError
+from harness.model.experiment import Experiment
+
+EXPERIMENT = (
+    "description: d\nbaseline: eager\nmatrix:\n  - variants: [eager, grow]\n"
+    "    machines: [a, b]\n    clocks: {time: {blocks: 3, warmup: 1}, work: {}}\n"
+)
+
+
+def experiment(tmp_path: Path, text: str = EXPERIMENT) -> Experiment:
+    (tmp_path / "e.yaml").write_text(text)
+    return Experiment.load(tmp_path / "e.yaml")
+
+
+def test_blocks_are_complete_and_drawn_from_the_seed(tmp_path: Path) -> None:
+    first = experiment(tmp_path)
+    slots = first.schedule()
+    assert len(slots) == len({s.key for s in slots}) == 2 * 2 * (4 + 1)
+    for machine_name in ("a", "b"):
+        for block in (-1, 0, 1, 2):
+            chosen = [
+                s.variant
+                for s in slots
+                if (s.machine, s.clock, s.block) == (machine_name, "time", block)
+            ]
+            assert sorted(chosen) == ["eager", "grow"]
+    assert experiment(tmp_path).schedule() == slots
+    orders = {
+        tuple(s.variant for s in experiment(tmp_path, EXPERIMENT + f"seed: {n}\n").schedule())
+        for n in range(20)
+    }
+    assert len(orders) > 1
+
+
+AA = """
+description: with a second arm
+baseline: a
+matrix:
+  - variants: [a, b]
+    machines: [m]
+    clocks: {time: {blocks: 40, warmup: 1, aa: true}, work: {blocks: 1}}
+"""
+
+
+def test_a_second_arm_boots_in_every_block_at_random_places(tmp_path: Path) -> None:
+    found = experiment(tmp_path, AA)
+    assert found.variants == ("a", "b", "a@2")
+    assert found.probes_of("a@2", "m", "time") == found.probes
+    timed = [s for s in found.schedule() if s.clock == "time"]
+    orders = [[s.variant for s in timed if s.block == block] for block in range(-1, 40)]
+    assert all(sorted(order) == ["a", "a@2", "b"] for order in orders)
+    assert len({tuple(order) for order in orders}) == 6
+    plain = experiment(tmp_path, AA.replace(", aa: true", ""))
+    work = [s for s in found.schedule() if s.clock == "work"]
+    assert work == [s for s in plain.schedule() if s.clock == "work"]
+    assert {s.variant for s in work} == {"a", "b"}
+
+
+def test_a_slot_names_its_folder_and_run(tmp_path: Path) -> None:
+    slots = {s.key: s for s in experiment(tmp_path).schedule()}
+    warm = slots["eager/a/time/warmup"]
+    assert warm.warmup and warm.run_id("lock") != slots["eager/a/time/000"].run_id("lock")
+    assert warm.run_id("lock") != warm.run_id("other")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (EXPERIMENT.replace("baseline: eager", "baseline: egaer"), "'egaer' is in no group"),
+        (EXPERIMENT.replace("time:", "tiem:"), r"matrix\[0\].clocks"),
+        (EXPERIMENT + "probes: {run: [memory]}\n", r"probes.run\[0\]"),
+        (
+            AA.replace("[a, b]", "[b]")
+            + "  - {variants: [a], machines: [m], clocks: {work: {}}}\n",
+            r"matrix\[0\]: aa needs the baseline 'a'",
+        ),
+        (EXPERIMENT + "seeds: 3\n", "seeds: unknown key; did you mean 'seed'"),
+    ],
+)
+def test_a_bad_experiment_is_one_error(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        experiment(tmp_path, text)
+
+
+def test_stores_are_counted_on_the_work_clock_only():
+    group = {"variants": ["a"], "machines": ["m"], "count_stores": True}
+    for clocks in ({"time": {}}, {"time": {}, "work": {}}):
+        with pytest.raises(ValueError, match="count_stores: "):
+            Experiment(name="x", description="", baseline="a", matrix=[{**group, "clocks": clocks}])
+    found = Experiment(
+        name="x", description="", baseline="a", matrix=[{**group, "clocks": {"work": {}}}]
+    )
+    assert found.counted and found.counts_stores("a", "m", "work")
+    assert not found.counts_stores("b", "m", "work")

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Phases, from the marks of a kernel."""
+
+import re
+
+from harness.parse import dmesg, phases
+from harness.parse.dmesg import Chunk
+from harness.parse.phases import MARKS
+from tests.support.checkout import ROOT
+from tests.support.consoles import MARK, MARKED
+
+
+def test_marks_are_placed_on_the_clock_of_the_host():
+    """The first line of the block comes 18 s after the launch; the TSC runs at 1 kHz."""
+    head = b"[    1.000000] x\r\n"
+    block = b"[    4.000000] boot-marks: begin version=1 tsc_khz=1 now=5000 marks=1 lost=0\r\n"
+    block += MARK % (b"boot", -1, 1500, 4500, 9, 1, 0) + b"[    4.0] boot-marks: end\r\n"
+    chunks = [Chunk(0, len(head), 2.0), Chunk(len(head), len(block), 18.0)]
+    console = dmesg.read(head + block, chunks)
+    (boot,) = (p for p in phases.read_phases(console) if p.source == "mark")
+    assert (boot.host_start_s, boot.host_end_s) == (14.5, 17.5)
+    (boot,) = (p for p in phases.read_phases(console, "work") if p.source == "mark")
+    assert boot.host_start_s is None
+
+
+def test_marks_are_seconds_since_the_boot_began():
+    boot, deferred = phases.read_phases(dmesg.read(MARKED))
+    assert (boot.start, boot.end, boot.node) == (0.0, 0.002, None)
+    assert (deferred.node, deferred.start, deferred.end) == (3, 0.001, 0.0015)
+    assert (deferred.busy, deferred.calls, deferred.pages) == (0.00025, 2, 7)
+
+
+def test_marks_are_instructions_on_the_work_clock():
+    boot, deferred = phases.read_phases(dmesg.read(MARKED), "work", 2)
+    assert boot.end == 1000
+    assert deferred.start == 500
+
+
+def test_marks_printed_twice_count_once():
+    assert len(phases.read_phases(dmesg.read(MARKED + MARKED))) == 2
+
+
+def test_marks_cut_short_are_told():
+    cut = MARKED.replace(b"pages=7", b"pages=")
+    console = dmesg.read(cut)
+    assert "1 marks lost" in phases.missing(console, phases.read_phases(console))
+
+
+SERIES = ROOT / "kernel-patches" / "boot-marks"
+
+
+def test_the_marks_are_those_of_the_series():
+    text = "".join(path.read_text() for path in SERIES.glob("0001*"))
+    enum = re.search(r"enum boot_phase \{(.*?)NR_BOOT_PHASES", text, re.S)[1]
+    assert tuple(n.lower() for n in re.findall(r"BOOT_PHASE_(\w+),", enum)) == MARKS

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An experiment whose guest is an image, made ready."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UserError
+from harness.model.variant import Variant
+from harness.project import Project
+from harness.run import loop
+from harness.run.session import fit, prepare
+from tests.support.records import an_experiment
+
+
+@pytest.fixture
+def session(checkout, tmp_path):
+    """A session of the experiment `pair`, whose guest is an image."""
+    (checkout / "disk.img").write_bytes(b"disk")
+    path = checkout / "experiments/pair.yaml"
+    path.write_text(path.read_text() + "guest: {image: disk.img}\n")
+    project = Project(checkout, tmp_path / "cache")
+    return lambda: prepare(project, project.experiment(Path("pair")), print)
+
+
+def test_the_lock_names_the_bytes_of_the_image(session, checkout):
+    first = session()
+    assert first.lock.image_sha256 == first.guest.image.sha256
+    assert session().lock.hash == first.lock.hash
+    (checkout / "disk.img").write_bytes(b"another disk")
+    assert session().lock.hash != first.lock.hash
+
+
+def test_an_experiment_without_a_guest_is_called_what_it_was(session):
+    lock = session().lock
+    plain = lock.experiment.model_copy(update={"guest": None})
+    bare = lock.model_copy(
+        update={"experiment": plain, "image_sha256": None, "program_sha256": None}
+    )
+    # As before there were such keys: the hash over everything else.
+    data = bare.model_dump(mode="json")
+    for key in ("load_1min", "harness_version", "tsc_khz", "host_kernel"):
+        del data["environment"][key]
+    for entry in (data["experiment"], *data["variants"].values(), *data["machines"].values()):
+        for key in ("description", "origin", "claims", "host_labels"):
+            entry.pop(key, None)
+    del data["image_sha256"], data["program_sha256"], data["experiment"]["guest"], data["gate"]
+    text = json.dumps(data, sort_keys=True)
+    assert bare.hash == hashlib.sha256(text.encode()).hexdigest()[:12] != lock.hash
+
+
+def test_an_image_stays_on_the_host_that_has_it(session, tmp_path):
+    class Elsewhere:
+        async def execute(self, job):
+            raise AssertionError("nothing may be booted")
+
+    found = session()
+    options = loop.RunOptions(tmp_path / "results")
+    results = loop.open_results(found, options)
+    with pytest.raises(UserError, match="its image is not sent to other hosts"):
+        loop.run(found, results, options, lambda event: None, Elsewhere())
+
+
+def test_every_variant_is_built_with_what_the_guest_needs(checkout):
+    project = Project(checkout, checkout)
+    built = Variant(name="a", description="a", fragments=("base",))
+    wanted = an_experiment(guest={"image": "x", "fragments": ["base", "distro"]})
+    (checkout / "kernel-patches/configs").mkdir()
+    (checkout / "kernel-patches/configs/base.config").touch()
+    with pytest.raises(UserError, match=r"guest\.fragments: no such file: .*distro\.config"):
+        fit(project, wanted, built)
+    (checkout / "kernel-patches/configs/distro.config").touch()
+    assert fit(project, wanted, built).fragments == ("base", "distro")
+    assert fit(project, an_experiment(), built) == built
+    prebuilt = Variant(name="b", description="b", prebuilt={"path": "x"})
+    assert fit(project, wanted, prebuilt) == prebuilt
