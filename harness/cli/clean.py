@@ -12,7 +12,7 @@ from harness.units import format_size
 
 PARTS = (
     *("work", "kernels", "ccache", "warnings", "initramfs", "prebuilt", "accelerator"),
-    *("plugin", "sources", "gate"),
+    *("plugin", "sources", "gate", "charts"),
 )
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from .compare import CompareOptions as CompareOptions
 from .compare import Comparison as Comparison
-from .compare import Family as Family
 from .compare import Growth as Growth
 from .compare import Tested as Tested
 from .compare import compare_variants as compare_variants

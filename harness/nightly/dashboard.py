@@ -7,9 +7,11 @@ HTML and Markdown come from the same data; both templates escape the text of the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from harness import __version__
@@ -17,7 +19,7 @@ from harness.compare import NAMES
 from harness.nightly.changes import Change, Line, lines, moved
 from harness.nightly.history import Night
 from harness.nightly.testcases import describe
-from harness.report import COLOURS, Table, Track, asset, draw, page
+from harness.report import Measure, Painter, Table, Who, asset, marks_of, page, timeline
 from harness.results import Damage
 from harness.units import amount
 
@@ -32,6 +34,7 @@ VALUES = (
     "seen last on",
 )
 CLOCKS = {"work": "work clock: guest instructions, no time", "time": "time clock: seconds here"}
+AXES = {"work": "work clock", "time": "time here"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class PhasePanel:
     """A phase on both clocks and all machines."""
 
     name: str
-    figures: tuple[tuple[str, Markup], ...]
+    figures: tuple[tuple[str, Future[Markup]], ...]
     values: Table
     changes: Table
 
@@ -82,7 +85,9 @@ def render(board: Board) -> tuple[str, str]:
         "damage": [*(f"{d.path}: {d.reason}" for d in board.damage), *night.damage],
         "notes": list(notes(board.nights)),
     }
-    shown = {"sections": list(_sections(board)), "style": asset("report.css"), "colours": COLOURS}
+    with Painter() as painter:
+        sections = list(_sections(board, painter))
+    shown = {"sections": sections, "style": asset("colours.css") + asset("report.css")}
     return page("dashboard.html.j2", **context, **shown), page("nightly.md.j2", **context)
 
 
@@ -109,7 +114,7 @@ def _row(change: Change) -> tuple[str, ...]:
     return word, change.kind, *where, describe(change)
 
 
-def _sections(board: Board) -> Iterator[PhasePanel]:
+def _sections(board: Board, painter: Painter) -> Iterator[PhasePanel]:
     shown = board.nights[-SHOWN:]
     known = lines(shown)
     names = {subject.name for subject, _ in known} | {c.subject.name for c in board.changes}
@@ -118,7 +123,7 @@ def _sections(board: Board) -> Iterator[PhasePanel]:
         changes = [change for change in board.changes if change.subject.name == name]
         yield PhasePanel(
             name,
-            tuple(_figures(shown, mine, changes)),
+            tuple(_figures(shown, mine, changes, painter)),
             Table(VALUES, list(_values(shown, mine)), left=len(VALUES)),
             _listed(board, changes[: -LISTED - 1 : -1]),
         )
@@ -140,23 +145,31 @@ def _day(nights: Sequence[Night], number: int) -> object:
 
 
 def _figures(
-    nights: Sequence[Night], known: Line, changes: Sequence[Change]
-) -> Iterator[tuple[str, Markup]]:
+    nights: Sequence[Night], known: Line, changes: Sequence[Change], painter: Painter
+) -> Iterator[tuple[str, Future[Markup]]]:
     """A figure for each machine, clock and metric that has two nights or more."""
-    subjects = dict.fromkeys(subject for subject, _ in known)
-    for subject in subjects:
-        tracks = []
-        for (mine, variant), points in known.items():
-            if mine == subject and len(points) > 1:
-                called = {c.night for c in changes if (c.subject, c.variant) == (subject, variant)}
-                numbers = tuple(nights[place].number for place, _ in points)
-                values = tuple(figure.value for _, figure in points)
-                steps = tuple(number for number in numbers if number in called)
-                tracks.append(Track(variant, numbers, values, steps))
-        if tracks:
+    variants = list(dict.fromkeys(variant for _, variant in known))
+    marks = marks_of(variants)
+    who = [Who(variant, place, marks[variant]) for place, variant in enumerate(variants)]
+    called = {(c.subject, c.variant, c.night) for c in changes}
+    for subject in dict.fromkeys(subject for subject, _ in known):
+        rows = [
+            {
+                "variant": variant,
+                "night": nights[place].number,
+                "value": figure.value,
+                "called": (subject, variant, nights[place].number) in called,
+            }
+            for (mine, variant), points in known.items()
+            if mine == subject and len(points) > 1
+            for place, figure in points
+        ]
+        if rows:
             title = f"{subject.name} on {subject.machine}"
             caption = f"{title}, {CLOCKS[subject.clock]} ({subject.metric})"
-            yield caption, draw(title, tracks)
+            measure = Measure(subject.metric, AXES[subject.clock])
+            spec = timeline(pd.DataFrame(rows), who, measure)
+            yield caption, painter.draw(spec, title, titles=True)
 
 
 def _values(nights: Sequence[Night], known: Line) -> Iterator[tuple[str, ...]]:

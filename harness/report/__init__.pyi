@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from .charts import Track as Track
-from .charts import draw as draw
+from .charts import Measure as Measure
+from .charts import timeline as timeline
 from .document import Table as Table
 from .pages import asset as asset
 from .pages import page as page
-from .render import COLOURS as COLOURS
+from .palette import Who as Who
+from .palette import marks_of as marks_of
 from .render import publish as publish
 from .text import cover_letter as cover_letter
 from .text import looked as looked
 from .text import tables as tables
+from .vega import Painter as Painter

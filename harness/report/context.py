@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from harness.dataset import UNITS, Cell, Dataset, Summary, cells_of
 from harness.model import GOOD
-from harness.report.charts import Who
+from harness.report.charts import Measure
+from harness.report.palette import Who, marks_of
+from harness.text import clean
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ class Stage:
     @classmethod
     def of(cls, dataset: Dataset) -> Stage:
         figures = Summary.of(dataset.summary)
-        who = {v: Who(figures.label(v), n) for n, v in enumerate(variants(dataset))}
+        names = variants(dataset)
+        marks = marks_of(names)
+        who = {v: Who(clean(figures.label(v)), n, marks[v]) for n, v in enumerate(names)}
         return cls(dataset, figures, who, exemplars(dataset))
 
     def groups(self) -> Iterator[tuple[str, str, list[Cell]]]:
@@ -116,8 +120,17 @@ class Stage:
         """What the numbers of a clock are, in words to stand near them."""
         if clock == "work":
             return COUNTED
-        emulated = "tcg" in set(self.dataset.runs["accel"].dropna())
-        return EMULATED if emulated else "seconds"
+        return EMULATED if self._emulated else "seconds"
+
+    def measure(self, metric: str, clock: str) -> Measure:
+        """What the axis of a chart has."""
+        if clock == "work":
+            return Measure(metric, "work clock")
+        return Measure(metric, "TCG time" if self._emulated else "time")
+
+    @property
+    def _emulated(self) -> bool:
+        return "tcg" in set(self.dataset.runs["accel"].dropna())
 
 
 def variants(dataset: Dataset) -> list[str]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-
-from markupsafe import Markup
+from typing import Any
 
 from harness.text import markdown
 
@@ -65,10 +64,10 @@ def markdown_table(head: Row, rows: Sequence[Row], left: int | None = None) -> s
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing, and what it shows in which unit."""
+    """A chart, as a specification of Vega-Lite, and what it shows in which unit."""
 
     caption: str
-    svg: Markup
+    spec: dict[str, Any]
     folded: bool = False
 
 
@@ -76,8 +75,7 @@ class Figure:
 class Section:
     """A heading with what belongs under it.
 
-    `excerpts` are pairs of a title and lines as they are, `parts` the names of the parts in the
-    figures.
+    `excerpts` are pairs of a title and lines as they are.
     """
 
     title: str
@@ -85,7 +83,6 @@ class Section:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     excerpts: tuple[tuple[str, str], ...] = ()
-    parts: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -4,21 +4,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from harness.compare import RSS, Comparison, Growth, Series, Subject, Table
+from harness.compare import RSS, Comparison, Growth, Series, Table
 from harness.dataset import CLOCKS, UNITS, Cell, Dataset, machine_title, own
 from harness.errors import ResultsError
+from harness.model import GOOD
 from harness.report import charts
-from harness.report.charts import Bar, Curve, Lane, Row, Who
 from harness.report.context import Stage
 from harness.report.document import Figure, Section
+from harness.report.palette import Who
 from harness.report.sections import HEADLINE
-from harness.report.text import slope
 from harness.results import RUN_FILE, Results, read_run
-from harness.units import amount
 
 PARTS = ("memmap_init", "memblock_free_all", "smp_init", "page_alloc_init_late")
 """Phases of the whole machine that do not overlap, so that a boot is their sum and a rest."""
@@ -28,52 +29,51 @@ SHOWN = ("boot", *INITIALISING, "first-touch")
 """Whose single boots are shown."""
 
 
+Records = list[dict[str, Any]]
+
+
 def stacks(stage: Stage) -> Section:
     """Where a boot goes: one bar a variant, one figure a machine and clock."""
     found = []
     for clock, machine, cells in stage.groups():
         title = f"{machine_title(stage.dataset, machine)}, {CLOCKS[clock].lower()}"
-        wholes = [bar for cell in cells if (bar := _bar(stage, cell, whole=True))]
-        if wholes:
-            svg = charts.stacked(title, wholes, UNITS[clock])
-            found.append(Figure(f"{title}: the whole boot, in {stage.unit(clock)}", svg))
-        alone = [bar for cell in cells if (bar := _bar(stage, cell, whole=False))]
-        if alone and clock == "work":
-            svg = charts.stacked(title, alone, UNITS[clock])
-            found.append(Figure(f"{title}: what initialises memory alone, in instructions", svg))
+        said = {True: f"the whole boot, in {stage.unit(clock)}"}
+        if clock == "work":
+            said[False] = "what initialises memory alone, in instructions"
+        for whole, words in said.items():
+            bars = pd.DataFrame([part for cell in cells for part in _bar(stage, cell, whole=whole)])
+            if len(bars):
+                parts = (*PARTS, REST) if whole else INITIALISING
+                measure = stage.measure(UNITS[clock], clock)
+                spec = charts.stacked(bars, list(stage.who.values()), parts, measure)
+                found.append(Figure(f"{title}: {words}", spec))
     note = (
         "One boot a variant, the one with the median boot, so that the parts add up. Phases of the"
         " whole machine that do not overlap; what nodes do at the same time lies inside"
         " page_alloc_init_late or in the rest. On the work clock smp_init holds the wait of an idle"
         " CPU for its timer, which is no work."
     )
-    return Section("Where the boot goes", (note,), figures=tuple(found), parts=(*PARTS, REST))
+    return Section("Where the boot goes", (note,), figures=tuple(found))
 
 
-def _bar(stage: Stage, cell: Cell, *, whole: bool) -> Bar | None:
+def _bar(stage: Stage, cell: Cell, *, whole: bool) -> Records:
     """The parts of a boot; none where it has no marks or where they would overlap."""
     seen = stage.chosen.get(cell)
     if seen is None or not seen.good or "boot" not in seen.intervals:
-        return None
+        return []
     spans = sorted((*seen.intervals[n], n) for n in PARTS if n in seen.intervals)
     if any(a[1] > b[0] for a, b in itertools.pairwise(spans)):
-        return None
-    boot, metric = seen.intervals["boot"], UNITS[cell[2]]
+        return []
+    boot = seen.intervals["boot"]
     total = boot[1] - boot[0]
     lengths = {name: end - start for start, end, name in spans}
     lengths[REST] = total - sum(lengths.values())
-    names = (*PARTS, REST)
-    shown = [n for n in names if n in lengths and (whole or n in INITIALISING)]
     who = stage.who[cell[0]]
-    parts = tuple(
-        (
-            names.index(n),
-            lengths[n],
-            f"{who.name}, {n}: {amount(lengths[n], metric)} ({lengths[n] / total:.0%} of the boot)",
-        )
-        for n in shown
-    )
-    return Bar(who, parts, amount(sum(lengths[n] for n in shown), metric))
+    return [
+        {"variant": who.name, "part": name, "amount": length, "share": length / total}
+        for name, length in sorted(lengths.items(), key=lambda item: (*PARTS, REST).index(item[0]))
+        if whole or name in INITIALISING
+    ]
 
 
 def growths(stage: Stage, found: Comparison | None) -> Iterator[Figure]:
@@ -81,20 +81,31 @@ def growths(stage: Stage, found: Comparison | None) -> Iterator[Figure]:
     lines = {(g.clock, g.name, g.variant): g for g in (found.growth if found else ())}
     sizes = _sizes(stage.dataset)
     for clock in CLOCKS:
+        failed = list(_failed(stage, clock, sizes))
         for name in (*HEADLINE, RSS) if clock == "time" else HEADLINE:
             metric = RSS if name == RSS else own(name, clock)
-            curves = []
-            for variant in stage.who:
-                points = _points(stage, variant, clock, name, sizes)
-                if points:
-                    growth = lines.get((clock, name, variant))
-                    curves.append(_curve(stage.who[variant], points, growth, max(sizes.values())))
-            if len({size for curve in curves for size in curve.points}) < 2:
+            points = [p for v in stage.who for p in _points(stage, v, clock, name, sizes)]
+            if len({point["size"] for point in points}) < 2:
                 continue
+            drawn: Records = []
+            for variant, who in stage.who.items():
+                growth = lines.get((clock, name, variant))
+                if any(point["variant"] == who.name for point in points):
+                    drawn += _lines(who, growth, max(sizes.values()))
+            points += _extrapolated(drawn)
             shown = "peak resident memory of QEMU" if name == RSS else name
             unit = "bytes of the host" if name == RSS else stage.unit(clock)
             title = f"{shown} against guest memory, {CLOCKS[clock].lower()}"
-            yield Figure(f"{title}: {unit}", charts.against_memory(title, metric, curves))
+            measure = stage.measure(metric, clock)
+            if name == RSS:
+                measure = charts.Measure(RSS, shown)
+            spec = charts.against_memory(
+                pd.DataFrame(points + failed),
+                pd.DataFrame(drawn, columns=["variant", "kind", "size", "value"]),
+                list(stage.who.values()),
+                measure,
+            )
+            yield Figure(f"{title}: {unit}", spec)
 
 
 def _sizes(dataset: Dataset) -> dict[str, int]:
@@ -105,8 +116,7 @@ def _sizes(dataset: Dataset) -> dict[str, int]:
 
 def _points(
     stage: Stage, variant: str, clock: str, name: str, sizes: Mapping[str, int]
-) -> dict[int, tuple[float, float, float]]:
-    points = {}
+) -> Iterator[dict[str, Any]]:
     for machine, size in sizes.items():
         cell = (variant, machine, clock)
         row = (
@@ -115,23 +125,51 @@ def _points(
             else stage.figures.phase(cell, name)
         )
         if row and row["median"] and row["min"] > 0:
-            points[size] = (row["median"], row["min"], row["max"])
-    return points
+            point = {"variant": stage.who[variant].name, "kind": "measured", "size": size}
+            point |= {"median": row["median"], "low": row["min"], "high": row["max"]}
+            yield point | {"more": f", median of {row['n']} boots" if row["n"] > 1 else ""}
 
 
-def _curve(
-    who: Who, points: dict[int, tuple[float, float, float]], growth: Growth | None, largest: int
-) -> Curve:
+def _failed(stage: Stage, clock: str, sizes: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """Cells of which no boot came to its end, with how the last of them ended."""
+    runs = stage.dataset.runs
+    mine = runs[runs["clock"] == clock]
+    for (variant, machine), boots in mine.groupby(["variant", "machine"], sort=False):
+        if machine in sizes and not boots["outcome"].isin(GOOD).any():
+            yield {
+                "variant": stage.who[str(variant)].name,
+                "kind": "failed",
+                "size": sizes[str(machine)],
+                "more": str(boots["outcome"].iloc[-1]),
+            }
+
+
+def _lines(who: Who, growth: Growth | None, largest: int) -> Records:
+    """A line through the sizes that were measured, and beyond them to the largest of all."""
     line = growth.line if growth else None
-    if growth is None or line is None or not line.straight:
-        return Curve(who, points)
-    inside = np.geomspace(line.smallest, line.largest, 24)
-    outside = np.geomspace(line.largest, largest, 24 if largest > line.largest else 0)
-    told = f"{who.name}: {slope(line.slope, growth.metric)}"
-    drawn, beyond = (
-        tuple((float(size), line.at(int(size))[0]) for size in part) for part in (inside, outside)
-    )
-    return Curve(who, points, drawn, beyond, told)
+    if line is None or not line.straight:
+        return []
+    spans = {"fit": (line.smallest, line.largest), "beyond": (line.largest, largest)}
+    found = []
+    for kind, (near, far) in spans.items():
+        if far > near:
+            at = [float(f"{size:.6g}") for size in np.geomspace(near, far, 16).tolist()]
+            pairs = [(size, float(f"{line.at(int(size))[0]:.6g}")) for size in at]
+            found += [
+                {"variant": who.name, "kind": kind, "size": size, "value": value}
+                for size, value in pairs
+                if value > 0
+            ]
+    return found
+
+
+def _extrapolated(lines: Records) -> Iterator[dict[str, Any]]:
+    """The ends of lines where nothing was measured."""
+    ends = {line["variant"]: line for line in lines if line["kind"] == "beyond"}
+    for variant, line in ends.items():
+        point = {"variant": variant, "kind": "extrapolated", "size": round(line["size"])}
+        point |= dict.fromkeys(("median", "low", "high"), line["value"])
+        yield point | {"more": ", EXTRAPOLATED"}
 
 
 def host_memory(stage: Stage, results: Results) -> Section:
@@ -142,40 +180,46 @@ def host_memory(stage: Stage, results: Results) -> Section:
     wanted = dict.fromkeys([*shared[-1:], *(m for m, _ in timed[-1:])])
     found = []
     for machine in wanted:
-        cells = dict(timed)[machine]
-        lanes = [lane for cell in cells if (lane := _lane(stage, cell, results))]
+        lanes, phases = [], []
+        for cell in dict(timed)[machine]:
+            if lane := _lane(stage, cell, results):
+                lanes += lane
+                phases += _phases(stage, cell)
         if lanes:
             title = f"{machine_title(stage.dataset, machine)}: QEMU's resident memory over the boot"
-            caption = f"{title}, phases below; {stage.unit('time')}"
-            found.append(Figure(caption, charts.over_boot(title, lanes)))
+            spec = charts.over_boot(
+                pd.DataFrame(lanes),
+                pd.DataFrame(phases, columns=["variant", "part", "begin", "end"]),
+                list(stage.who.values()),
+                PARTS,
+                stage.measure("duration_s", "time").clock,
+            )
+            found.append(Figure(f"{title}, phases below; {stage.unit('time')}", spec))
     note = (
         "The largest machine that most variants booted on, and the largest of all; one boot a"
         " variant, the one with the median boot. What comes after page_alloc_init_late is the rest"
         " of the boot and then the probes, whose pages are resident too."
     )
-    notes = (note,) if found else ()
-    return Section("Host memory over the boot", notes, figures=tuple(found), parts=PARTS)
+    return Section("Host memory over the boot", (note,) if found else (), figures=tuple(found))
 
 
-def _lane(stage: Stage, cell: Cell, results: Results) -> Lane | None:
-    seen = stage.chosen.get(cell)
+def _lane(stage: Stage, cell: Cell, results: Results) -> Records:
+    """The samples of a boot; none where it is not there or has no two of them."""
+    seen, who = stage.chosen.get(cell), stage.who[cell[0]]
     if seen is None or not seen.good:
-        return None
+        return []
     try:
-        run = read_run(results.path / seen.evidence / RUN_FILE)
+        samples = read_run(results.path / seen.evidence / RUN_FILE).samples
     except ResultsError:
-        return None
-    if len(run.samples) < 2:
-        return None
-    who = stage.who[cell[0]]
-    phases = []
-    for name in PARTS:
-        if name in seen.hosted:
-            begin, end = seen.hosted[name]
-            said = f"{who.name}, {name}: {amount(end - begin, 'duration_s')} from {begin:.2f} s on"
-            phases.append((PARTS.index(name), begin, end, said))
-    samples = tuple((sample.host_s, float(sample.rss_bytes)) for sample in run.samples)
-    return Lane(who, samples, tuple(phases))
+        return []
+    lane = [{"variant": who.name, "second": s.host_s, "resident": s.rss_bytes} for s in samples]
+    return lane if len(lane) > 1 else []
+
+
+def _phases(stage: Stage, cell: Cell) -> Records:
+    seen, who = stage.chosen[cell], stage.who[cell[0]]
+    spans = [(name, *seen.hosted[name]) for name in PARTS if name in seen.hosted]
+    return [{"variant": who.name, "part": n, "begin": a, "end": b} for n, a, b in spans]
 
 
 def distributions(stage: Stage, table: Table) -> Section:
@@ -184,12 +228,13 @@ def distributions(stage: Stage, table: Table) -> Section:
     found = []
     for subject, series in table.items():
         if subject.clock == "time" and subject.name in SHOWN:
-            rows = [_row(stage.who[v], series[v], subject) for v in stage.who if v in series]
+            rows = [_boots(stage.who[v], series[v]) for v in stage.who if v in series]
             title = f"{titles[subject.machine]}: {subject.name}"
             unit = subject.metric.replace("_", " ") if subject.name == "first-touch" else ""
             caption = f"{title}, {unit or stage.unit('time')}"
-            svg = charts.every_boot(title, subject.metric, rows)
-            found.append(Figure(caption, svg, folded=subject.name != "boot"))
+            measure = stage.measure(subject.metric, "time")
+            spec = charts.every_boot(pd.concat(rows), list(stage.who.values()), measure)
+            found.append(Figure(caption, spec, folded=subject.name != "boot"))
     note = (
         "One dot a boot, warm-ups left out, in each row from the first block down to the last: what"
         " drifts is a slope. The line is the median. A boot that failed has no dot; see Outcomes."
@@ -197,11 +242,5 @@ def distributions(stage: Stage, table: Table) -> Section:
     return Section("Every boot", (note,) if found else (), figures=tuple(found))
 
 
-def _row(who: Who, series: Series, subject: Subject) -> Row:
-    boots = tuple(zip(series.blocks.tolist(), series.values.tolist(), strict=True))
-    values: Sequence[float] = series.values.tolist()
-    said = (
-        f"{who.name}: {len(boots)} boots, median {amount(series.median, subject.metric)},"
-        f" {amount(min(values), subject.metric)} to {amount(max(values), subject.metric)}"
-    )
-    return Row(who, boots, series.median, said)
+def _boots(who: Who, series: Series) -> pd.DataFrame:
+    return pd.DataFrame({"variant": who.name, "block": series.blocks, "value": series.values})

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
+
+from markupsafe import Markup
 
 from harness import __version__
 from harness.compare import series_of, stopping
 from harness.dataset import Dataset, Summary, collate, write
 from harness.files import write_atomic
 from harness.parse import evidence
-from harness.report import charts, sections
+from harness.report import sections, vega
 from harness.report.context import Stage
-from harness.report.document import Section, Table
+from harness.report.document import Figure, Section, Table
 from harness.report.figures import distributions, growths, host_memory, stacks
 from harness.report.locality import locality_sections
 from harness.report.pages import asset, page
@@ -28,44 +32,95 @@ from harness.report.text import looked
 from harness.report.verdicts import compared, growth_tables, verdicts
 from harness.results import Results
 
-COLOURS = 9
-"""Colours of the style sheet; the next variant begins anew, with another form of its marks."""
+PAGE, TEXT, PICTURES = "report.html", "report.md", "figures"
 
 
 def publish(results: Results) -> Dataset:
-    """Writes every CSV and both reports of a results folder from its raw evidence.
+    """Writes every CSV, both reports and their pictures from the raw evidence of a results folder.
 
     Holds the folder's lock meanwhile; raises `ResultsError` where somebody else does.
     """
     with results.locked():
         found = collate(results, evidence.reread)
         write(found, results.path)
-        page, text = render(results, found)
-        write_atomic(results.path / "report.html", page)
-        write_atomic(results.path / "report.md", text)
+        drawn = files(results, found)
+        for name, text in drawn.items():
+            write_atomic(results.path / name, text)
+        for old in (results.path / PICTURES).glob("*.svg"):
+            if f"{PICTURES}/{old.name}" not in drawn:
+                old.unlink()
     return found
 
 
 def render(results: Results, dataset: Dataset) -> tuple[str, str]:
-    """The report as HTML, complete in one file, and as Markdown without the figures."""
+    """The report as HTML, complete in one file, and as Markdown, whose figures are `files`."""
+    found = files(results, dataset)
+    return found[PAGE], found[TEXT]
+
+
+def files(results: Results, dataset: Dataset) -> dict[str, str]:
+    """The report by names of files: the page, the text, and the pictures that the text shows."""
     lock = dataset.lock
     title = lock.experiment.name if lock else results.path.name
     stage = Stage.of(dataset)
-    script = asset("report.js")
+    numbers = itertools.count()
+    with vega.Painter() as painter:
+        said = [
+            (section, [_Picture(f, next(numbers), painter) for f in section.figures])
+            for section in _sections(stage, results)
+            if not section.empty
+        ]
+    drawn = [picture for _, pictures in said for picture in pictures]
+    scripts = [vega.library()] if drawn else []
+    scripts.append(asset("report.js"))
     context: dict[str, Any] = {
         "title": f"pageinit: {title}",
         "description": lock.experiment.description if lock else "",
         "hash": lock.hash if lock else "",
         "version": __version__,
-        "sections": [s for s in _sections(stage, results) if not s.empty],
-        "legend": [(who.name, who.place, charts.key(who.place)) for who in stage.who.values()],
-        "colours": COLOURS,
+        "sections": said,
+        "variants": list(stage.who.values()),
         "owners": _owners(stage),
-        "style": asset("report.css"),
-        "script": script,
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "style": asset("colours.css") + asset("report.css"),
+        "charts": vega.script_data(
+            {
+                "config": vega.CONFIG,
+                "width": vega.WIDTH,
+                "specs": [picture.figure.spec for picture in drawn],
+            }
+        ),
+        "scripts": scripts,
+        "hashes": [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts],
     }
-    return page("report.html.j2", **context), page("report.md.j2", **context)
+    return {
+        PAGE: page("report.html.j2", **context),
+        TEXT: page("report.md.j2", **context),
+        **{one.file: standalone(one.still) for one in drawn if not one.figure.folded},
+    }
+
+
+class _Picture:
+    """A figure with its number on the page, and its still picture, which is drawn meanwhile."""
+
+    def __init__(self, figure: Figure, number: int, painter: vega.Painter) -> None:
+        self.figure = figure
+        self.number = number
+        self._still = painter.draw(figure.spec, figure.caption)
+
+    @property
+    def still(self) -> Markup:
+        return self._still.result()
+
+    @property
+    def file(self) -> str:
+        """The name of its file, below the results folder."""
+        words = re.sub("[^a-z0-9]+", "-", self.figure.caption.partition(":")[0].lower())
+        return f"{PICTURES}/{self.number:03d}-{words.strip('-')[:48]}.svg"
+
+
+def standalone(still: str) -> str:
+    """A still picture as a file of its own, in the colours of the page."""
+    return vega.standalone(still, asset("colours.css"))
 
 
 def _sections(stage: Stage, results: Results) -> Iterator[Section]:
@@ -94,7 +149,7 @@ _LINES = (
     "Medians, whiskers from the smallest to the largest boot. A line is drawn where one misses no"
     " size by more than 10 %: a model, through the sizes that were measured; dashed with a hollow"
     " mark is EXTRAPOLATED, where nothing was measured. Faint lines only join marks. Variants of"
-    " one size stand side by side.",
+    " one size stand side by side; a cross at the top is a boot that went wrong.",
 )
 
 

@@ -6,13 +6,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
-from harness.compare import RSS, CompareOptions, Comparison, Family, Tested, compare_variants
+import pandas as pd
+
+from harness.compare import RSS, CompareOptions, Comparison, Tested, compare_variants
 from harness.dataset import Dataset, Summary, machine_title
 from harness.errors import UserError
 from harness.model import TOUCHES
 from harness.report import charts, text
-from harness.report.charts import RatioBar
 from harness.report.context import Stage
 from harness.report.document import Figure, Section, Table
 from harness.report.sections import HEADLINE
@@ -49,7 +51,7 @@ def verdicts(stage: Stage, found: Comparison | None, more: Iterable[Table] = ())
         return Section("Verdicts")
     said = (*verdict_tables(found), *warning_tables(found), *more)
     tables = [shown for table in said for shown in _shown(table, stage.figures)]
-    figures = tuple(_intervals(stage, found.families))
+    figures = tuple(_intervals(stage, found))
     notes = (f"Everything against {found.baseline}.", *_NOTES) if tables else ()
     return Section("Verdicts", notes, tuple(tables), figures)
 
@@ -67,9 +69,9 @@ def _shown(table: Table, figures: Summary) -> Iterator[Table]:
         yield replace(every, title=f"All: {every.title}", folded=True)
 
 
-def _intervals(stage: Stage, families: tuple[Family, ...]) -> Iterator[Figure]:
+def _intervals(stage: Stage, found: Comparison) -> Iterator[Figure]:
     """One figure a machine: the headline's changes on the time clock and in memory."""
-    tests = [t for f in families for t in f.tests if t.subject.clock == "time"]
+    tests = [t for f in found.families for t in f.tests if t.subject.clock == "time"]
     tests = [t for t in tests if t.subject.name in HEAD and t.variant in stage.who]
     machines = dict.fromkeys(t.subject.machine for t in tests)
     for machine in machines:
@@ -78,19 +80,22 @@ def _intervals(stage: Stage, families: tuple[Family, ...]) -> Iterator[Figure]:
         mine.sort(key=lambda t: (names.index(t.subject.name), stage.who[t.variant].place))
         title = f"{machine_title(stage.dataset, machine)}: ratio to the baseline, 95 % intervals"
         caption = f"{title}; {stage.unit('time')}; left of the thick line is less"
-        yield Figure(caption, charts.changes(title, [_change(stage, t) for t in mine]))
+        table = pd.DataFrame([_change(stage, tested) for tested in mine])
+        yield Figure(caption, charts.changes(table, list(stage.who.values()), found.baseline or ""))
 
 
-def _change(stage: Stage, tested: Tested) -> RatioBar:
-    effect, who = tested.effect, stage.who[tested.variant]
-    name = "peak RSS of QEMU" if tested.subject.name == RSS else tested.subject.name
-    ends = [None if end is None else math.exp(end) for end in (effect.low, effect.high)]
-    said = (
-        f"{who.name}, {name}: {percent(effect.estimate)} ({interval(tested)}),"
-        f" n = {effect.n}: {verdict(tested)}"
-    )
-    word = tested.verdict.word
-    return RatioBar(who, name, math.exp(effect.estimate), ends[0], ends[1], word, said)
+def _change(stage: Stage, tested: Tested) -> dict[str, Any]:
+    effect = tested.effect
+    ends = {"low": effect.low, "high": effect.high}
+    return {
+        "variant": stage.who[tested.variant].name,
+        "of": "peak RSS of QEMU" if tested.subject.name == RSS else tested.subject.name,
+        "ratio": math.exp(effect.estimate),
+        **{name: None if end is None else math.exp(end) for name, end in ends.items()},
+        "word": tested.verdict.word,
+        "said": f"{percent(effect.estimate)} ({interval(tested)}), n = {effect.n}:"
+        f" {verdict(tested)}",
+    }
 
 
 def growth_tables(stage: Stage, found: Comparison | None) -> Iterator[Table]:

@@ -9,12 +9,14 @@ from typing import Self
 
 
 class Tags(HTMLParser):
-    """The names of all tags, the script, and which scripts the page's policy allows."""
+    """The names of all tags, the scripts and data, and which scripts the page's policy allows."""
 
     def __init__(self) -> None:
         super().__init__()
         self.names: list[str] = []
-        self.script = ""
+        self.scripts: list[str] = []
+        self.data: list[str] = []
+        self._filled: list[str] | None = None
         self.allowed: list[str] = []
 
     @classmethod
@@ -24,13 +26,17 @@ class Tags(HTMLParser):
         return tags
 
     @property
-    def hash_of_script(self) -> str:
-        return base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
+    def hashes_of_scripts(self) -> list[str]:
+        digests = [hashlib.sha256(script.encode()).digest() for script in self.scripts]
+        return [base64.b64encode(digest).decode() for digest in digests]
 
     def handle_starttag(self, tag, attrs):
         self.names.append(tag)
         assert not any(name.startswith("on") for name, _ in attrs)
         facts = dict(attrs)
+        if tag == "script":
+            self._filled = self.data if facts.get("type") == "application/json" else self.scripts
+            self._filled.append("")
         if facts.get("http-equiv") == "Content-Security-Policy":
             (rule,) = re.findall(r"script-src ([^;]*)", facts["content"])
             self.allowed += re.findall(r"'sha256-([^']+)'", rule)
@@ -38,7 +44,8 @@ class Tags(HTMLParser):
 
     def handle_endtag(self, tag):
         self.names.append(f"/{tag}")
+        self._filled = None
 
     def handle_data(self, data):
-        if self.names and self.names[-1] == "script":
-            self.script += data
+        if self._filled is not None:
+            self._filled[-1] += data

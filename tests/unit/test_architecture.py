@@ -88,7 +88,8 @@ def test_help_loads_no_command() -> None:
     assert mine == {"harness", "harness.cli", "harness.errors"}
 
 
-HEAVY = {"numpy", "pandas", "scipy", "altair", "jinja2", "paramiko", "asyncio", "distributed"}
+HEAVY = {"numpy", "pandas", "scipy", "altair", "vl_convert", "jinja2", "paramiko", "asyncio"}
+HEAVY |= {"distributed"}
 
 
 def test_a_log_is_read_without_heavy_libraries() -> None:

@@ -40,10 +40,11 @@ def browse(tmp_path: Path, page: str, *words: str) -> tuple[str, str]:
     return done.stdout, "\n".join(re.findall(r".*CONSOLE.*", done.stderr))
 
 
-def looked(tmp_path: Path, page: str, width: int, *words: str) -> dict:
+def looked(tmp_path: Path, page: str, width: int, *words: str, script: bool = True) -> dict:
     around = AROUND.replace("WIDTH", str(width)).replace("PAGE", html.escape(page))
-    said, messages = browse(tmp_path, around, "--virtual-time-budget=5000", "--dump-dom", *words)
-    assert not messages
+    around = around.replace("SANDBOX", "" if script else 'sandbox="allow-same-origin"')
+    said, messages = browse(tmp_path, around, "--virtual-time-budget=60000", "--dump-dom", *words)
+    assert script is False or not messages
     (text,) = re.findall(r'<pre id="said">(.*?)</pre>', said, re.S)
     return json.loads(html.unescape(text))
 
@@ -57,16 +58,37 @@ def seconds(text: str) -> float:
 def test_the_page_works(page, tmp_path, width):
     found = looked(tmp_path, page, width)
     assert found["overflow"] == 0 and not found["inside"]
-    assert not found["overlaps"]
-    # The filter hides a variant in tables and figures, and nothing else.
-    assert found["marks"] > 20 and found["hidden"] == 0 and found["legend"]
-    assert found["kept"] == found["others"] and found["again"] == found["marks"]
     # Sorting knows µs from ms and s; what was not observed comes last, or first.
     known = [text for text in found["up"] if text != "-"]
     assert [seconds(text) for text in known] == sorted(map(seconds, known))
     assert len({text.split()[1] for text in known}) == 3 and found["up"][-1] == "-"
     assert found["down"] == found["up"][::-1] and found["sorted"] == "descending"
-    assert sorted(found["up"]) == sorted(found["before"])
+    assert sorted(found["up"]) == sorted(found["before_sorting"])
+
+
+@pytest.mark.parametrize("width", [390, 1250])
+def test_charts_come_alive_under_the_policy_of_the_page(page, tmp_path, width):
+    found = looked(tmp_path, page, width)
+    # Only those that are looked at are drawn; no still picture is left beside them.
+    assert found["before"] < found["drawn"] == found["figures"] == 20
+    assert found["stills"] == 0 and not found["fetched"]
+    assert not found["overlaps"] and not found["small"]
+    # A pointer is told the exact value, with its unit.
+    assert found["tooltip"] == found["told"]
+    assert re.match(
+        r"deferred, .*: .*[\d,.]+ (s|bytes\)|instructions|ns)|deferred, .*: x", found["told"]
+    )
+    # The filter hides a variant in tables and charts, and nothing else.
+    assert found["marks"] > 20 and found["rows"] > 20 and found["hidden"] == 0 and found["legend"]
+    assert found["kept"] >= found["others"] > 20 and found["again"] >= found["marks"]
+
+
+@pytest.mark.parametrize("width", [390, 1250])
+def test_without_a_script_the_still_pictures_stand_there(page, tmp_path, width):
+    found = looked(tmp_path, page, width, script=False)
+    assert found["drawn"] == 0 and found["stills"] == found["figures"] == 20
+    assert found["overflow"] == 0 and not found["inside"] and not found["overlaps"]
+    assert not found["small"] and found["hidden"] == 0 and found["legend"]
 
 
 def test_a_message_of_the_console_is_found(page, tmp_path):

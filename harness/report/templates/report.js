@@ -1,6 +1,7 @@
 "use strict";
 // Tables are sorted by the column whose head is pressed, and paper, which nobody can press, has all
-// that is folded. All else works without a script.
+// that is folded. Charts come alive where they are looked at; before that, on paper and without a
+// script their still pictures stand there.
 const scale = { "µs": 1e-6, ms: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 const number = /^[x+]?([-−]?[\d,]*\.?\d+(?:e[-+]?\d+)?)\s?(µs|ms|[KMGT]iB|[kMGT]\b)?/;
 
@@ -50,3 +51,35 @@ for (const table of document.querySelectorAll("table")) {
     });
   }
 }
+
+const { config, specs, width } = JSON.parse(document.querySelector("#charts").textContent);
+const boxes = [...document.querySelectorAll(".legend input")];
+const hidden = () => boxes.filter((box) => !box.checked).map((box) => box.value);
+const views = new Map();
+
+// Expressions are interpreted, not compiled: the policy of the page forbids that.
+const how = { config, mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, tooltip: { disableDefaultStyle: true } };
+
+async function draw(figure) {
+  if (views.has(figure)) return;
+  views.set(figure, null);
+  const spec = specs[figure.dataset.chart], place = figure.querySelector(".live");
+  // As wide as its place, which still pictures are scaled to.
+  const { view } = await vegaEmbed(place, { ...spec, width: spec.width + place.clientWidth - width }, how);
+  views.set(figure, view);
+  await view.signal("hidden", hidden()).runAsync();
+  figure.classList.add("drawn");
+}
+
+const figures = [...document.querySelectorAll("figure[data-chart]")];
+const watcher = new IntersectionObserver(
+  (seen) => seen.filter((entry) => entry.isIntersecting).forEach((entry) => draw(entry.target)),
+  { rootMargin: "300px" },
+);
+for (const figure of figures) watcher.observe(figure);
+
+// A still picture shows all variants: where some are hidden, every figure has to be live.
+document.querySelector(".legend").addEventListener("change", async () => {
+  for (const view of views.values()) view?.signal("hidden", hidden()).runAsync();
+  for (const figure of figures) await draw(figure);
+});

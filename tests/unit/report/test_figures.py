@@ -10,10 +10,19 @@ from xml.etree import ElementTree
 
 import pytest
 
+from harness.compare.series import series_of
 from harness.dataset import dataset as analysis
 from harness.report import render, sections
 from harness.report.context import Stage
-from harness.report.figures import INITIALISING, PARTS, REST, growths, host_memory, stacks
+from harness.report.figures import (
+    INITIALISING,
+    PARTS,
+    REST,
+    distributions,
+    growths,
+    host_memory,
+    stacks,
+)
 from harness.report.verdicts import compared, growth_tables, verdicts
 from harness.results.folder import Results
 
@@ -26,8 +35,20 @@ def stage():
     return Stage.of(analysis.load(QUICK))
 
 
-def svgs(section):
-    return [ElementTree.fromstring(figure.svg) for figure in section.figures]
+def rows(spec, *columns):
+    """The rows of every table of a chart that has these columns, each as a dict."""
+    found = []
+    for table in spec["datasets"].values():
+        for record in table:
+            flat = {key: value for key, value in record.items() if key != "variant"}
+            if set(columns) <= set(flat):
+                count = max([len(v) for v in flat.values() if isinstance(v, list)], default=1)
+                lists = [v if isinstance(v, list) else [v] * count for v in flat.values()]
+                found += [
+                    {"variant": record["variant"], **dict(zip(flat, values, strict=True))}
+                    for values in zip(*lists, strict=True)
+                ]
+    return found
 
 
 def test_the_exemplar_is_the_boot_in_the_middle(stage):
@@ -43,18 +64,16 @@ def test_the_exemplar_is_the_boot_in_the_middle(stage):
 
 def test_the_parts_of_a_boot_add_up(stage):
     section = stacks(stage)
-    assert section.parts == (*PARTS, REST)
     # Two machines: each by the time clock, and by the work clock whole and without the rest.
     assert len(section.figures) == 6
-    for figure, root in zip(section.figures, svgs(section), strict=True):
+    for figure in section.figures:
         whole = "the whole boot" in figure.caption
-        for bar in root.iter("g"):
-            shares = [
-                int(re.search(r"\((\d+)% of the boot\)", "".join(part.itertext()))[1])
-                for part in bar.iter("rect")
-            ]
-            assert len(shares) == (5 if whole else len(INITIALISING))
-            assert not whole or abs(sum(shares) - 100) <= 2
+        bars = rows(figure.spec, "part")
+        for variant in stage.who.values():
+            mine = [bar for bar in bars if bar["variant"] == variant.name]
+            assert [b["part"] for b in mine] == list((*PARTS, REST) if whole else INITIALISING)
+            assert [b["start"] for b in mine] == pytest.approx([0, *(b["end"] for b in mine)][:-1])
+            assert not whole or sum(b["share"] for b in mine) == pytest.approx(1)
 
 
 def test_phases_that_overlap_are_not_stacked(stage):
@@ -63,27 +82,56 @@ def test_phases_that_overlap_are_not_stacked(stage):
     late = seen.intervals["memmap_init"][1] - 1e-6
     crossed = replace(seen, intervals={**seen.intervals, "memblock_free_all": (late, late + 1)})
     wrong = replace(stage, chosen={**stage.chosen, cell: crossed})
-    figures = {f.caption.partition(":")[0]: f.svg for f in stacks(wrong).figures}
-    svg = next(svg for title, svg in figures.items() if "quad-16g" in title and "time" in title)
-    assert 'class="v0"' not in svg and 'class="v1"' in svg
+    figures = {f.caption.partition(":")[0]: f.spec for f in stacks(wrong).figures}
+    spec = next(spec for title, spec in figures.items() if "quad-16g" in title and "time" in title)
+    assert {bar["variant"] for bar in rows(spec, "part")} == {"deferred", "grow"}
 
 
 def test_host_memory_is_aligned_with_the_phases(stage):
     (figure,) = host_memory(stage, Results(QUICK)).figures
     assert "quad-64g" in figure.caption and "not seconds of hardware" in figure.caption
-    root = ElementTree.fromstring(figure.svg)
-    owners = [group.get("class") for group in root.iter("g")]
-    assert [owner for owner in owners if owner] == ["v0", "v1", "v2"]
+    samples, phases = rows(figure.spec, "resident"), rows(figure.spec, "begin")
+    assert {row["variant"] for row in samples} == {"eager", "deferred", "grow"}
     # memmap_init of eager ends where the line is steep: it is what makes resident pages.
-    eager = next(group for group in root.iter("g") if group.get("class") == "v0")
-    path = next(p.get("d") for p in eager.iter("path") if p.get("class") == "line")
-    points = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+) ([\d.]+)", path)]
-    box = next(r for r in eager.iter("rect") if r.get("class") == "p0")
-    begin = float(box.get("x"))
-    end = begin + float(box.get("width"))
-    inside = [y for x, y in points if begin <= x <= end]
+    (init,) = (p for p in phases if (p["variant"], p["part"]) == ("eager", "memmap_init"))
+    eager = [row for row in samples if row["variant"] == "eager"]
+    inside = [r["resident"] for r in eager if init["begin"] <= r["second"] <= init["end"]]
     rise = max(inside) - min(inside)
-    assert rise > 0.4 * (max(y for _, y in points) - min(y for _, y in points))
+    assert rise > 0.4 * max(row["resident"] for row in eager)
+
+
+def test_a_variant_looks_the_same_in_every_figure(stage):
+    found = compared(stage.dataset)
+    figures = [*growths(stage, found), *verdicts(stage, found).figures]
+    figures += [*host_memory(stage, Results(QUICK)).figures]
+    figures += distributions(stage, series_of(stage.dataset)).figures
+    scale = Stage.of(analysis.load(REFERENCE / "scale"))
+    looks = {}
+    for figure in (*figures, *growths(scale, None)):
+        for name, scales in scales_of(figure.spec):
+            for variant, look in zip(scales["domain"], scales["range"], strict=True):
+                looks.setdefault((name, variant), set()).add(look)
+    assert {variant for _, variant in looks} >= set(stage.who) | set(scale.who)
+    assert all(len(look) == 1 for look in looks.values())
+
+
+def scales_of(part):
+    """The scales of colours and forms of variants in a chart."""
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part):
+        if not isinstance(value, dict | list):
+            continue
+        if key in ("color", "shape") and value.get("field") == "variant" and "scale" in value:
+            yield key, value["scale"]
+        else:
+            yield from scales_of(value)
+
+
+def test_cells_without_a_good_boot_are_shown_as_failed():
+    limit = Stage.of(analysis.load(REFERENCE / "limit"))
+    spec = next(f.spec for f in growths(limit, None) if "boot against" in f.caption)
+    failed = [row for row in rows(spec, "more") if row["kind"] == "failed"]
+    assert len(failed) == 13 and {row["more"] for row in failed} == {"killed", "stalled"}
+    assert all(row["median"] is None for row in failed)
 
 
 def test_without_evidence_there_is_no_figure_of_it(stage, tmp_path):
@@ -136,7 +184,9 @@ def test_verdicts_carry_the_marks_of_their_variants(stage):
 def test_the_intervals_have_the_order_of_the_legend():
     scale = Stage.of(analysis.load(REFERENCE / "scale"))
     section = verdicts(scale, compared(scale.dataset))
-    owners = [int(n) for n in re.findall(r'<g class="v(\d+)">', section.figures[0].svg)]
+    shown = sorted(rows(section.figures[0].spec, "word"), key=lambda row: row["row"])
+    places = {who.name: who.place for who in scale.who.values()}
+    owners = [places[row["variant"]] for row in shown]
     each = len(set(owners))
     assert len(owners) > 5 * each and owners == sorted(set(owners)) * (len(owners) // each)
 
@@ -157,18 +207,28 @@ def test_lines_say_what_is_extrapolated(stage):
     assert {row[-1].endswith("extrapolated") for row in short.rows} == {True, False}
     # Two sizes make no line.
     assert not list(growth_tables(stage, compared(stage.dataset)))
-    drawn = {f.caption.partition(":")[0]: f.svg for f in growths(scale, found)}
+    drawn = {f.caption.partition(":")[0]: f.spec for f in growths(scale, found)}
     work = drawn["memmap_init against guest memory, work clock"]
     # Only those that initialise all of it at once are straight.
-    assert work.count('class="beyond"') == work.count("EXTRAPOLATED") == 3
+    beyond = {row["variant"] for row in rows(work, "value") if row["kind"] == "beyond"}
+    far = [row for row in rows(work, "more") if row["kind"] == "extrapolated"]
+    assert beyond == {row["variant"] for row in far} and len(far) == 3
+    assert all(row["more"] == ", EXTRAPOLATED" for row in far)
 
 
 @pytest.mark.parametrize("name", ["quick", "scale", "gate"])
 def test_a_report_is_small_and_always_the_same(name):
     folder = REFERENCE / name
     found = analysis.load(folder)
-    page, text = render.render(Results(folder), found)
-    assert len(page.encode()) < 2_000_000 and len(text.encode()) < 600_000
-    assert (page, text) == render.render(Results(folder), found)
+    files = render.files(Results(folder), found)
+    page, text = files["report.html"], files["report.md"]
+    assert len(page.encode()) < 3_000_000 and len(text.encode()) < 600_000
+    assert files == render.files(Results(folder), found)
     for variant in Stage.of(found).who.values():
         assert f'class="{variant.owner}"' in page
+    # Each picture of the text is a file, and each file is in the text.
+    pictures = {file for file in files if file.startswith("figures/")}
+    assert pictures == set(re.findall(r"^!\[.*\]\((.*)\)$", text, re.M)) and pictures
+    for picture in pictures:
+        assert ElementTree.fromstring(files[picture]).tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(files[picture]) < 80_000
