@@ -463,8 +463,12 @@ class Work:
         try:
             both: list[asyncio.Future[Any]] = [result, arrival]
             await asyncio.wait(both, timeout=TURN_S, return_when=asyncio.FIRST_COMPLETED)
-            if arrival.done() and not result.done():
-                here = arrival.result()
+            if not arrival.done():
+                return
+            here = arrival.result()
+            if result.done():
+                attempt.arrivals.put_nowait(here)  # it is told when the attempt is left
+            else:
                 try:
                     await self._begin(attempt, here, plan, files)
                 except BaseException:
@@ -479,10 +483,7 @@ class Work:
     ) -> None:
         """Has a host begin, once the ledger has it and all that it lacks is there."""
         address = here.address
-        if address not in self._workers:
-            self._next_look = 0
-            await self._look()
-        worker = self._workers.get(address)
+        worker = await self._worker(address)
         if not worker or attempt.host not in ("", worker.host):
             raise _LostError("its task is elsewhere" if worker else "it is not known yet")
         if not attempt.host:
@@ -502,6 +503,17 @@ class Work:
         lent = worker.cores, int(worker.resources.get("memory", 0))
         if not await self._call(address, blocks.order, attempt.name, lent):
             raise _LostError("its task is gone")
+
+    async def _worker(self, address: str) -> Worker | None:
+        """One that may have come just now; none where it is of no use."""
+        for _ in range(2):
+            if address in self._workers:
+                break
+            self._next_look = 0
+            await self._look()
+            if check := self._checks.get(address):
+                await asyncio.wait([check])
+        return self._workers.get(address)
 
     def _write_down(self, attempt: Attempt, worker: Worker) -> None:
         key, host = attempt.block.key, worker.host

@@ -373,7 +373,7 @@ def test_rubbish_is_a_failed_attempt_with_a_name(hosts, what, tmp_path):
 def test_a_host_that_brings_rubbish_costs_the_others_nothing(hosts):
     hosts.serve("bad")
     hosts.serve("good")
-    hosts.words["task"] = rubbish.task("brackets")
+    hosts.words["task"] = rubbish.task("brackets", "bad")
     hosts.policy = replace(hosts.policy, attempts=3, failures=3)
     assert hosts.run() == 0
     assert hosts.counted() == 4

@@ -15,6 +15,7 @@ from harness.hosts.executor import Hosts, RetryPolicy
 from harness.hosts.inventory import Inventory
 from harness.results.ledger import Ledger
 from harness.run import loop
+from harness.run.session import prepare
 from harness.ssh import KnownHosts, SSHTimeouts
 from tests.support.checkout import FAKES, ROOT
 
@@ -43,6 +44,14 @@ class Lab:
         )
         self.configure(server, "SetEnv ", f"SetEnv FAKE_QEMU={play} FAKE_CONSOLE={golden} ")
         return server
+
+    def slow_down(self):
+        """Has a silent boot last for longer."""
+        path = Path("experiments/pair.yaml")
+        limits = "silence_s: 1, progress_s: 1.5", "silence_s: 2.5, progress_s: 3"
+        path.write_text(path.read_text().replace(*limits))
+        project = self.session.project
+        self.session = prepare(project, project.experiment(path), print)
 
     @staticmethod
     def configure(server, old, new):

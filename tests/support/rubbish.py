@@ -46,16 +46,17 @@ WAYS = {
 """By name, what comes back."""
 
 
-def boot(bring, name, text):
-    """Boots the block; the first attempt at each brings rubbish, or each on the host `bad`."""
+def boot(bring, host, name, text):
+    """Boots the block; brings rubbish on that host, or where none is named, at first."""
     from harness.hosts.block import boot_block
 
     found = boot_block(name, text)
-    return bring() if name.endswith("-1") or "/bad/" in os.environ["HOME"] else found
+    bad = f"/{host}/" in os.environ["HOME"] if host else name.endswith("-1")
+    return bring() if bad else found
 
 
-def task(what):
+def task(what, host=""):
     """For a worker, which does not have this file."""
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     way, act = WAYS[what], boot
-    return lambda name, text: act(way, name, text)
+    return lambda name, text: act(way, host, name, text)

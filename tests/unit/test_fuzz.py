@@ -233,11 +233,14 @@ def test_results_of_a_block(data):
         assert sum(path.stat().st_size for path in found) <= 20_000
 
 
-@fuzz("outcome of a block", data=damaged(b'{"cause": "ended", "status": 1}', b"[" * 9000))
-def test_outcome_of_a_block(data):
+OUTCOMES = (b'{"cause": "ended", "status": 1}', b'{"cause": "lost", "status": 0}', b"[" * 9000)
+
+
+@fuzz("outcome of a block", data=damaged(*OUTCOMES), said=st.booleans())
+def test_outcome_of_a_block(data, said):
     executor = pytest.importorskip("harness.hosts.executor")
     with tempfile.TemporaryDirectory() as name:
-        for file in ("outcome.json", "log"):
+        for file in ("outcome.json", "log")[: 1 + said]:
             Path(name, file).write_bytes(data)
         try:
             executor.check_outcome(Path(name))
