@@ -2,10 +2,12 @@
 """Blocks booted on hosts over SSH, with the fake QEMU there: where they go, and what is left."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from harness.cli import main
 from harness.errors import HarnessError, UserError
 from harness.results.folder import Results
 from harness.results.ledger import Fate, Ledger
+from harness.run import loop
 from tests.support.checkout import heed_ctrl_c
 from tests.support.hosts import (
     BLOCK,
@@ -192,6 +195,19 @@ def test_one_block_at_a_time_has_a_host(hosts, tmp_path):
         b.kill()
     assert max(most) == 1
     kill(running(server, BLOCK) + running(server, SUPERVISOR))
+
+
+def test_a_wait_for_the_block_of_somebody_else_is_no_part_of_the_deadline(hosts, monkeypatch):
+    monkeypatch.setattr(loop, "_longest", lambda session, slot: 2.0)
+    hosts.policy = replace(hosts.policy, margin_s=2)
+    server = hosts.serve("one")
+    lock = home(server) / os.uname().nodename / "block.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        threading.Timer(12, fcntl.flock, [file, fcntl.LOCK_UN]).start()
+        assert hosts.run() == 0
+    assert hosts.counted() == 4 and hosts.fates == [Fate.DONE] * 2
 
 
 def test_a_host_that_fails_is_set_aside_and_the_others_do_its_work(hosts):

@@ -349,6 +349,7 @@ RUBBISH = {
     "elsewhere": "damaged results",
     "device": "sends what is no plain file",
     "nothing": "not a run record: No such file",
+    "swapped": "is another run",
     "raise": "its task: OSError: ",
     "garbage": "damaged results",
     "none": "no archive",

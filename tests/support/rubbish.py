@@ -3,6 +3,7 @@
 
 import io
 import os
+import re
 import sys
 import tarfile
 
@@ -24,23 +25,34 @@ NESTED = b"[" * 100_000
 GOOD = ("outcome.json", b'{"cause": "ended", "status": 0}')
 
 
-def complain():
+def complain(found):
     raise OSError("\x1b[2J" + "x" * 100_000)
 
 
+def swap(found):
+    """The runs of one variant as those of the other."""
+    with tarfile.open(fileobj=io.BytesIO(found)) as tar:
+        files = [(m.name, tar.extractfile(m).read()) for m in tar if m.isfile()]
+    names = {"one": "two", "two": "one"}
+    return archive(*((re.sub("one|two", lambda m: names[m[0]], n), data) for n, data in files))
+
+
 WAYS = {
-    "brackets": lambda: archive(GOOD, *((RUN.replace("000", n), NESTED) for n in ("000", "001"))),
-    "outcome": lambda: archive(("outcome.json", NESTED)),
-    "bomb": lambda: archive(GOOD, (RUN, bytes(300 << 20))),
-    "many": lambda: archive(GOOD, *[(f"results/runs/{n}", b"") for n in range(1000)]),
-    "symlink": lambda: archive(("results", b""), kind=tarfile.SYMTYPE, link="/tmp"),
-    "elsewhere": lambda: archive(GOOD, ("../../../../elsewhere", b"x")),
-    "device": lambda: archive((RUN, b""), kind=tarfile.CHRTYPE),
-    "nothing": lambda: archive(GOOD),
-    "garbage": lambda: os.urandom(1000),
-    "none": lambda: None,
-    "number": lambda: 7,
-    "empty": lambda: b"",
+    "swapped": swap,
+    "brackets": lambda found: archive(
+        GOOD, *((RUN.replace("000", n), NESTED) for n in ("000", "001"))
+    ),
+    "outcome": lambda found: archive(("outcome.json", NESTED)),
+    "bomb": lambda found: archive(GOOD, (RUN, bytes(300 << 20))),
+    "many": lambda found: archive(GOOD, *[(f"results/runs/{n}", b"") for n in range(1000)]),
+    "symlink": lambda found: archive(("results", b""), kind=tarfile.SYMTYPE, link="/tmp"),
+    "elsewhere": lambda found: archive(GOOD, ("../../../../elsewhere", b"x")),
+    "device": lambda found: archive((RUN, b""), kind=tarfile.CHRTYPE),
+    "nothing": lambda found: archive(GOOD),
+    "garbage": lambda found: os.urandom(1000),
+    "none": lambda found: None,
+    "number": lambda found: 7,
+    "empty": lambda found: b"",
     "raise": complain,
 }
 """By name, what comes back."""
@@ -52,7 +64,7 @@ def boot(bring, host, name, text):
 
     found = boot_block(name, text)
     bad = f"/{host}/" in os.environ["HOME"] if host else name.endswith("-1")
-    return bring() if bad else found
+    return bring(found) if bad else found
 
 
 def task(what, host=""):
