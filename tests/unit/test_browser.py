@@ -43,7 +43,7 @@ def browse(tmp_path: Path, page: str, *words: str) -> tuple[str, str]:
 def looked(tmp_path: Path, page: str, width: int, *words: str, script: bool = True) -> dict:
     around = AROUND.replace("WIDTH", str(width)).replace("PAGE", html.escape(page))
     around = around.replace("SANDBOX", "" if script else 'sandbox="allow-same-origin"')
-    said, messages = browse(tmp_path, around, "--virtual-time-budget=60000", "--dump-dom", *words)
+    said, messages = browse(tmp_path, around, "--virtual-time-budget=600000", "--dump-dom", *words)
     assert script is False or not messages
     (text,) = re.findall(r'<pre id="said">(.*?)</pre>', said, re.S)
     return json.loads(html.unescape(text))
