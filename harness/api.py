@@ -3,30 +3,103 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.compare import Comparison
     from harness.dataset import Dataset
-    from harness.model import Experiment
+    from harness.model import Clock, Experiment, Run
+    from harness.parse import BootReport
     from harness.project import Project
     from harness.run import Executor
 
 
 def load(path: Path | str) -> Dataset:
-    """A dataset as pandas tables; see docs/analysis.md."""
+    """The dataset in a results folder, from its CSVs.
+
+    Its tables are DataFrames: `runs` has a row for each boot, failed ones too, `phases` one for
+    each phase of each boot, `summary` the medians of each cell; `describe` says what every column
+    means and in which unit it is. `lock` is what the experiment resolved to. Raises `ResultsError`
+    where the folder has no dataset, or one that was altered since it was written.
+    """
     from harness.dataset import dataset
 
     return dataset.load(path)
 
 
 def describe(table: str) -> pd.DataFrame:
-    """What the columns of a table mean, and their units."""
+    """What the columns of a table mean: a row for each, with type, unit and meaning.
+
+    `table` is the stem of a CSV, as "phases". Raises `UserError` for another name.
+    """
     from harness.dataset import dataset
 
     return dataset.describe(table)
+
+
+def parse_log(data: bytes) -> BootReport:
+    """What any Linux boot log says: outcome, reason, version, phases; of any bytes, none raise.
+
+    `data` is a serial console, or what dmesg or a journal printed. Phases have seconds.
+    """
+    from harness.parse import parse_log as parse
+
+    return parse(data)
+
+
+def compare_variants(
+    dataset: Dataset,
+    baseline: str | None = None,
+    metrics: Sequence[str] = (),
+    *,
+    against: Dataset | None = None,
+) -> Comparison:
+    """Each variant against the baseline, block by block; or against itself in another dataset.
+
+    The baseline is that of the experiment, where none is named; without `metrics` all are compared.
+    Seconds, bytes of host memory and instructions each have their own tests, see
+    docs/measuring.md. Raises `UserError` for a baseline that the dataset has not.
+    """
+    from harness.compare import CompareOptions
+    from harness.compare import compare_variants as compare
+
+    return compare(dataset, CompareOptions(baseline, tuple(metrics)), against)
+
+
+def boot_once(
+    project: Project,
+    variant: str,
+    machine: str,
+    clock: Clock = "time",
+    *,
+    append: Sequence[str] = (),
+    image: str | None = None,
+    keep: Path | None = None,
+    force: bool = False,
+) -> Run:
+    """One boot, its kernel built before if need be; the record says how it ended.
+
+    `append` are more words for the kernel's command line, `image` the disk of a distribution that
+    boots in place of the harness's own user space. The evidence stays in `keep`, an empty folder;
+    without one nothing is left on disk. `force` boots what is predicted not to fit. A boot that
+    goes wrong is an outcome, no exception. Raises `UserError` for names that are not there,
+    `HostError` where this host lacks something.
+    """
+    import tempfile
+
+    from harness.results import Results
+    from harness.run import loop, prepare
+
+    asked = loop.single(project, variant, machine, clock, append=append, image=image)
+    session = prepare(project, asked, logging.getLogger("harness").info)
+    with tempfile.TemporaryDirectory(prefix="pageinit-boot-") as folder:
+        (slot,) = session.experiment.schedule()
+        return loop.boot_once(session, Results(keep or Path(folder)), slot, force)
 
 
 def run_experiment(
@@ -45,5 +118,6 @@ def run_experiment(
     from harness.run import RunOptions
     from harness.run import run_experiment as run
 
-    ran = run(project, experiment, RunOptions(Path(results)), executor=executor)
+    log, options = logging.getLogger("harness").info, RunOptions(Path(results))
+    ran = run(project, experiment, options, executor=executor, log=log)
     return publish(ran.results)

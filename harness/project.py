@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,12 @@ class Project:
     cache: Path
 
     @classmethod
-    def find(cls, start: Path, cache: Path) -> Project:
-        """The checkout around `start`; raises `UserError` outside of one."""
+    def find(cls, start: Path | str = ".", cache: Path | None = None) -> Project:
+        """The checkout around `start`; raises `UserError` outside of one.
+
+        Sources and kernels lie in `cache`: that of the environment, where it is not told.
+        """
+        start, cache = Path(start).resolve(), cache or cache_folder(os.environ)
         for folder in (start, *start.parents):
             if (folder / "kernel-patches").is_dir() and (folder / "qemu-configs").is_dir():
                 return cls(folder, cache)

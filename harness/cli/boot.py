@@ -15,7 +15,7 @@ from harness.cli.run import status
 from harness.cli.terminal import Log, add_examples, add_json, err, out, print_json, project
 from harness.errors import UserError
 from harness.guest import initramfs
-from harness.model import GOOD, Experiment, Run, Slot
+from harness.model import GOOD, Run
 from harness.results import Results
 from harness.run import Session, loop, prepare
 from harness.text import clean
@@ -90,23 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _boot(arguments: argparse.Namespace, folder: Path) -> int:
     place = project(arguments)
-    variant, machine = place.variant(arguments.variant), place.machine(arguments.machine)
-    experiment = Experiment(
-        name="boot",
-        description="one boot by hand",
-        baseline=variant.name,
-        matrix=[
-            {
-                "variants": [variant.name],
-                "machines": [machine.name],
-                "clocks": {arguments.clock: {"blocks": 1}},
-            }
-        ],
-        boot=tuple(arguments.append),
-        guest={"image": arguments.image} if arguments.image else None,
-    )
+    names = (arguments.variant, arguments.machine, arguments.clock)
+    experiment = loop.single(place, *names, append=arguments.append, image=arguments.image)
     session = prepare(place, experiment, Log())
-    slot = Slot(variant.name, machine.name, arguments.clock, 0, 0)
+    (slot,) = experiment.schedule()
     if arguments.interact:
         session = _joined(session)
     live = None if arguments.json or arguments.quiet or arguments.interact else _live

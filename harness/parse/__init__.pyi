@@ -2,6 +2,8 @@
 from .dmesg import Chunk as Chunk
 from .evidence import CONSOLE as CONSOLE
 from .evidence import PROBES as PROBES
+from .outcome import BootReport as BootReport
+from .outcome import parse_log as parse_log
 from .phases import INIT as INIT
 from .phases import MARKS as MARKS
 from .phases import OPTIONAL as OPTIONAL

@@ -91,8 +91,45 @@ def judge(console: Dmesg, ending: Ending, found: Sequence[Phase], done: bool) ->
     )
 
 
-def report(data: bytes) -> dict[str, Any]:
-    """What any boot log says by itself, without the host that saw it end. Never raises."""
+@dataclass(frozen=True)
+class BootReport:
+    """What a boot log says by itself. All text is the guest's: escape it before it is shown."""
+
+    outcome: Outcome
+    reason: str
+    """the line that decided, where the boot went wrong"""
+    emulator_defect: str | None
+    """the defect of QEMU's TCG that ended it, where it was no fault of the kernel"""
+    banner: str | None
+    version: str | None
+    command_line: str | None
+    phases: tuple[Phase, ...]
+    """in the order of their begin; seconds, instructions where the log is one of the work clock"""
+    missing: tuple[str, ...]
+    """phases that each kernel with marks has, and this log has not"""
+    last_phase: str | None
+    last_stamp_s: float | None
+    early_stamps_unknown: int
+    """lines with a stamp of 0.000000, from before the clock was there"""
+    lines: int
+    truncated: bool
+    """whether the log was longer than is read"""
+    excerpt: tuple[str, ...]
+    """at most `EXCERPT` lines around the trouble"""
+
+    def plain(self) -> dict[str, Any]:
+        """The same as JSON has it."""
+        phases = [phase.model_dump(mode="json", exclude_none=True) for phase in self.phases]
+        lists = {"phases": phases, "missing": [*self.missing], "excerpt": [*self.excerpt]}
+        return {**vars(self), "outcome": self.outcome.value, **lists}
+
+
+def parse_log(data: bytes) -> BootReport:
+    """Any Linux boot log, ours or not, without the host that saw it end.
+
+    `data` are the bytes of a serial console, of dmesg or of a journal, at most so many of them as
+    `dmesg` reads. Total: any bytes give a report, none raise.
+    """
     console = dmesg.read(data)
     found = phases.read_phases(console)
     reached = any(
@@ -100,22 +137,27 @@ def report(data: bytes) -> dict[str, Any]:
     )
     cause = "done" if reached else ("exited" if console.text.strip() else "no-output")
     judgement = judge(console, Ending.model_validate({"cause": cause}), found, reached)
-    return {
-        "outcome": judgement.outcome.value,
-        "reason": judgement.reason,
-        "emulator_defect": judgement.emulator_defect,
-        "banner": console.banner,
-        "version": console.version,
-        "command_line": console.command_line,
-        "phases": [p.model_dump(mode="json", exclude_none=True) for p in found],
-        "missing": list(phases.missing(console, found)),
-        "last_phase": judgement.last_phase,
-        "last_stamp_s": judgement.last_stamp_s,
-        "early_stamps_unknown": console.early_stamps_unknown,
-        "lines": console.text.count("\n") + (not console.text.endswith("\n")),
-        "truncated": console.truncated,
-        "excerpt": list(judgement.excerpt),
-    }
+    return BootReport(
+        outcome=judgement.outcome,
+        reason=judgement.reason,
+        emulator_defect=judgement.emulator_defect,
+        banner=console.banner,
+        version=console.version,
+        command_line=console.command_line,
+        phases=tuple(found),
+        missing=tuple(phases.missing(console, found)),
+        last_phase=judgement.last_phase,
+        last_stamp_s=judgement.last_stamp_s,
+        early_stamps_unknown=console.early_stamps_unknown,
+        lines=console.text.count("\n") + (not console.text.endswith("\n")),
+        truncated=console.truncated,
+        excerpt=tuple(judgement.excerpt),
+    )
+
+
+def report(data: bytes) -> dict[str, Any]:
+    """`parse_log` as JSON has it."""
+    return parse_log(data).plain()
 
 
 def _outcome(

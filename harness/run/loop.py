@@ -314,6 +314,31 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
     )
 
 
+def single(
+    project: Project,
+    variant: str,
+    machine: str,
+    clock: Clock,
+    *,
+    append: Sequence[str] = (),
+    image: str | None = None,
+) -> Experiment:
+    """The experiment that is one boot; raises `UserError` for names that are not there."""
+    group = {
+        "variants": [project.variant(variant).name],
+        "machines": [project.machine(machine).name],
+        "clocks": {clock: {"blocks": 1}},
+    }
+    return Experiment(
+        name="boot",
+        description="one boot by hand",
+        baseline=variant,
+        matrix=[group],
+        boot=tuple(append),
+        guest={"image": image} if image else None,
+    )
+
+
 def boot_once(
     session: Session,
     results: Results,
