@@ -3,6 +3,7 @@
 
 import argparse
 import ast
+import importlib
 import re
 import shlex
 import subprocess
@@ -103,6 +104,16 @@ def test_the_passes_of_touch_are_those_of_the_guest() -> None:
         r"kinds\[PASSES\] = \{(.*?)\}", (ROOT / "harness/guest/src/touch.c").read_text(), re.S
     )
     assert kinds and sorted(re.findall(r'"([\w-]+)"', kinds[1])) == sorted(TOUCHES)
+
+
+def test_functions_that_the_architecture_names_are_there() -> None:
+    text = " ".join((ROOT / "docs/architecture.md").read_text().split())
+    named = re.findall(r"`(\w+(?:/\w+)?): ([\w.]+)`", text)
+    assert len(named) > 15
+    for module, path in named:
+        found: object = importlib.import_module(f"harness.{module.replace('/', '.')}")
+        for name in path.split("."):
+            found = getattr(found, name)
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
