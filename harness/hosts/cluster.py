@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import shlex
+import signal
 import socket
 import sys
 import threading
@@ -19,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import dask
@@ -266,10 +268,8 @@ class Jobs:
                 yield client
 
     def _make(self) -> SpecCluster:
-        import dask_jobqueue
-
         batch, log = self.batch, self.log
-        kind = getattr(dask_jobqueue, batch.cluster, None)
+        kind = getattr(_jobqueue(), batch.cluster, None)
         if kind is None:
             raise UserError(f"cluster: dask-jobqueue has no {batch.cluster}", where=batch.name)
 
@@ -368,3 +368,12 @@ class SchedulerFile:
 
     async def drop(self, name: str) -> None:
         """The same."""
+
+
+def _jobqueue() -> ModuleType:
+    """dask-jobqueue. When it is imported it has Ctrl-C end the program without a word (0.9.0)."""
+    before = signal.getsignal(signal.SIGINT)
+    import dask_jobqueue
+
+    signal.signal(signal.SIGINT, before)
+    return dask_jobqueue

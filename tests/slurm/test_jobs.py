@@ -2,6 +2,7 @@
 """Nodes of a Slurm of our own, held for blocks: what jobs ask for, and what becomes of them."""
 
 import asyncio
+import importlib.util
 import os
 import threading
 import time
@@ -11,7 +12,8 @@ import pytest
 from harness.units import GIB
 
 distributed = pytest.importorskip("distributed")
-pytest.importorskip("dask_jobqueue")
+if not importlib.util.find_spec("dask_jobqueue"):  # imported, it takes SIGINT for itself
+    pytest.skip("no dask-jobqueue", allow_module_level=True)
 
 from harness.hosts.cluster import Jobs  # noqa: E402
 from harness.hosts.inventory import Batch  # noqa: E402

@@ -2,6 +2,7 @@
 """The scheduler of our own: who can reach it; and what workers of a batch system declare."""
 
 import asyncio
+import signal
 import ssl
 import subprocess
 import sys
@@ -126,8 +127,8 @@ def test_a_file_that_is_wrong_is_named(keys, why):
 
 @pytest.mark.parametrize("keys", [{"cluster": "NoCluster"}, {"options": {"nonsense": 1}}])
 def test_what_dask_jobqueue_does_not_know_is_named(keys, tmp_path, monkeypatch):
-    pytest.importorskip("dask_jobqueue")
     monkeypatch.setenv("HOME", str(tmp_path))
+    ours = signal.getsignal(signal.SIGINT)
 
     async def run():
         async with Jobs(batch(**keys), print).connect((), print):
@@ -135,6 +136,7 @@ def test_what_dask_jobqueue_does_not_know_is_named(keys, tmp_path, monkeypatch):
 
     with pytest.raises(UserError, match=r"NoCluster|nonsense"):
         asyncio.run(run())
+    assert signal.getsignal(signal.SIGINT) is ours
 
 
 def test_the_file_in_tools_is_one():
