@@ -323,7 +323,7 @@ def test_a_host_whose_worker_keeps_dying_is_set_aside(hosts):
     assert hosts.run() == 0
     assert hosts.counted() == 4
     assert {host for _, _, host, _ in hosts.ledger} == {"good"}
-    assert hosts.heard("no luck ?[31mtoday")
+    assert hosts.heard("no luck \N{REPLACEMENT CHARACTER}[31mtoday")
     hosts.again()
     del hosts.servers.hosts["good"]
     with pytest.raises(HarnessError, match="could not be booted anywhere"):

@@ -110,6 +110,7 @@ def test_a_terminal_that_is_gone_leaves_a_record_and_no_guest(checkout: Path) ->
     child = start()
     child.expect("# ")
     os.close(child.child_fd)
+    child.closed = child.ptyproc.closed = True  # the number may soon be that of another file
     os.waitpid(child.pid, 0)
     assert record(checkout)["judgement"]["outcome"] == "ok"
     assert str(checkout) not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
