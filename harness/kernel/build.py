@@ -23,11 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from harness import files as debian
-from harness import files as store
 from harness import process as tool
 from harness.errors import BuildError, ConfigError, HostError
-from harness.files import disk_errors
+from harness.files import disk_errors, filling, locked, sha256_of
 from harness.kernel import kconfig
 from harness.kernel.source import Source
 from harness.model import Kernel, Model
@@ -143,7 +141,7 @@ def build(
     if found := _stored(job, cache):
         return found
     work = cache / "work" / source.folder.name
-    with store.locked(work / ".lock", lambda: log("waiting for another build of this base")):
+    with locked(work / ".lock", lambda: log("waiting for another build of this base")):
         if found := _stored(job, cache):
             return found
         log(f"building kernel {job.kernel_id} ({source.version})")
@@ -316,7 +314,7 @@ def _broken(out: Path, errors: Sequence[str], code: int, cache: Path, job: Build
 
 def _keep(job: Build, out: Path, cache: Path, warnings: int, effort: Effort) -> BuiltKernel:
     final = cache / "kernels" / job.kernel_id
-    with store.filling(final) as part:
+    with filling(final) as part:
         shutil.copyfile(out / IMAGE, part / "bzImage")
         shutil.copyfile(out / "System.map", part / "System.map")
         shutil.copyfile(out / ".config", part / "config")
@@ -325,8 +323,8 @@ def _keep(job: Build, out: Path, cache: Path, warnings: int, effort: Effort) -> 
             kernel_id=job.kernel_id,
             base_version=job.source.version,
             tree=job.tree,
-            config_sha256=debian.sha256_of(part / "config"),
-            image_sha256=debian.sha256_of(part / "bzImage"),
+            config_sha256=sha256_of(part / "config"),
+            image_sha256=sha256_of(part / "bzImage"),
             toolchain=job.toolchain,
             build_warnings=warnings,
         )

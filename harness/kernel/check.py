@@ -18,10 +18,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import files as store
 from harness import process
 from harness.errors import BuildError, ConfigError, PatchError, SourceError, UserError
-from harness.files import disk_errors, write_atomic
+from harness.files import disk_errors, locked, write_atomic
 from harness.kernel import build, patches
 from harness.kernel.build import Build
 from harness.kernel.patches import SERIES_FILE
@@ -147,7 +146,7 @@ def warnings(
         pass
     work = cache / "work" / job.source.folder.name
     with (
-        store.locked(work / ".lock", lambda: log("waiting for another build of this base")),
+        locked(work / ".lock", lambda: log("waiting for another build of this base")),
         disk_errors(work),
     ):
         found = _compile(job, files, work, jobs or os.cpu_count() or 1, log)
