@@ -83,9 +83,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("harness: interrupted; finished runs are kept, start again to go on", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 2
+    except BaseException as error:
+        if not _interrupted(error):
+            raise
+        print("harness: interrupted; finished runs are kept, start again to go on", file=sys.stderr)
+        return 130
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C is what ended the command.
+
+    Pydantic calls our serializers from Rust: an interrupt in one comes out as an error of its own,
+    whose text alone says what was raised.
+    """
+    hidden = type(error).__name__ == "PydanticSerializationError"
+    return isinstance(error, KeyboardInterrupt) or (hidden and "KeyboardInterrupt" in str(error))
