@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import sys
@@ -30,10 +31,12 @@ from bench import (
 from bench.figure import HEAD, Figure
 from bench.setting import Setting
 from harness import __version__, host
-from harness.cli.terminal import Log, print_table
+from harness.cli.terminal import print_table, show_log
 from harness.errors import HarnessError
 from harness.project import Project, cache_folder
 from harness.report.document import Table
+
+log = logging.getLogger("bench")
 
 PARTS: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "start": start.measure,
@@ -67,17 +70,18 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Measures what was asked for; a part that cannot run here says why in its row."""
-    asked, log = arguments(), Log()
+    asked = arguments()
+    show_log("bench")
     project = Project.find(Path.cwd(), cache_folder(os.environ))
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="pageinit-bench-") as scratch:
         sample = asked.sample or collate.reference(project.root)
-        setting = Setting(project, Path(scratch), log, asked.full, sample)
+        setting = Setting(project, Path(scratch), asked.full, sample)
         for name in asked.only.split(","):
             try:
                 for figure in PARTS[name](setting):
                     figures.append(figure)
-                    log(": ".join(filter(None, figure.as_row()[:3])))
+                    log.info(": ".join(filter(None, figure.as_row()[:3])))
             except HarnessError as error:
                 figures.append(Figure(name, "", note=error.what))
     print_table(Table(HEAD, [figure.as_row() for figure in figures]))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ from harness.parse import dmesg, phases
 from harness.project import Project
 from harness.qemu import command as qemu
 
+log = logging.getLogger(__name__)
+
 VARIANT = "deferred"
 PREBUILT = "linux-image-cloud-amd64"
 ROUNDS = {"tiny-2g": 16, "quad-16g": 12}
@@ -51,7 +54,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     """Small machines only: there the harness's share is largest."""
     project = setting.project
     variant = project.variant(VARIANT)
-    kernel = Kernels(project, setting.log).known(variant)
+    kernel = Kernels(project).known(variant)
     built = kernel is not None
     image = kernel.image if kernel else fetch_prebuilt(PREBUILT, project.cache).image
     guest = initramfs.build(project.cache).path
@@ -64,7 +67,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         )
         tally = Tally()
         for number in range(rounds):
-            setting.log(f"boot: {name}, round {number + 1} of {rounds}")
+            log.info(f"boot: {name}, round {number + 1} of {rounds}")
             _round(number, request, project, variant if built else None, tally)
         yield from _figures(name, tally, f"{VARIANT if built else PREBUILT}, {accel}")
 

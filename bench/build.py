@@ -40,7 +40,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     if not setting.full:
         (own / "work").symlink_to(work)
     os.environ["CCACHE_RECACHE"] = "1"
-    kernels = Kernels(replace(setting.project, cache=own), setting.log)
+    kernels = Kernels(replace(setting.project, cache=own))
     # Asks the package archive for the newest base: not a part of a build.
     assert kernels.base
     start = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import os
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ from harness.errors import ResultsError
 from harness.model.lockfile import LOCK_FILE
 from harness.results.folder import RUN_FILE, Results, StoredRun
 
+log = logging.getLogger(__name__)
+
 RUNS = 10_000
 ROUNDS = 3
 AIM_S = 10.0
@@ -30,7 +33,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     if setting.sample is None:
         yield Figure("collate", "s", below=AIM_S, note="no real runs here; name some with --sample")
         return
-    setting.log(f"collate: making {RUNS} runs")
+    log.info(f"collate: making {RUNS} runs")
     folder = setting.scratch / "runs"
     # Copied first: links cannot leave their file system.
     sample = Results(shutil.copytree(setting.sample, setting.scratch / "sample"))
@@ -38,7 +41,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     again: list[float] = []
     tables: list[float] = []
     for number in range(ROUNDS):
-        setting.log(f"collate: round {number + 1} of {ROUNDS}")
+        log.info(f"collate: round {number + 1} of {ROUNDS}")
         again.append(_command(folder))
         tables.append(_tables(folder))
     cells = len({stored.folder.parent for stored in sample.read()[0]})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from harness.dataset.dataset import OBSERVED, Dataset
 from harness.files import write_atomic
 from harness.model.lockfile import LOCK_FILE
 
+log = logging.getLogger(__name__)
+
 ROUNDS = 5
 AIM_S = 15.0
 
@@ -28,12 +31,12 @@ def measure(setting: Setting) -> Iterator[Figure]:
     if setting.sample is None:
         yield Figure("compare", "s", below=AIM_S, note="no real runs here; name some with --sample")
         return
-    setting.log(f"compare: making {RUNS} runs")
+    log.info(f"compare: making {RUNS} runs")
     folder = setting.scratch / "compared"
     count = multiply(setting.sample, folder, RUNS)
     times = []
     for number in range(ROUNDS):
-        setting.log(f"compare: round {number + 1} of {ROUNDS}")
+        log.info(f"compare: round {number + 1} of {ROUNDS}")
         times.append(_command(folder))
     note = f"{count} runs, every phase, variant and machine"
     yield Figure("compare: harness compare", "s", tuple(times), below=AIM_S, note=note)

@@ -6,6 +6,7 @@ What a host does is done in processes beside the controller, whose own share is 
 
 from __future__ import annotations
 
+import logging
 import resource
 import shutil
 import time
@@ -25,6 +26,8 @@ from harness.results.ledger import Fate, Ledger
 from harness.run.session import Session, prepare
 from tests.support.checkout import lay_checkout
 
+log = logging.getLogger(__name__)
+
 BLOCKS, FULL_BLOCKS = 200, 2_000
 AT_ONCE = 8
 """Boots on this machine: most of one is a wait for the fake QEMU."""
@@ -42,7 +45,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
             patch.setenv(name, value)
         session = make_session(root, count, setting)
         results = Results(setting.scratch / "fakes/results")
-        setting.log(f"fakes: {count} blocks of two fake boots on {AT_ONCE} hosts")
+        log.info(f"fakes: {count} blocks of two fake boots on {AT_ONCE} hosts")
         source = Simulated(setting.scratch, AT_ONCE, AT_ONCE)
         before, start = seconds(), time.monotonic()
         boot_all(session, results, source, boot_block)
@@ -80,4 +83,4 @@ def make_session(root: Path, count: int, setting: Setting) -> Session:
     text = file.read_text().replace("[small]", "[small, other]")
     file.write_text(text.replace("blocks: 2, warmup: 1", f"blocks: {count // 2}"))
     project = Project.find(root, root.parent / "cache")
-    return prepare(project, project.experiment(file), setting.log)
+    return prepare(project, project.experiment(file))

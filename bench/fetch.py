@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from harness.results.folder import Results
 from harness.ssh import KnownHosts
 from tests.support.sshd import BINARY, Lab
 
+log = logging.getLogger(__name__)
+
 RUNS = 1_000
 AIM_S = 60.0
 HOST = "loopback"
@@ -38,7 +41,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         lacking = "no real runs here, no sshd or no Dask; name runs with --sample"
         yield Figure("fetch", "s", below=AIM_S, note=lacking)
         return
-    setting.log(f"fetch: making {RUNS} runs")
+    log.info(f"fetch: making {RUNS} runs")
     sample = Results(shutil.copytree(setting.sample, setting.scratch / "fetched"))
     _plain(sample.path)
     size = multiply(sample, setting.scratch / "made", RUNS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from distributed import Client, Security
 
     from harness.hosts.executor import Task
+
+log = logging.getLogger(__name__)
 
 HOSTS = 200
 BLOCKS, FULL_BLOCKS = 2_000, 20_000
@@ -154,7 +157,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         yield Figure("fleet", "ms", note="distributed (Dask) is not installed")
         return
     count = FULL_BLOCKS if setting.full else BLOCKS
-    setting.log(f"fleet: {count} blocks of two boots on {HOSTS} simulated hosts")
+    log.info(f"fleet: {count} blocks of two boots on {HOSTS} simulated hosts")
     argv = [*PROCESS, "control", str(setting.project.root), str(setting.scratch), str(count)]
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
     took, memory, again = json.loads(done.stdout.splitlines()[-1])
@@ -169,7 +172,7 @@ def control(root: Path, scratch: Path, count: int) -> None:
     from harness.project import Project, cache_folder
 
     project = Project.find(root, cache_folder({"PAGEINIT_CACHE": str(scratch / "cache")}))
-    session = make_session(Setting(project, scratch, print, False, None), count)
+    session = make_session(Setting(project, scratch, False, None), count)
     results = Results(scratch / "fleet")
     took = boot_all(session, results, Simulated(scratch), answer)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -180,17 +183,26 @@ def control(root: Path, scratch: Path, count: int) -> None:
     print(json.dumps([took, memory, time.monotonic() - start]))
 
 
+class _First(logging.Handler):
+    """When the first message came: the first block has begun."""
+
+    at = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.at = self.at or time.monotonic()
+
+
 def boot_all(session: Session, results: Results, source: Simulated, task: Task) -> float:
     """What ``harness run --hosts`` does once kernels are built; seconds from the first block on."""
     from harness.hosts.executor import Hosts
 
-    stamps: list[float] = []
-    log = lambda text: stamps.append(time.monotonic())  # noqa: E731
+    first = _First()
+    logging.getLogger("harness").addHandler(first)
     options = loop.RunOptions(results.path)
     with results.locked():
-        executor = Hosts(source, log, task=task)
+        executor = Hosts(source, task=task)
         assert not loop.run(session, results, options, lambda event: None, executor)
-    return time.monotonic() - stamps[0] if stamps else 0.0
+    return time.monotonic() - first.at if first.at else 0.0
 
 
 async def work() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from harness.run.loop import RunOptions
 from harness.run.session import Session, prepare
 from harness.ssh import KnownHosts
 from tests.support.sshd import BINARY, Lab
+
+log = logging.getLogger(__name__)
 
 VARIANTS = ("eager", "deferred", "on-demand", "zero-check", "grow", "lazy")
 MACHINE = "quad-16g"
@@ -57,13 +60,13 @@ def measure(setting: Setting) -> Iterator[Figure]:
         lab.serve(HOST, memory="4GiB", cores=2, python=sys.executable, fake=False)
         inventory = Inventory.load(lab.file)
         source = SSHHosts(inventory, KnownHosts([lab.known]))
-        ways: dict[str, Executor] = {"local": Local(), "ssh": Hosts(source, lambda text: None)}
+        ways: dict[str, Executor] = {"local": Local(), "ssh": Hosts(source)}
         spent: dict[str, list[Cost]] = {name: [] for name in ways}
         rounds = FULL_ROUNDS if setting.full else ROUNDS
         for number in range(rounds):
             order = list(ways)[:: -1 if number % 2 else 1]
             for name in order:
-                setting.log(f"hosts: round {number + 1} of {rounds}, {name}")
+                log.info(f"hosts: round {number + 1} of {rounds}, {name}")
                 folder = setting.scratch / f"{name}-{number}"
                 spent[name].append(_block(session, folder, ways[name]))
     finally:
@@ -88,7 +91,7 @@ def _session(setting: Setting) -> Session:
     experiment = Experiment.parse(
         {"name": "hosts", "description": "d", "baseline": "eager", "matrix": [group]}, "hosts"
     )
-    return prepare(setting.project, experiment, setting.log)
+    return prepare(setting.project, experiment)
 
 
 def _block(session: Session, folder: Path, executor: Executor) -> Cost:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from bench.figure import Figure
 from bench.setting import Setting
 from harness.parse import dmesg
 from harness.parse import outcome as judge
+
+log = logging.getLogger(__name__)
 
 SIZE = dmesg.MAX_BYTES
 ROUNDS = 5
@@ -38,7 +41,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     speeds: dict[str, list[float]] = {name: [] for name in names}
     ratios: dict[str, list[float]] = {name: [] for name in (*HOSTILE, "random bytes")}
     for number in range(ROUNDS):
-        setting.log(f"parser: round {number + 1} of {ROUNDS}")
+        log.info(f"parser: round {number + 1} of {ROUNDS}")
         plain = _speed(judge.report, good)
         for name, speed in zip(
             names,

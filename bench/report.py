@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -20,6 +21,8 @@ from harness.dataset.dataset import Dataset
 from harness.report import charts, render, vega
 from harness.results.folder import Results
 
+log = logging.getLogger(__name__)
+
 ROUNDS = 3
 AIM_S, AIM_MB = 15.0, 3.0
 AIM_RATIO = 3.0
@@ -30,7 +33,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     if setting.sample is None:
         yield Figure("report", "s", below=AIM_S, note="no real runs here; name some with --sample")
         return
-    setting.log(f"report: making {RUNS} runs")
+    log.info(f"report: making {RUNS} runs")
     folder = setting.scratch / "reported"
     count = multiply(setting.sample, folder, RUNS)
     found, results = dataset.load(folder), Results(setting.sample)
@@ -56,7 +59,7 @@ def _reports(
     """Seconds and megabytes of each round."""
     times, sizes = [], []
     for number in range(ROUNDS):
-        setting.log(f"report: round {number + 1} of {ROUNDS}")
+        log.info(f"report: round {number + 1} of {ROUNDS}")
         start = time.perf_counter()
         page, _ = render.render(results, found)
         times.append(time.perf_counter() - start)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,6 @@ class Setting:
 
     project: Project
     scratch: Path
-    log: Callable[[str], None]
     full: bool = False
     sample: Path | None = None
 

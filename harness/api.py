@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +95,7 @@ def boot_once(
     from harness.run import loop, prepare
 
     asked = loop.single(project, variant, machine, clock, append=append, image=image)
-    session = prepare(project, asked, logging.getLogger("harness").info)
+    session = prepare(project, asked)
     with tempfile.TemporaryDirectory(prefix="pageinit-boot-") as folder:
         (slot,) = session.experiment.schedule()
         return loop.boot_once(session, Results(keep or Path(folder)), slot, force)
@@ -118,6 +117,5 @@ def run_experiment(
     from harness.run import RunOptions
     from harness.run import run_experiment as run
 
-    log, options = logging.getLogger("harness").info, RunOptions(Path(results))
-    ran = run(project, experiment, options, executor=executor, log=log)
+    ran = run(project, experiment, RunOptions(Path(results)), executor=executor)
     return publish(ran.results)

@@ -8,6 +8,7 @@ bisection that is started again goes through what it knows without a build or a 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Threshold:
         return "bad" if (value > limit if self.above else value < limit) else "good"
 
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Trial:
         return self.reason if self.value is None else f"{self.value:,.0f}"
 
 
-def measure(question: Question, point: Point, log: Log) -> Trial:
+def measure(question: Question, point: Point) -> Trial:
     """Builds and boots a point, or finds it built and booted.
 
     Raises `UserError` for a metric that a good boot does not have.
@@ -151,14 +152,13 @@ def measure(question: Question, point: Point, log: Log) -> Trial:
     if point.tree is None:
         return Trial(point, None, point.problem)
     variant = question.variant
-    kernels = Kernels(question.project, log, given=point.source, trees={variant.name: point.tree})
+    kernels = Kernels(question.project, given=point.source, trees={variant.name: point.tree})
     ran = run_experiment(
         question.project,
         question.experiment,
         RunOptions(question.results),
         derived=[variant],
         store=kernels,
-        log=log,
     )
     found = render.publish(ran.results)
     for wrong in ran.wrong:
@@ -175,10 +175,9 @@ class Hunt:
         question: Question,
         threshold: Threshold,
         open_point: Callable[[int], Point],
-        log: Log,
     ) -> None:
         self._question, self._threshold = question, threshold
-        self._open, self._log = open_point, log
+        self._open = open_point
         self.trials: dict[int, Trial] = {}
         self.verdicts: dict[int, Verdict] = {}
 
@@ -197,15 +196,15 @@ class Hunt:
     def ask(self, index: int) -> Verdict:
         """Measures a point and judges it."""
         point = self._open(index)
-        self._log(f"trying {index}: {point.name}")
-        trial = self.trials[index] = measure(self._question, point, self._log)
+        log.info(f"trying {index}: {point.name}")
+        trial = self.trials[index] = measure(self._question, point)
         verdict = self.verdicts[index] = self._threshold.verdict(trial.value, self.trials[0].value)
-        self._log(f"{verdict}: {trial}")
+        log.info(f"{verdict}: {trial}")
         return verdict
 
 
 def step(
-    question: Question, threshold: Threshold, line: CommitRange, good: str | None, log: Log
+    question: Question, threshold: Threshold, line: CommitRange, good: str | None
 ) -> tuple[Trial, Verdict]:
     """Measures HEAD of a tree and judges it; `good` is the commit that a factor refers to.
 
@@ -216,8 +215,8 @@ def step(
         if not good:
             raise UserError("a factor needs --good REV", where="--above, --below")
         point = line.point(good, question.project, question.variant)
-        reference = measure(question, point, log).value
-    trial = measure(question, line.point("HEAD", question.project, question.variant), log)
+        reference = measure(question, point).value
+    trial = measure(question, line.point("HEAD", question.project, question.variant))
     return trial, threshold.verdict(trial.value, reference)
 
 

@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     arguments = parser(COMMANDS.keys() & set(words)).parse_args(words)
     try:
+        importlib.import_module("harness.cli.terminal").show_log()
         status = arguments.action(arguments)
         sys.stdout.flush()
         return int(status)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.bisect import STATUS, Threshold
-from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
 from harness.errors import HarnessError, UserError
 from harness.kernel import Kernels
 from harness.report import Table
@@ -69,10 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("name --series or --range", where="harness bisect")
     from harness.bisect import CommitRange, Hunt, prefixes
 
-    log, question, threshold = Log(), _question(arguments), _threshold(arguments)
+    question, threshold = _question(arguments), _threshold(arguments)
     place, variant = question.project, question.variant
     if arguments.series:
-        known = prefixes(Kernels(place, log), variant, arguments.series)
+        known = prefixes(Kernels(place), variant, arguments.series)
         last = len(known) - 1
 
         def open_point(index: int) -> Point:
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         def open_point(index: int) -> Point:
             return line.point(commits[index], place, variant)
 
-    hunt = Hunt(question, threshold, open_point, log)
+    hunt = Hunt(question, threshold, open_point)
     return _report(arguments, hunt, hunt.run(last))
 
 
@@ -134,7 +134,7 @@ def _step(arguments: argparse.Namespace) -> int:
     try:
         question = _question(arguments)
         line = CommitRange.open(arguments.tree, question.project.cache)
-        trial, verdict = step(question, _threshold(arguments), line, arguments.good, Log())
+        trial, verdict = step(question, _threshold(arguments), line, arguments.good)
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)
         return ABORT

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.boot import ESCAPE_NAME
 from harness.cli.parse import phase_table
 from harness.cli.run import status
-from harness.cli.terminal import Log, add_examples, add_json, err, out, print_json, project
+from harness.cli.terminal import add_examples, add_json, err, out, print_json, project
 from harness.errors import UserError
 from harness.guest import initramfs
 from harness.model import GOOD, Run
@@ -92,7 +92,7 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
     place = project(arguments)
     names = (arguments.variant, arguments.machine, arguments.clock)
     experiment = loop.single(place, *names, append=arguments.append, image=arguments.image)
-    session = prepare(place, experiment, Log())
+    session = prepare(place, experiment)
     (slot,) = experiment.schedule()
     if arguments.interact:
         session = _joined(session)

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
 
-from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
+from harness.cli.terminal import add_examples, add_json, print_json, print_table, project
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.kernel import Kernels
 from harness.report import Table
+
+log = logging.getLogger(__name__)
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +40,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Builds and lists."""
     place = project(arguments)
-    log = Log()
-    kernels = Kernels(place, log, arguments.jobs)
+    kernels = Kernels(place, arguments.jobs)
     named = [place.variant(name) for name in arguments.variants or place.variants()]
     rows, found, worst = [], {}, 0
     for variant in named:
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             built = kernels.get(variant)
         except (PatchError, ConfigError, BuildError) as error:
-            log(f"{variant.name}: {error}")
+            log.warning(f"{variant.name}: {error}")
             found[variant.name] = {"error": str(error)}
             worst = max(worst, 2 if isinstance(error, UserError) else 1)
             continue

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
 from harness.files import write_atomic
 from harness.kernel import BASELINE, Kernels, Shapes, build, fastpath
@@ -63,11 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Counts and shows."""
     if arguments.write and (arguments.variants or arguments.results):
         raise UserError("--write keeps all variants and the committed datasets; name none")
-    place, log = project(arguments), Log()
+    place = project(arguments)
     reference = place.root / "results" / "reference"
     known = [path for path in (reference / name for name in DATASETS) if path.is_dir()]
     ran = touched(arguments.results or known)
-    shapes = look(Kernels(place, log), arguments.variants)
+    shapes = look(Kernels(place), arguments.variants)
     if arguments.write:
         write_atomic(place.root / RECORD, shapes.model_dump_json(indent=1) + "\n")
     if arguments.json:

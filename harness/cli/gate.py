@@ -9,7 +9,6 @@ from pathlib import Path
 
 from harness.cli.run import BootLines
 from harness.cli.terminal import (
-    Log,
     add_examples,
     add_json,
     out,
@@ -53,10 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Boots what is not booted, judges, and shows a table for each variant."""
     from harness.report import render  # pandas and scipy: half a second
 
-    place, log = project(arguments), Log()
+    place = project(arguments)
     options = RunOptions(arguments.results, fresh=arguments.fresh, force=arguments.force)
     variants = _variants(place, arguments.variants)
-    proof = prove_variants(place, variants, options, on_event=BootLines(log), log=log)
+    proof = prove_variants(place, variants, options, on_event=BootLines())
     render.publish(proof.results)
     if arguments.json:
         wrong = {item.key: str(item) for item in proof.wrong}

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
+from harness.cli.terminal import add_examples, add_json, print_json, print_table, project
 from harness.errors import UserError
 from harness.hosts import Batch, Inventory
 from harness.report import Table
@@ -17,6 +18,8 @@ from harness.report import Table
 if TYPE_CHECKING:
     from harness.hosts import Examination, Source
     from harness.run import Executor
+
+log = logging.getLogger(__name__)
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -59,9 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     names = inventory.named(arguments.names)
     known = Path(inventory.known_hosts).expanduser()
     trust = KnownHosts((known, SYSTEM), known if arguments.accept_new else None)
-    log = Log()
     found = doctor.examine_all(
-        inventory, names, trust, SSHTimeouts(), lambda one: log(f"{one.name}: {_word(one)}")
+        inventory, names, trust, SSHTimeouts(), lambda one: log.info(f"{one.name}: {_word(one)}")
     )
     if arguments.json:
         print_json([_record(one) for one in found])
@@ -86,7 +88,7 @@ def add_hosts(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def executor_of(arguments: argparse.Namespace, log: Log) -> Executor | None:
+def executor_of(arguments: argparse.Namespace) -> Executor | None:
     """What boots elsewhere; the keys of the hosts of ``--hosts`` have to be known by now."""
     if not (arguments.hosts or arguments.cluster or arguments.dask):
         return None
@@ -99,10 +101,10 @@ def executor_of(arguments: argparse.Namespace, log: Log) -> Executor | None:
         raise UserError(f"{module} is not installed", remedy=f"pip install pageinit[{extra}]")
     from harness.hosts import Hosts
 
-    return Hosts(_source(arguments, log), log)
+    return Hosts(_source(arguments))
 
 
-def _source(arguments: argparse.Namespace, log: Log) -> Source:
+def _source(arguments: argparse.Namespace) -> Source:
     """Where workers come from."""
     from harness.hosts import Jobs, SchedulerFile, SSHHosts
     from harness.ssh import SYSTEM, KnownHosts
@@ -113,7 +115,7 @@ def _source(arguments: argparse.Namespace, log: Log) -> Source:
             raise UserError("no such scheduler file", where=str(file))
         return SchedulerFile(file)
     if arguments.cluster:
-        return Jobs(Batch.load(Path(arguments.cluster)), log)
+        return Jobs(Batch.load(Path(arguments.cluster)))
     inventory = Inventory.load(Path(arguments.hosts))
     known = KnownHosts((Path(inventory.known_hosts).expanduser(), SYSTEM))
     return SSHHosts(inventory, known)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.terminal import (
-    Log,
     add_examples,
     add_json,
     out,
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     place = project(arguments)
     names = list(dict.fromkeys(arguments.variants or place.variants()))
-    ran = limit.search_variants(place, names, arguments.results, fresh=arguments.fresh, log=Log())
+    ran = limit.search_variants(place, names, arguments.results, fresh=arguments.fresh)
     found = render.publish(ran.results)
     _show(found, ran, arguments.json)
     return int(bool(ran.unread) or bool(found.limits["max_bootable_bytes"].isna().any()))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.run import BootLines
-from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
 from harness.nightly import prune as pruning
 from harness.units import format_size, parse_size
@@ -89,9 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
         return prune(arguments)
     from harness.nightly import report_night, run_night
 
-    log, tolerance = Log(), _tolerance_of(arguments)
+    tolerance = _tolerance_of(arguments)
     if arguments.report:
-        reported = report_night(arguments.folder, tolerance, log)
+        reported = report_night(arguments.folder, tolerance)
     else:
         place = project(arguments)
         reported = run_night(
@@ -102,8 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             day=arguments.date,
             update=not arguments.no_update,
             force=arguments.force,
-            on_event=BootLines(log),
-            log=log,
+            on_event=BootLines(),
         )
     _show(reported, arguments.json)
     return reported.board.status

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from harness.cli.terminal import Log, add_examples, add_json, print_json, print_table, project
+from harness.cli.terminal import add_examples, add_json, print_json, print_table, project
 from harness.errors import UserError
 from harness.files import write_atomic
 from harness.kernel import Kernels, Record, SeriesReport, check
@@ -47,10 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Checks and shows."""
     if arguments.write and arguments.series:
         raise UserError("--write keeps what was found in all series; name none")
-    place, log = project(arguments), Log()
+    place = project(arguments)
     variants = [place.variant(n) for role in ("proposal", "broken") for n in place.variants(role)]
     asked = check.subjects(variants, arguments.series)
-    record = check.check(Kernels(place, log, arguments.jobs), asked, log)
+    record = check.check(Kernels(place, arguments.jobs), asked)
     if arguments.write:
         write_atomic(place.patches / check.RECORD, record.model_dump_json(indent=1) + "\n")
     if arguments.json:

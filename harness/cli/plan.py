@@ -134,7 +134,7 @@ def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) ->
 
 def _unbuilt(place: Project, experiment: Experiment) -> list[str]:
     """Variants whose kernel is not in the store; all of them where that cannot be told."""
-    store = Kernels(place, lambda text: None)
+    store = Kernels(place)
     missing = []
     for name in dict.fromkeys(map(definition, experiment.variants)):
         try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.hosts import add_hosts, executor_of
-from harness.cli.terminal import Log, add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
 from harness.errors import UserError
 from harness.model import Experiment
 from harness.run import Event, Ran, RunOptions, Session, Steps, run_experiment, whole
@@ -19,6 +20,8 @@ from harness.text import clean
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
+
+log = logging.getLogger(__name__)
 
 
 def add_until(parser: argparse.ArgumentParser) -> None:
@@ -105,8 +108,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The whole loop."""
-    place, log = project(arguments), Log()
-    experiment, executor = place.experiment(arguments.experiment), executor_of(arguments, log)
+    place = project(arguments)
+    experiment, executor = place.experiment(arguments.experiment), executor_of(arguments)
     if arguments.until:
         check(arguments, experiment)
     options = RunOptions(
@@ -116,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def look(text: str) -> None:
         looks.append(text)
-        log(text)
+        log.info(text)
 
     ran = run_experiment(
         place,
@@ -124,8 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         options,
         steps=steps_of(arguments, look),
         executor=executor,
-        on_event=BootLines(log),
-        log=log,
+        on_event=BootLines(),
     )
     from harness.report import render  # pandas and scipy: half a second
 
@@ -166,8 +168,7 @@ def status(session: Session, failed: int) -> int:
 class BootLines:
     """A line for each boot, with the time that is probably left."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self) -> None:
         self._start = time.monotonic()
 
     def __call__(self, event: Event) -> None:
@@ -176,14 +177,14 @@ class BootLines:
         name = f"[{event.number}/{event.total}] {slot.variant} {slot.machine} {slot.clock}"
         name += " warm-up" if slot.warmup else f" block {slot.block}"
         if event.waits:
-            self._log(f"{name} {event.waits}")
+            log.info(f"{name} {event.waits}")
             return
         if record is None:
             if event.number == 1:  # of this step
                 self._start = time.monotonic()
-            self._log(f"{name} ...")
+            log.info(f"{name} ...")
             return
         left = (time.monotonic() - self._start) / event.past_s * event.left_s
         reason = f" ({record.judgement.reason})" if record.judgement.reason else ""
         outcome = f"{record.judgement.outcome}{reason} in {record.ending.wall_s:.1f} s"
-        self._log(f"{name} {outcome}; about {left / 60:.0f} min left")
+        log.info(f"{name} {outcome}; about {left / 60:.0f} min left")

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +37,21 @@ def project(arguments: argparse.Namespace) -> Project:
     return Project.find(start, cache)
 
 
-class Log:
+class _OnTerminal(logging.Handler):
     """One line a message, with the seconds since the start; on standard error."""
 
-    def __init__(self) -> None:
-        self.start = time.monotonic()
+    def emit(self, record: logging.LogRecord) -> None:
+        seconds = Text(f"{record.relativeCreated / 1000:7.1f}s ", "dim")
+        style = "yellow" if record.levelno >= logging.WARNING else ""
+        err.print(seconds, Text(clean(record.getMessage()), style), sep="")
 
-    def __call__(self, text: str) -> None:
-        """Says `text`."""
-        seconds = time.monotonic() - self.start
-        err.print(Text(f"{seconds:7.1f}s ", "dim"), Text(clean(text)), sep="")
+
+def show_log(*names: str) -> None:
+    """Shows what the harness logs, and the loggers of these names, as it comes."""
+    for logger in map(logging.getLogger, ("harness", *names)):
+        logger.setLevel(logging.INFO)
+        if not any(isinstance(known, _OnTerminal) for known in logger.handlers):
+            logger.addHandler(_OnTerminal())
 
 
 def add_examples(parser: argparse.ArgumentParser, *lines: str) -> None:

@@ -35,7 +35,6 @@ def prove_variants(
     options: RunOptions,
     *,
     on_event: Callable[[Event], None] = lambda event: None,
-    log: Callable[[str], None] = lambda text: None,
 ) -> GateResult:
     """Boots both builds of each variant and judges them; `eager` boots beside, to compare with.
 
@@ -48,7 +47,7 @@ def prove_variants(
         raise UserError(f"{', '.join(prebuilt)}: a prebuilt kernel has no debug build")
     asked = gate.experiment([variant.name for variant in variants])
     derived = [gate.debug(each) for each in (*variants, project.variant(gate.BASELINE))]
-    ran = run_experiment(project, asked, options, derived=derived, on_event=on_event, log=log)
+    ran = run_experiment(project, asked, options, derived=derived, on_event=on_event)
     runs, _ = ran.results.read()
     unread = {item.key: str(item) for item in ran.unread}
     checks = gate.checks((stored.run for stored in runs), asked, unread)

@@ -34,7 +34,7 @@ from harness.hosts.inventory import Batch, Host, Inventory
 from harness.model import Accel
 from harness.ssh import Connection, KnownHosts, Program, SSHTimeouts
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 Failed = Callable[[str, str], None]
 """Is told of each time that a host has no worker: its name, and why."""
 Resources = dict[str, float]
@@ -249,7 +249,6 @@ class Jobs:
     """Nodes that a batch system shares out, a worker on each."""
 
     batch: Batch
-    log: Log
     inventory: None = None
     poll_s: float = 5.0
     longest_poll_s: float = 300.0
@@ -268,7 +267,7 @@ class Jobs:
                 yield client
 
     def _make(self) -> SpecCluster:
-        batch, log = self.batch, self.log
+        batch = self.batch
         kind = getattr(_jobqueue(), batch.cluster, None)
         if kind is None:
             raise UserError(f"cluster: dask-jobqueue has no {batch.cluster}", where=batch.name)
@@ -280,7 +279,7 @@ class Jobs:
                 try:
                     await super().start()
                 except RuntimeError as error:
-                    log(str(error).rpartition("stderr:")[2].strip())
+                    log.warning(str(error).rpartition("stderr:")[2].strip())
                     self.job_id = "refused"
                     await ProcessInterface.start(self)
 
@@ -335,7 +334,7 @@ class Jobs:
             return False  # it says nothing while its controller is away
         ended = [name for name, job in known.items() if job not in said]
         for name in ended:
-            self.log(f"job has ended: {known[name]}")
+            log.info(f"job has ended: {known[name]}")
             self._cluster.workers.pop(name, None)
             self._cluster.worker_spec.pop(name, None)
         return bool(ended)

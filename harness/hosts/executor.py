@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
+import logging
 import platform
 import shutil
 import time
@@ -30,13 +31,15 @@ from harness.errors import Failure, HarnessError, HostError, RemoteError, Result
 from harness.hosts import archive
 from harness.hosts import block as blocks
 from harness.hosts.bootstrap import code
-from harness.hosts.cluster import Log, Resources, Source, host_of
+from harness.hosts.cluster import Resources, Source, host_of
 from harness.hosts.inventory import Need, choose
 from harness.hosts.supervisor import LOG, OUTCOME
 from harness.model import Block, Model, Run, Slot
 from harness.results import RUN_FILE, Fate, LedgerEntry, read_run
 from harness.run import Job
 from harness.text import one_line
+
+log = logging.getLogger(__name__)
 
 TURN_S = 1.0
 """Between two looks at what workers there are."""
@@ -71,7 +74,6 @@ class Hosts:
     """Boots blocks on hosts, wherever their workers come from."""
 
     source: Source
-    log: Log
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     task: Task = blocks.boot_block
 
@@ -148,7 +150,7 @@ class Work:
     """One job: what is left of it, and what its attempts have come to."""
 
     def __init__(self, hosts: Hosts, job: Job) -> None:
-        self._source, self._policy, self._log = hosts.source, hosts.policy, hosts.log
+        self._source, self._policy = hosts.source, hosts.policy
         self._task, self._job = hosts.task, job
         self._lock = blocks.PackedLock.of(job.session.lock)
         self._needs = {block.key: need_of(job, block) for block in job.blocks}
@@ -187,7 +189,7 @@ class Work:
                 await self._look()
                 self._begin_more()
                 if not self._tasks and not told:
-                    self._log("waits for a worker that fits")
+                    log.info("waits for a worker that fits")
                     told = True
                 await self._turn()
         finally:
@@ -202,7 +204,7 @@ class Work:
 
     def no_worker(self, host: str, why: str) -> None:
         """A host has no worker now; one that has a block has as long as the block has."""
-        self._log(f"{host}: {why}; tries again")
+        log.warning(f"{host}: {why}; tries again")
         if not any(attempt.host == host for attempt in self._open.values()):
             self._blame(host)
 
@@ -275,7 +277,7 @@ class Work:
         except RemoteError as error:
             why = error.what
         if why:
-            self._log(f"{host} is of no use: {why}")
+            log.warning(f"{host} is of no use: {why}")
         self._next_look = 0
         return not why
 
@@ -331,7 +333,7 @@ class Work:
         except _NowhereError:
             again.appendleft(block)
         except RemoteError as error:
-            self._log(f"{block.key} failed on {attempt.host}: {error.what}")
+            log.warning(f"{block.key} failed on {attempt.host}: {error.what}")
             self._end(attempt, Fate.FAILED, detail=f"{error.failure}: {error.what}")
             self._tries[block.key] += 1
             self._failed_on[block.key].add(attempt.host)
@@ -360,7 +362,7 @@ class Work:
         """A host has failed; once too often, it is set aside for good."""
         self._failures[host] += 1
         if self._failures[host] == self._policy.failures:
-            self._log(f"{host} is set aside: it failed {self._failures[host]} times in a row")
+            log.warning(f"{host} is set aside: it failed {self._failures[host]} times in a row")
             self._next_look = 0
             self._background.append(asyncio.create_task(self._source.drop(host)))
 
@@ -392,7 +394,7 @@ class Work:
                         if attempt.host and not attempt.pins:
                             raise RemoteError(Failure.CLOSED, why) from None
                         if attempt.host:
-                            self._log(f"{attempt.host}: {why}; {block.key} waits")
+                            log.info(f"{attempt.host}: {why}; {block.key} waits")
                     await asyncio.sleep(TURN_S)
         except TimeoutError:
             what = "has no outcome by the deadline of its block"
@@ -429,7 +431,7 @@ class Work:
         except Exception as error:  # of a host, whatever it is
             what = one_line(f"its task: {type(error).__name__}: {error}", 300) or ""
             if not attempt.host:
-                self._log(f"{attempt.block.key} has not begun: {what}")
+                log.info(f"{attempt.block.key} has not begun: {what}")
                 raise _NowhereError from None
             raise RemoteError(Failure.COMMAND, what) from None
         finally:
@@ -521,7 +523,7 @@ class Work:
         attempt.host, attempt.pins = host, worker.fits(only(host))
         number = attempt.name.rpartition("-")[2]
         how = "is taken up again on" if attempt.home else "goes to"
-        self._log(f"{key} {how} {host}, attempt {number}")
+        log.info(f"{key} {how} {host}, attempt {number}")
 
     def _give_time(self, attempt: Attempt, plan: blocks.Plan) -> None:
         """From now on, as long as the block may take; not again where it goes on."""

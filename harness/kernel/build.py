@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -64,7 +65,7 @@ def cache_hits(log: Path) -> int:
     return len(_HIT.findall(log.read_text(errors="replace"))) if log.is_file() else 0
 
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 FIXED = {
     "KBUILD_BUILD_TIMESTAMP": "Wed Jan  1 00:00:00 UTC 2020",
@@ -129,7 +130,6 @@ def build(
     cache: Path,
     *,
     jobs: int = 0,
-    log: Log,
 ) -> BuiltKernel:
     """Answers the kernel of a tree and a configuration; builds it when the store has none.
 
@@ -141,14 +141,14 @@ def build(
     if found := _stored(job, cache):
         return found
     work = cache / "work" / source.folder.name
-    with locked(work / ".lock", lambda: log("waiting for another build of this base")):
+    with locked(work / ".lock", lambda: log.info("waiting for another build of this base")):
         if found := _stored(job, cache):
             return found
-        log(f"building kernel {job.kernel_id} ({source.version})")
+        log.info(f"building kernel {job.kernel_id} ({source.version})")
         with disk_errors(work):
             start = time.monotonic()
             out = configure(job, work)
-            warnings, effort = make(job, out, cache, jobs or os.cpu_count() or 1, log, start=start)
+            warnings, effort = make(job, out, cache, jobs or os.cpu_count() or 1, start=start)
             return _keep(job, out, cache, warnings, effort)
 
 
@@ -246,9 +246,7 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(drop)}
 
 
-def make(
-    job: Build, out: Path, cache: Path, jobs: int, log: Log, *, start: float
-) -> tuple[int, Effort]:
+def make(job: Build, out: Path, cache: Path, jobs: int, *, start: float) -> tuple[int, Effort]:
     """Runs make to its end; answers the number of warnings, and the effort since `start`."""
     # CC never changes between two builds in one folder: that would build everything again.
     compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
@@ -269,7 +267,7 @@ def make(
                 errors.append(line.rstrip())
             if time.monotonic() - said > PROGRESS_S:
                 said = time.monotonic()
-                log(f"building kernel {job.kernel_id}: {objects} objects compiled")
+                log.info(f"building kernel {job.kernel_id}: {objects} objects compiled")
     if run.returncode:
         raise _broken(out, errors, run.returncode, cache, job)
     seconds = round(time.monotonic() - start, 1)

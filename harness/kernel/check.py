@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,20 +108,18 @@ def answered(found: Sequence[Complaint], known: Mapping[str, str]) -> tuple[Comp
     return tuple(one.model_copy(update={"answer": known.get(one.type)}) for one in found)
 
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
-def new_warnings(
-    job: Build, base: Build, cache: Path, *, jobs: int = 0, log: Log
-) -> tuple[str, ...]:
+def new_warnings(job: Build, base: Build, cache: Path, *, jobs: int = 0) -> tuple[str, ...]:
     """The warnings of a tree that its base does not have.
 
     Answered from the cache when known. Raises `BuildError` or `ConfigError`.
     """
     files = [change.file for change in job.source.repository.changes(base.tree, job.tree)]
-    found = warnings(job, files, cache, jobs=jobs, log=log)
+    found = warnings(job, files, cache, jobs=jobs)
     # Nearly always there is none, and the base needs no build.
-    return fresh(found, warnings(base, files, cache, jobs=jobs, log=log)) if found else ()
+    return fresh(found, warnings(base, files, cache, jobs=jobs)) if found else ()
 
 
 def fresh(found: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
@@ -134,9 +133,7 @@ def fresh(found: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(more)
 
 
-def warnings(
-    job: Build, files: Sequence[str], cache: Path, *, jobs: int = 0, log: Log
-) -> tuple[str, ...]:
+def warnings(job: Build, files: Sequence[str], cache: Path, *, jobs: int = 0) -> tuple[str, ...]:
     """Every warning, once, of what depends on `files`; answered from the cache when known."""
     key = hashlib.sha256("\0".join([job.kernel_id, *files]).encode()).hexdigest()[:16]
     memory = cache / "warnings" / f"{key}.json"
@@ -146,15 +143,15 @@ def warnings(
         pass
     work = cache / "work" / job.source.folder.name
     with (
-        locked(work / ".lock", lambda: log("waiting for another build of this base")),
+        locked(work / ".lock", lambda: log.info("waiting for another build of this base")),
         disk_errors(work),
     ):
-        found = _compile(job, files, work, jobs or os.cpu_count() or 1, log)
+        found = _compile(job, files, work, jobs or os.cpu_count() or 1)
     write_atomic(memory, json.dumps(found, indent=1) + "\n")
     return found
 
 
-def _compile(job: Build, files: Sequence[str], work: Path, jobs: int, log: Log) -> tuple[str, ...]:
+def _compile(job: Build, files: Sequence[str], work: Path, jobs: int) -> tuple[str, ...]:
     start = time.monotonic()
     # The bare base does not know the options that patches bring.
     out = build.configure(job, work, strict=job.tree != job.source.tree)
@@ -162,7 +159,7 @@ def _compile(job: Build, files: Sequence[str], work: Path, jobs: int, log: Log) 
     # The first time what differs from the tree before is compiled as well: look twice if need be.
     for _ in range(2):
         job.source.repository.renew(files, work / "linux", work / "index")
-        build.make(job, out, work.parents[1], jobs, log, start=start)
+        build.make(job, out, work.parents[1], jobs, start=start)
         lines = (out / "build.log").read_text(encoding="utf-8", errors="replace").splitlines()
         found = tuple(dict.fromkeys(line for line in lines if build.WARNING.search(line)))
         if not found:
@@ -180,8 +177,6 @@ RECORD = "hygiene.json"
 
 LINES = "lines"
 """The metric of a claim about the size of a series."""
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -255,18 +250,18 @@ def subjects(variants: Iterable[Variant], names: Sequence[str] = ()) -> list[Ser
     ]
 
 
-def check(kernels: Kernels, asked: Sequence[SeriesInPlace], log: Progress) -> Record:
+def check(kernels: Kernels, asked: Sequence[SeriesInPlace]) -> Record:
     """Looks at each series; what is known from an earlier look is not built again."""
     found = []
     for subject in asked:
-        found.append(_check(kernels, subject, log))
+        found.append(_check(kernels, subject))
         for problem in found[-1].problems:
-            log(f"{subject.series}: {problem}")
+            log.warning(f"{subject.series}: {problem}")
     base = kernels.base.version
     return Record(base=base, toolchain=build.toolchain(), series=tuple(found))
 
 
-def _check(kernels: Kernels, subject: SeriesInPlace, log: Progress) -> SeriesReport:
+def _check(kernels: Kernels, subject: SeriesInPlace) -> SeriesReport:
     project, source = kernels.project, kernels.base
     folder = project.patches / subject.series
     before = patches.apply(source, [project.patches / name for name in subject.after])
@@ -275,7 +270,7 @@ def _check(kernels: Kernels, subject: SeriesInPlace, log: Progress) -> SeriesRep
     known = answers(folder)
     prefixes, trees = [], [before.tree, *(step.tree for step in steps)]
     for number, step in enumerate(steps):
-        log(f"{subject.series}: {number + 1} of {len(said)}: {step.patch.name}")
+        log.info(f"{subject.series}: {number + 1} of {len(said)}: {step.patch.name}")
         changes = source.repository.changes(trees[number], step.tree)
         warnings, broken = _built(kernels, subject, step.tree)
         prefix = Prefix(
@@ -332,7 +327,7 @@ def _built(
     fragments = [project.fragment(name) for name in subject.fragments]
     job, base = (build.plan(source, name, fragments) for name in (tree, source.tree))
     try:
-        found = new_warnings(job, base, project.cache, jobs=kernels.jobs, log=kernels.log)
+        found = new_warnings(job, base, project.cache, jobs=kernels.jobs)
     except (BuildError, ConfigError) as error:
         return (), [str(error)]
     return found, []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import lzma
 import re
 import shutil
@@ -11,7 +12,6 @@ import tarfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +21,7 @@ from harness.kernel import debian
 from harness.kernel.git import BASE_REF, Repository
 from harness.model import Base, DebianSource, GitSource, Model, TarballSource
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 _SOURCE_FILE = "source.json"
 
@@ -65,34 +65,38 @@ def cached(base: Base, cache: Path) -> Source | None:
     return known[debian.newest(known)] if known else None
 
 
-def fetch(base: Base, cache: Path, log: Log) -> Source:
+def fetch(base: Base, cache: Path) -> Source:
     """Gets the base source, verifies it and stores it as a git tree; a known one costs no network.
 
     Raises `SourceError` when it is altered, cut short or another kernel, `HostError` when it
     cannot be had from here. An interruption leaves nothing that counts.
     """
     sources = cache / "sources"
-    with files.locked(sources / ".lock", lambda: log("waiting for another fetch of the source")):
+    with files.locked(
+        sources / ".lock", lambda: log.info("waiting for another fetch of the source")
+    ):
         files.sweep(sources)
         provider = base.provider
         known = cached(base, cache)
         if known and not (provider.debian and provider.debian.version is None):
             return known
         if provider.tarball:
-            return _fetch_tarball(base, provider.tarball, sources, log)
+            return _fetch_tarball(base, provider.tarball, sources)
         if provider.git:
-            return _fetch_git(base, provider.git, sources, log)
+            return _fetch_git(base, provider.git, sources)
         assert provider.debian
         try:
-            return _fetch_debian(base, provider.debian, sources, log)
+            return _fetch_debian(base, provider.debian, sources)
         except HostError as error:
             if not known:
                 raise
-            log(f"{error.what.splitlines()[0]}; using {known.version}, the newest in the cache")
+            log.warning(
+                f"{error.what.splitlines()[0]}; using {known.version}, the newest in the cache"
+            )
             return known
 
 
-def _fetch_debian(base: Base, asked: DebianSource, sources: Path, log: Log) -> Source:
+def _fetch_debian(base: Base, asked: DebianSource, sources: Path) -> Source:
     package = debian.lookup(asked.package, asked.version)
     folder = sources / f"{package.name}_{package.version}"
     if asked.sha256 not in (None, package.sha256):
@@ -104,9 +108,9 @@ def _fetch_debian(base: Base, asked: DebianSource, sources: Path, log: Log) -> S
     if source := _load(folder, package.sha256):
         return source
     with files.filling(folder) as part:
-        log(f"downloading {package.name} {package.version} ({package.size >> 20} MiB)")
+        log.info(f"downloading {package.name} {package.version} ({package.size >> 20} MiB)")
         deb = debian.download(package, part)
-        log("storing it as a git tree, which takes about a minute")
+        log.info("storing it as a git tree, which takes about a minute")
         repo = part / "repo.git"
         facts = {
             "tree": _import_deb(Repository.create(repo), deb),
@@ -119,18 +123,18 @@ def _fetch_debian(base: Base, asked: DebianSource, sources: Path, log: Log) -> S
     return _loaded(folder)
 
 
-def _fetch_tarball(base: Base, asked: TarballSource, sources: Path, log: Log) -> Source:
+def _fetch_tarball(base: Base, asked: TarballSource, sources: Path) -> Source:
     folder = sources / f"tarball-{asked.sha256[:16]}"
     with files.filling(folder) as part:
         origin = asked.url or str(asked.path)
         file = asked.path or part / "tarball"
         if asked.url:
-            log(f"downloading {asked.url}")
+            log.info(f"downloading {asked.url}")
             _download(asked.url, file)
         elif not file.is_file():
             raise SourceError("no such file", where=str(file))
         files.verify(file, asked.sha256)
-        log("storing it as a git tree, which takes about a minute")
+        log.info("storing it as a git tree, which takes about a minute")
         with file.open("rb") as handle:
             tree = _import_tar(Repository.create(part / "repo.git"), handle, origin)
         (part / "tarball").unlink(missing_ok=True)
@@ -141,11 +145,11 @@ def _fetch_tarball(base: Base, asked: TarballSource, sources: Path, log: Log) ->
     return _loaded(folder)
 
 
-def _fetch_git(base: Base, asked: GitSource, sources: Path, log: Log) -> Source:
+def _fetch_git(base: Base, asked: GitSource, sources: Path) -> Source:
     origin = asked.url or str((asked.path or Path()).absolute())
     folder = sources / f"git-{asked.commit[:16]}"
     with files.filling(folder) as part:
-        log(f"fetching {asked.commit[:12]} from {origin}")
+        log.info(f"fetching {asked.commit[:12]} from {origin}")
         repository = Repository.create(part / "repo.git")
         try:
             repository.fetch(origin, asked.commit)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from harness.kernel.build import BuiltKernel
 from harness.model import Base, Prebuilt, Variant
 from harness.project import Project
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,6 @@ class Kernels:
     """Gets kernels for the variants of one project; the base is fetched when first needed."""
 
     project: Project
-    log: Log
     jobs: int = 0
     given: source.Source | None = None
     """a base that base.yaml does not name"""
@@ -31,9 +31,7 @@ class Kernels:
     @cached_property
     def base(self) -> source.Source:
         """The verified base source; raises `SourceError` or `HostError`."""
-        return self.given or source.fetch(
-            Base.load(self.project.base), self.project.cache, self.log
-        )
+        return self.given or source.fetch(Base.load(self.project.base), self.project.cache)
 
     def tree(self, variant: Variant) -> patches.PatchedTree:
         """The base with the variant's series applied; raises `PatchError`."""
@@ -50,8 +48,8 @@ class Kernels:
         fragments = self.project.fragments(variant)
         if found := build.known(self.base, tree, fragments, cache):
             return found
-        with beside(cache, self.log):
-            return build.build(self.base, tree, fragments, cache, jobs=self.jobs, log=self.log)
+        with beside(cache, log.info):
+            return build.build(self.base, tree, fragments, cache, jobs=self.jobs)
 
     def known(self, variant: Variant) -> BuiltKernel | None:
         """The kernel if neither network nor compiler is needed for it; raises as `get` does."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -26,7 +27,7 @@ FILES = ("dashboard.html", "summary.md", "junit.xml", "results.ktap", "history.c
 
 HISTORY = "history"
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,6 @@ def run_night(
     update: bool = True,
     force: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
-    log: Log = lambda text: None,
 ) -> Reported:
     """Boots a night, today if `day` names no other (UTC), and reports it beside those before it.
 
@@ -55,13 +55,13 @@ def run_night(
     before asking for a base. Raises `UserError` for a date that is buried in the history.
     """
     with Results(folder).locked():
-        nights, damage = _read(folder, log)
+        nights, damage = _read(folder)
         day = day or datetime.now(UTC).date()
         if by_day(nights, day) is None:
             if update:
-                _update(project, log)
+                _update(project)
             options = RunOptions(folder / prune.BOOTS / day.isoformat(), force=force)
-            ran = run_experiment(project, experiment, options, on_event=on_event, log=log)
+            ran = run_experiment(project, experiment, options, on_event=on_event)
             found = render.publish(ran.results)
             night = night_of(found, day, ran.results.path.relative_to(folder).as_posix())
             # What is there and cannot be read is in the dataset's damage already.
@@ -75,30 +75,30 @@ def run_night(
                 remedy="set the clock of the host, or name the night with --date",
             )
         else:
-            log(f"{day} is in the history already: nothing is booted")
+            log.info(f"{day} is in the history already: nothing is booted")
         return _report(folder, nights, damage, tolerance)
 
 
-def report_night(folder: Path, tolerance: Tolerance, log: Log = lambda text: None) -> Reported:
+def report_night(folder: Path, tolerance: Tolerance) -> Reported:
     """Reports the newest night once more; raises `UserError` where there is none."""
     with Results(folder).locked():
-        nights, damage = _read(folder, log)
+        nights, damage = _read(folder)
         if not nights:
             raise UserError("no night yet", where=str(folder))
         return _report(folder, nights, damage, tolerance)
 
 
-def _read(folder: Path, log: Log) -> tuple[list[Night], list[Damage]]:
+def _read(folder: Path) -> tuple[list[Night], list[Damage]]:
     nights, damage = History(folder / HISTORY).read()
     for item in damage:
-        log(f"cannot be read, and was set aside: {item.path}: {item.reason}")
+        log.warning(f"cannot be read, and was set aside: {item.path}: {item.reason}")
     return nights, damage
 
 
-def _update(project: Project, log: Log) -> None:
+def _update(project: Project) -> None:
     provider = Base.load(project.base).provider
     if provider.debian and not provider.debian.version:
-        log("renewed apt's lists" if debian.refresh() else "apt's lists are as they are")
+        log.info("renewed apt's lists" if debian.refresh() else "apt's lists are as they are")
 
 
 def _report(

@@ -8,7 +8,8 @@ real, and its outcome says why.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from harness.run.loop import Event, Ran, RunOptions, run_experiment
 from harness.run.session import Session
 from harness.text import one_line
 from harness.units import GIB, TIB, format_size
+
+log = logging.getLogger(__name__)
 
 NODES = 4
 STEPS = 8
@@ -98,7 +101,6 @@ def search_variants(
     folder: Path,
     *,
     fresh: bool = False,
-    log: Callable[[str], None] = lambda text: None,
 ) -> Ran:
     """Searches for the largest machine of one variant after the other; results go below `folder`.
 
@@ -110,8 +112,7 @@ def search_variants(
         RunOptions(folder, fresh=fresh, force=True),
         machines=machines().values(),
         steps=_steps,
-        on_event=lambda event: _tell(event, log),
-        log=log,
+        on_event=_tell,
     )
 
 
@@ -129,14 +130,14 @@ def _steps(session: Session, results: Results) -> Iterator[Sequence[Slot]]:
                 break
 
 
-def _tell(event: Event, log: Callable[[str], None]) -> None:
+def _tell(event: Event) -> None:
     run = event.run
     said = event.waits or "..."
     if run:
         reason = f": {run.judgement.reason}" if run.judgement.reason else ""
         said = f"{run.judgement.outcome}{reason} in {run.ending.wall_s:.1f} s"
     size = format_size(machines()[event.slot.machine].memory)
-    log(f"{event.slot.variant} on {size} {said}")
+    log.info(f"{event.slot.variant} on {size} {said}")
 
 
 def search(first: int, last: int, known: Mapping[int, bool]) -> Iterator[int]:

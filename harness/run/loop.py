@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ from harness.qemu import footprint
 from harness.results import Ledger, Results, Wrong, newest, read_runs, to_json
 from harness.run.local import Executor, Job, Local
 from harness.run.session import Session, prepare
+
+log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 4
 """Boots of one slot, where a defect of the emulator ends all before the last."""
@@ -111,7 +114,6 @@ def run_experiment(
     steps: Steps = whole,
     executor: Executor | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
-    log: Callable[[str], None] = lambda text: None,
 ) -> Ran:
     """Builds and locks an experiment, opens its folder, mends it, and boots what is missing.
 
@@ -120,10 +122,10 @@ def run_experiment(
     `UserError`, `HostError`, or `ResultsError` for a folder that is held or cannot be gone on with.
     """
     made = {variant.name: variant for variant in derived}, {each.name: each for each in machines}
-    session = prepare(project, experiment, log, *made, store=store)
+    session = prepare(project, experiment, *made, store=store)
     results = open_results(session, options)
     with results.locked():
-        mend(results, log)
+        mend(results)
         wrong = _boot(session, results, options, steps, on_event=on_event, executor=executor)
     return Ran(session, results, wrong)
 
@@ -196,7 +198,7 @@ def execute(
     asyncio.run((executor or Local()).execute(job))
 
 
-def mend(results: Results, log: Callable[[str], None]) -> None:
+def mend(results: Results) -> None:
     """Sets records that cannot be read aside, by name, to be booted again.
 
     A record of another schema version is whole, and stays. Raises `ResultsError` for a folder that
@@ -211,7 +213,7 @@ def mend(results: Results, log: Callable[[str], None]) -> None:
         for item in read_runs([path])[1]:
             if not item.foreign:
                 results.shelve(path.parent)
-                log(f"set aside, and booted again: {path}: {item.reason}")
+                log.warning(f"set aside, and booted again: {path}: {item.reason}")
 
 
 def begin(session: Session, results: Results) -> None:

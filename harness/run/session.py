@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,7 +20,7 @@ from harness.qemu import Plugin
 from harness.qemu import plugin as counter
 from harness.run import gate_status
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,6 @@ class Session:
 def prepare(
     project: Project,
     experiment: Experiment,
-    log: Log,
     derived: Mapping[str, Variant] | None = None,
     machines: Mapping[str, Machine] | None = None,
     *,
@@ -64,8 +64,8 @@ def prepare(
     variants = {name: fit(project, experiment, variant) for name, variant in named.items()}
     machines = {name: made.get(name) or project.machine(name) for name in experiment.machines}
     host.find_qemu()
-    guest, store = _guest(project, experiment), store or Kernels(project, log)
-    kernels, misfits = _build(store, variants, log)
+    guest, store = _guest(project, experiment), store or Kernels(project)
+    kernels, misfits = _build(store, variants)
     probes = initramfs.build(project.cache)
     environment = host.environment(_accel(project, machines, kernels, probes))
     first = initramfs.entry(project.cache) if guest else probes
@@ -120,7 +120,7 @@ def _guest(project: Project, experiment: Experiment) -> Guest | None:
 
 
 def _build(
-    store: Kernels, variants: dict[str, Variant], log: Log
+    store: Kernels, variants: dict[str, Variant]
 ) -> tuple[dict[str, BuiltKernel | str], tuple[str, ...]]:
     """The kernel of each variant, or what is wrong with it; and whose input is wrong."""
     kernels: dict[str, BuiltKernel | str] = {}
@@ -132,7 +132,7 @@ def _build(
         try:
             kernels[name] = store.get(variant)
         except (PatchError, ConfigError, BuildError) as error:
-            log(f"{name}: {error}")
+            log.warning(f"{name}: {error}")
             kernels[name] = str(error)
             if isinstance(error, UserError):
                 misfits.append(name)

@@ -210,7 +210,7 @@ def test_what_a_guest_prints_is_escaped_in_the_report(hatch, place):
 def test_the_work_clock_repeats_itself_to_the_byte(place, cache, tmp_path):
     """The second time to a reader that lags: the guest must not notice."""
     project = Project(place, cache)
-    session = prepare(project, project.experiment(Path("work")), print)
+    session = prepare(project, project.experiment(Path("work")))
     (slot,) = session.experiment.schedule()
     for name, lag in (("swift", 0.0), ("slow", 0.03)):
         (tmp_path / name).mkdir()

@@ -26,4 +26,4 @@ def project() -> Project:
 
 @pytest.fixture(scope="session")
 def kernels(project) -> Kernels:
-    return Kernels(project, print)
+    return Kernels(project)

@@ -41,7 +41,7 @@ def test_the_same_inputs_give_the_same_bytes_elsewhere(project, kernels, second_
     monkeypatch.setenv("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970")
     monkeypatch.setenv("LANG", "de_DE.UTF-8")
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
-    there = Kernels(Project(ROOT, second_cache), print, jobs=3)
+    there = Kernels(Project(ROOT, second_cache), jobs=3)
     second = there.get(variant).kernel
     assert second == first
     # ccache hands out objects of the first path: these are compiled at the second one.
@@ -66,7 +66,7 @@ def configure(kernels, tmp_path: Path, text: str) -> ConfigError:
     fragments = [*kernels.project.fragments(variant), fragment]
     tree = kernels.tree(variant).tree
     with pytest.raises(ConfigError) as caught:
-        build.build(kernels.base, tree, fragments, kernels.project.cache, log=print)
+        build.build(kernels.base, tree, fragments, kernels.project.cache)
     return caught.value
 
 

@@ -51,7 +51,7 @@ def boot(project, tmp_path):
             guest={"image": str(path), **guest},
         )
         slot = Slot("eager", "tiny-2g", "time", 0, 0)
-        session = prepare(project, experiment, print)
+        session = prepare(project, experiment)
         return loop.boot_once(session, Results(tmp_path), slot), tmp_path / "runs" / slot.key
 
     return run

@@ -17,6 +17,7 @@ if not importlib.util.find_spec("dask_jobqueue"):  # imported, it takes SIGINT f
 
 from harness.hosts.cluster import Jobs  # noqa: E402
 from harness.hosts.inventory import Batch  # noqa: E402
+from tests.support.messages import collected  # noqa: E402
 
 pytestmark = pytest.mark.slurm
 
@@ -33,12 +34,16 @@ class Holder:
 
     def __init__(self, file):
         self.said = []
-        self.jobs = Jobs(Batch.load(file), self.said.append, poll_s=1, longest_poll_s=2)
+        self.jobs = Jobs(Batch.load(file), poll_s=1, longest_poll_s=2)
         self._ready, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._hold()), daemon=True)
 
     async def _hold(self):
         self.loop = asyncio.get_running_loop()
+        with collected(self.said):
+            await self._held()
+
+    async def _held(self):
         async with self.jobs.connect((), lambda *words: None) as self.client:
             self._ready.set()
             while not self._over.is_set():
@@ -53,7 +58,6 @@ class Holder:
     def __exit__(self, *exc):
         self._over.set()
         self._thread.join(30)
-        print(*self.said, sep="\n")
 
     def ask(self, coroutine, seconds=30):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)

@@ -28,7 +28,7 @@ def session(checkout):
     path = checkout / "experiments/pair.yaml"
     path.write_text(path.read_text().replace("warmup: 1", "warmup: 0"))
     project = Project.find(checkout, checkout.parent / "cache")
-    return prepare(project, project.experiment(Path("experiments/pair.yaml")), lambda text: None)
+    return prepare(project, project.experiment(Path("experiments/pair.yaml")))
 
 
 @pytest.fixture

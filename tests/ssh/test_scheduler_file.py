@@ -16,6 +16,7 @@ from harness.results.ledger import Fate
 from harness.run import loop
 from tests.support.checkout import ROOT
 from tests.support.hosts import until, when
+from tests.support.messages import collected
 
 pytestmark = pytest.mark.ssh
 
@@ -66,11 +67,12 @@ def elsewhere(hosts, tmp_path):
 
 
 def run(hosts, elsewhere):
-    executor = Hosts(SchedulerFile(elsewhere.file), hosts.said.append, RetryPolicy(margin_s=20))
+    executor = Hosts(SchedulerFile(elsewhere.file), RetryPolicy(margin_s=20))
     try:
-        return loop.run(hosts.session, hosts.results, hosts.options, lambda e: None, executor)
+        with collected(hosts.said):
+            return loop.run(hosts.session, hosts.results, hosts.options, lambda e: None, executor)
     finally:
-        print(*hosts.said, (elsewhere.folder / "log").read_text(), sep="\n")
+        print((elsewhere.folder / "log").read_text())
 
 
 def test_workers_of_somebody_else_boot_blocks(hosts, elsewhere):

@@ -18,6 +18,7 @@ from harness.run import loop
 from harness.run.session import prepare
 from harness.ssh import KnownHosts, SSHTimeouts
 from tests.support.checkout import FAKES, ROOT
+from tests.support.messages import collected
 
 BLOCK, SUPERVISOR, WORKER = (f"harness.hosts.{name}" for name in ("block", "supervisor", "worker"))
 QEMU = str(FAKES / "qemu-system-x86_64")
@@ -51,7 +52,7 @@ class Lab:
         limits = "silence_s: 1, progress_s: 1.5", "silence_s: 2.5, progress_s: 3"
         path.write_text(path.read_text().replace(*limits))
         project = self.session.project
-        self.session = prepare(project, project.experiment(path), print)
+        self.session = prepare(project, project.experiment(path))
 
     @staticmethod
     def configure(server, old, new):
@@ -83,12 +84,9 @@ class Lab:
 
         inventory, known = Inventory.load(self.servers.file), KnownHosts([self.servers.known])
         source = SSHHosts(inventory, known, self.timeouts, pause_s=0.2)
-        executor = Hosts(source, self._say, self.policy, **self.words)
-        return loop.run(self.session, self.results, self.options, lambda event: None, executor)
-
-    def _say(self, text):
-        print(text, flush=True)
-        self.said.append(text)
+        executor = Hosts(source, self.policy, **self.words)
+        with collected(self.said):
+            return loop.run(self.session, self.results, self.options, lambda event: None, executor)
 
     def again(self):
         """The next run goes into another results folder, as if nothing had been booted yet."""

@@ -53,7 +53,7 @@ def boot_guest(
     """Boots a program of ours as init; answers the first run and the folder of the dataset."""
     image = folder / "guest.cpio"
     image.write_bytes(guest(folder, program))
-    session = prepare(project, experiment, print)
+    session = prepare(project, experiment)
     session = replace(session, initramfs=Initramfs(image, initramfs.build(project.cache).sha256))
     options = RunOptions(folder / "results")
     results = loop.open_results(session, options)

@@ -29,7 +29,7 @@ def keep(
     project: Project, variant: Variant, system_map: str = "ffffffff81000000 T _text\n"
 ) -> Kernels:
     """Puts the kernel of a variant into the store, as a build leaves it there."""
-    kernels = Kernels(project, print)
+    kernels = Kernels(project)
     tree = kernels.tree(variant).tree
     plan = build.plan(kernels.base, tree, project.fragments(variant))
     folder = project.cache / "kernels" / plan.kernel_id

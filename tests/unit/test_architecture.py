@@ -14,6 +14,7 @@ TESTS = PACKAGE.with_name("tests")
 WHOLE = {
     "architecture": "the package",
     "bench": "bench/",
+    "cli/main": "every command",
     "browser": "pages, as Chromium shows them",
     "damage": "a results folder from the disk to the report",
     "docs": "documents",

@@ -71,7 +71,7 @@ def played(monkeypatch):
     """Plays build and boot: `values` maps what a tree contains to its figure, none: no boot."""
     values, asked = {}, []
 
-    def measure(question, point, log):
+    def measure(question, point):
         asked.append(point.name)
         if point.tree is None:
             return Trial(point, None, point.problem)
@@ -207,27 +207,27 @@ def question(checkout):
 
 
 def test_a_point_is_measured_once_and_again_where_its_record_is_torn(question):
-    first = measure(*question, print)
+    first = measure(*question)
     assert first.value
     (record,) = question[0].results.glob("bisect/*/runs/*/*/*/*/run.json")
     before = record.read_bytes()
-    assert measure(*question, print) == first
+    assert measure(*question) == first
     assert record.read_bytes() == before
     torn(record)
-    assert measure(*question, print).value == first.value
+    assert measure(*question).value == first.value
     assert json.loads(record.read_bytes())["attempt"] == 2
 
 
 def test_a_point_whose_record_is_of_another_schema_cannot_be_judged(question):
-    measure(*question, print)
+    measure(*question)
     (record,) = question[0].results.glob("bisect/*/runs/*/*/*/*/run.json")
     foreign(record)
-    found = measure(*question, print)
+    found = measure(*question)
     assert found.value is None
     assert "run.json: schema version 999" in found.reason
 
 
 def test_a_point_that_does_not_boot_cannot_be_judged(question, monkeypatch):
     monkeypatch.setenv("FAKE_QEMU", "panic")
-    found = measure(*question, print)
+    found = measure(*question)
     assert (found.value, found.reason.split(":")[0]) == (None, "panic")

@@ -98,7 +98,7 @@ def batch(**keys):
 
 
 def test_a_job_declares_what_its_node_lends():
-    words = Jobs(batch(host="$NODE", accel="kvm", labels=["milan"]), print).words()
+    words = Jobs(batch(host="$NODE", accel="kvm", labels=["milan"])).words()
     declared = words["worker_extra_args"][0]
     assert declared == (
         '--resources "host=1 memory=4294967296 cores=8 host:$NODE=1 label:milan=1 kvm=1"'
@@ -107,7 +107,7 @@ def test_a_job_declares_what_its_node_lends():
 
 
 def test_what_the_file_says_comes_first():
-    words = Jobs(batch(options={"death_timeout": 5, "worker_extra_args": ["--x"]}), print).words()
+    words = Jobs(batch(options={"death_timeout": 5, "worker_extra_args": ["--x"]})).words()
     assert words["death_timeout"] == 5 and words["worker_extra_args"][-1] == "--x"
 
 
@@ -131,7 +131,7 @@ def test_what_dask_jobqueue_does_not_know_is_named(keys, tmp_path, monkeypatch):
     ours = signal.getsignal(signal.SIGINT)
 
     async def run():
-        async with Jobs(batch(**keys), print).connect((), print):
+        async with Jobs(batch(**keys)).connect((), print):
             pass
 
     with pytest.raises(UserError, match=r"NoCluster|nonsense"):

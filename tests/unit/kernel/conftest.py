@@ -11,4 +11,4 @@ from tests.support.sources import MAKEFILE, MM, base, tarball
 def fetched(tmp_path):
     path = tmp_path / "linux.tar.xz"
     sha256 = tarball(path, {"Makefile": MAKEFILE, "mm/page.c": MM, ".gitignore": "*\n"})
-    return source.fetch(base(path, sha256), tmp_path / "cache", lambda text: None)
+    return source.fetch(base(path, sha256), tmp_path / "cache")

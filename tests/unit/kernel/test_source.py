@@ -26,14 +26,14 @@ def test_a_tarball_becomes_a_tree_with_every_file(fetched):
 def test_a_known_source_is_not_read_again(fetched, tmp_path):
     (tmp_path / "linux.tar.xz").unlink()
     again = base(tmp_path / "linux.tar.xz", fetched.sha256)
-    assert source.fetch(again, tmp_path / "cache", lambda text: None) == fetched
+    assert source.fetch(again, tmp_path / "cache") == fetched
 
 
 def test_a_bad_checksum_leaves_nothing(tmp_path):
     path = tmp_path / "linux.tar.xz"
     tarball(path, {"Makefile": MAKEFILE})
     with pytest.raises(SourceError, match=r"sha256 is .*, expected 0000"):
-        source.fetch(base(path, "0" * 64), tmp_path / "cache", lambda text: None)
+        source.fetch(base(path, "0" * 64), tmp_path / "cache")
     assert leftovers(tmp_path / "cache") == []
 
 
@@ -43,7 +43,7 @@ def test_a_truncated_tarball_leaves_nothing(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(SourceError, match="damaged or cut short"):
-        source.fetch(base(path, sha256), tmp_path / "cache", lambda text: None)
+        source.fetch(base(path, sha256), tmp_path / "cache")
     assert leftovers(tmp_path / "cache") == []
 
 
@@ -51,7 +51,7 @@ def test_another_kernel_is_refused(tmp_path):
     path = tmp_path / "linux.tar.xz"
     sha256 = tarball(path, {"Makefile": MAKEFILE})
     with pytest.raises(SourceError, match=r"this is Linux 6\.12\.1, base\.yaml says 6\.6"):
-        source.fetch(base(path, sha256, "6.6"), tmp_path / "cache", lambda text: None)
+        source.fetch(base(path, sha256, "6.6"), tmp_path / "cache")
 
 
 def test_a_commit_of_a_git_checkout(tmp_path):
@@ -67,5 +67,5 @@ def test_a_commit_of_a_git_checkout(tmp_path):
     asked = Base.parse(
         {"version": "6.12", "provider": {"git": {"path": repo, "commit": head}}}, "base.yaml"
     )
-    got = source.fetch(asked, tmp_path / "cache", lambda text: None)
+    got = source.fetch(asked, tmp_path / "cache")
     assert got.repository.read(got.tree, "Makefile") == MAKEFILE

@@ -68,7 +68,7 @@ def session(request, tmp_path):
     """Of the experiment `pair`, in the checkout that the test has asked for."""
     request.getfixturevalue("ran" if "ran" in request.fixturenames else "checkout")
     project = Project.find(tmp_path / "checkout", tmp_path / "cache")
-    return prepare(project, project.experiment(Path("experiments/pair.yaml")), lambda text: None)
+    return prepare(project, project.experiment(Path("experiments/pair.yaml")))
 
 
 def test_what_is_done_twice_counts_once_and_is_kept(checkout, session, tmp_path):

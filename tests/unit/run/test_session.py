@@ -22,7 +22,7 @@ def session(checkout, tmp_path):
     path = checkout / "experiments/pair.yaml"
     path.write_text(path.read_text() + "guest: {image: disk.img}\n")
     project = Project(checkout, tmp_path / "cache")
-    return lambda: prepare(project, project.experiment(Path("pair")), print)
+    return lambda: prepare(project, project.experiment(Path("pair")))
 
 
 def test_the_lock_names_the_bytes_of_the_image(session, checkout):
