@@ -46,8 +46,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--csv", action="store_true", help="print one row for each question")
     parser.add_argument(
         "--fail-on", metavar="WHAT", choices=FAILURES, action="append", default=[],
-        help="exit status 1 where something has: regressed (slower, more, fails more, instructions"
-        " by more than --percent), or is suspect",
+        help="exit status 1 where something has: regressed (slower, more, fails more, does not"
+        " boot, instructions by more than --percent), or is suspect",
     )  # fmt: skip
     add_examples(
         parser,

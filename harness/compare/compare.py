@@ -6,21 +6,21 @@ The time clock and the host's memory are noisy and are tested; the work clock is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from harness.compare.effect import ALPHA, Effect, adjusted, centre, paired, shift, unpaired
+from harness.compare.effect import Effect, centre, paired, shift, unpaired
 from harness.compare.fit import Fit, fit
 from harness.compare.series import RSS, Series, Subject, Table, pair, series_of
-from harness.compare.verdict import Interest, Verdict, decide
-from harness.compare.warnings import Suspect, suspects
-from harness.dataset import CELL, Dataset
+from harness.compare.success import Success, failing, successes
+from harness.compare.verdict import Interest, Verdict, but_fails, decide
+from harness.compare.warnings import Suspect, arms_fail, suspects
+from harness.dataset import Dataset
 from harness.errors import UserError
-from harness.model import GOOD, TOUCHES, definition, is_arm
+from harness.model import TOUCHES, definition, is_arm
 from harness.units import MIB
 
 
@@ -88,31 +88,6 @@ class Defect:
 
 
 @dataclass(frozen=True)
-class Success:
-    """How many boots of a cell came to their end, against the baseline's."""
-
-    machine: str
-    clock: str
-    variant: str
-    baseline: str
-    good: int
-    boots: int
-    base_good: int
-    base_boots: int
-    p: float
-    adjusted_p: float = 1.0
-
-    @property
-    def word(self) -> str:
-        if self.good == self.boots and self.base_good == self.base_boots:
-            return "all booted"
-        if self.adjusted_p >= ALPHA:
-            return "not told apart"
-        worse = self.good / self.boots < self.base_good / self.base_boots
-        return "fails more" if worse else "fails less"
-
-
-@dataclass(frozen=True)
 class Growth:
     """How a figure of a variant grows with memory; without a line where there are under 3 sizes."""
 
@@ -151,16 +126,17 @@ def compare_variants(
     mine = series_of(dataset, options.metrics)
     theirs = mine if against is None else series_of(against)
     pairs = tuple(_pairs(mine, theirs, baseline, same=against is None))
-    families = tuple(_families(pairs, options, together=against is None))
+    booted = successes(dataset.runs, (dataset if against is None else against).runs, baseline)
+    families = tuple(_families(pairs, options, failing(booted), together=against is None))
     return Comparison(
         options,
         baseline,
         families,
         tuple(_exact(pairs)),
         tuple(_defects(mine)),
-        _successes(dataset.runs, (dataset if against is None else against).runs, baseline),
+        booted,
         tuple(_growth(mine, dataset.runs)),
-        tuple(suspects(dataset, mine, baseline, options.interest)),
+        (*arms_fail(booted), *suspects(dataset, mine, baseline, options.interest)),
         paired=against is None,
     )
 
@@ -190,7 +166,9 @@ def _pairs(mine: Table, theirs: Table, baseline: str | None, same: bool) -> Iter
                 yield _Pair(subject, variant, series, name, base)
 
 
-def _families(pairs: Sequence[_Pair], options: CompareOptions, together: bool) -> Iterator[Family]:
+def _families(
+    pairs: Sequence[_Pair], options: CompareOptions, failing: Collection[str], together: bool
+) -> Iterator[Family]:
     """Times, A/A times and memory are three questions; each has its family."""
     kinds: dict[str, Callable[[_Pair], bool]] = {
         "time clock": lambda p: p.subject.metric != RSS and not is_arm(p.variant),
@@ -205,7 +183,10 @@ def _families(pairs: Sequence[_Pair], options: CompareOptions, together: bool) -
         words = ("less", "more") if name == "host memory" else ("faster", "slower")
         bounds = [options.interest(t.subject.metric).bounds(t.base_median) for t in tests]
         verdicts = decide([t.effect for t in tests], bounds, words)  # type: ignore[arg-type]
-        told = tuple(replace(t, verdict=v) for t, v in zip(tests, verdicts, strict=True))
+        told = tuple(
+            replace(t, verdict=but_fails(v) if t.variant in failing else v)
+            for t, v in zip(tests, verdicts, strict=True)
+        )
         yield Family(f"{name}: {_members(told)}", told)
 
 
@@ -253,29 +234,6 @@ def _defects(table: Table) -> Iterator[Defect]:
             if not series.exact or series.values[0] != first:
                 counts = dict(zip(series.blocks.tolist(), map(int, series.values), strict=True))
                 yield Defect(subject, variant, counts)
-
-
-def _successes(
-    runs: pd.DataFrame, base_runs: pd.DataFrame, baseline: str | None
-) -> tuple[Success, ...]:
-    mine, theirs = _counts(runs), _counts(base_runs)
-    found = []
-    for (variant, machine, clock), (good, boots) in mine.items():
-        name = baseline or variant
-        base = theirs.get((name, machine, clock))
-        if base is None or (runs is base_runs and name == variant):
-            continue
-        table = [[good, boots - good], [base[0], base[1] - base[0]]]
-        p = float(stats.fisher_exact(table).pvalue)
-        found.append(Success(machine, clock, variant, name, good, boots, *base, p))
-    ps = adjusted(np.array([s.p for s in found]))
-    return tuple(replace(s, adjusted_p=float(p)) for s, p in zip(found, ps, strict=True))
-
-
-def _counts(runs: pd.DataFrame) -> dict[tuple[str, str, str], tuple[int, int]]:
-    boots = runs[~runs["warmup"]]
-    good = boots["outcome"].isin(GOOD).groupby([boots[c] for c in CELL]).agg(["sum", "size"])
-    return {key: (int(a), int(b)) for key, a, b in zip(good.index, *good.T.to_numpy(), strict=True)}
 
 
 def _growth(table: Table, runs: pd.DataFrame) -> Iterator[Growth]:

@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from harness.compare.compare import Comparison, Exact, Growth, Success, Tested
+from harness.compare.compare import Comparison, Exact, Growth, Tested
 from harness.compare.fit import SIZES
 from harness.compare.series import Subject
+from harness.compare.success import WORSE, Success
 from harness.dataset import Column, Row
+from harness.model import is_arm
 
 COLUMNS = (
     Column("kind", "string", "time, memory: tested; A/A: the baseline once more; work: exact;"
            " boots: how many came to their end"),
-    Column("machine", "string", "emulated machine"),
+    Column("machine", "string", "emulated machine; boots: all, where several are one test"),
     Column("clock", "string", "time: seconds under emulation; work: guest instructions"),
     Column("name", "string", "phase, pass of touch, host_rss_peak_bytes, or boots"),
     Column("metric", "string", "what base, value and difference are: a column of the dataset"),
@@ -38,8 +40,9 @@ COLUMNS = (
     Column("test", "string", "sign-flip (exact), Wilcoxon, Mann-Whitney or Fisher; empty: exact"),
     Column("p", "number", "two-sided p of the test"),
     Column("adjusted_p", "number", "p after Benjamini-Hochberg within the family"),
-    Column("verdict", "string", "faster, slower, less, more, equivalent, inconclusive; work:"
-           " identical, changed; boots: all booted, fails more, fails less, not told apart"),
+    Column("verdict", "string", "faster, slower, less, more, equivalent, inconclusive; with `, but"
+           " fails` where the variant fails more often; work: identical, changed; boots: all"
+           " booted, does not boot, fails more, fails less, fails alike, not told apart"),
     Column("more_blocks", "integer", "blocks that would probably settle what is inconclusive;"
            " empty: more than 1000"),
     Column("why", "string", "why it is inconclusive"),
@@ -69,13 +72,16 @@ def document(found: Comparison) -> dict[str, Any]:
 
 
 def regressions(found: Comparison) -> Iterator[Row]:
-    """The rows that are worse: slower, more, fails more, instructions by more than is of interest.
+    """The rows that are worse: slower, more, boots that fail, also where those that do not are
+    faster, and instructions by more than is of interest.
 
-    An A/A row is none; where it is out of bounds the dataset is suspect.
+    A second arm is none; where it is out of bounds the dataset is suspect.
     """
     for row in rows(found):
-        worse = row["verdict"] in ("slower", "more", "fails more") and row["kind"] != "A/A"
-        if worse or (row["verdict"] == "changed" and _grown(row, found.options.part)):
+        word = row["verdict"]
+        worse = word in ("slower", "more", *WORSE) or word.endswith("but fails")
+        worse |= word == "changed" and _grown(row, found.options.part)
+        if worse and not is_arm(row["variant"]):
             yield row
 
 
@@ -134,9 +140,9 @@ def _success(success: Success) -> Row:
         "n": success.boots,
         "base": _tidy(success.base_good / success.base_boots),
         "value": _tidy(success.good / success.boots),
-        "test": "Fisher",
-        "p": _tidy(success.p),
-        "adjusted_p": _tidy(success.adjusted_p),
+        "test": None if success.p is None else "Fisher",
+        "p": None if success.p is None else _tidy(success.p),
+        "adjusted_p": None if success.adjusted_p is None else _tidy(success.adjusted_p),
         "verdict": success.word,
     }
 

@@ -5,20 +5,32 @@ faster, slower   adjusted p below 0.05, and the whole interval beyond the smalle
                  interest; of memory: less, more
 equivalent       the whole interval within it
 inconclusive     anything else, and whatever fewer than six blocks show
+
+A good word of a variant that fails more often than the baseline says so: "faster, but fails".
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from harness.compare.effect import ALPHA, Effect, adjusted, needed
 
-Word = Literal["faster", "slower", "less", "more", "equivalent", "inconclusive"]
+Word = Literal[
+    "faster",
+    "faster, but fails",
+    "slower",
+    "less",
+    "less, but fails",
+    "more",
+    "equivalent",
+    "equivalent, but fails",
+    "inconclusive",
+]
 
 MANY = 1000
 """More blocks than this are not counted: nobody boots that often to settle a question."""
@@ -61,6 +73,18 @@ def decide(
         _decide(effect, limits, float(p), words, len(effects))
         for effect, limits, p in zip(effects, bounds, ps, strict=True)
     ]
+
+
+_FAILS: dict[Word, Word] = {
+    "faster": "faster, but fails",
+    "less": "less, but fails",
+    "equivalent": "equivalent, but fails",
+}
+
+
+def but_fails(verdict: Verdict) -> Verdict:
+    """The same of a variant that fails more often: those that came through are not all of it."""
+    return replace(verdict, word=_FAILS.get(verdict.word, verdict.word))
 
 
 def _decide(

@@ -7,7 +7,7 @@ tests say what one wants to hear. It is named, so that somebody looks and boots 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from scipy import stats
 
 from harness.compare.effect import ALPHA, paired
 from harness.compare.series import Series, Table, pair
+from harness.compare.success import ALL, WORSE, Success
 from harness.compare.verdict import Interest
 from harness.dataset import Dataset
 from harness.model import is_arm
@@ -53,9 +54,6 @@ SLACK = 2.0
 FIXED = ("host", "host_cpu", "host_cpus", "host_kernel", "qemu_version", "accel", "image_sha256")
 """What may not change within a cell."""
 
-ALL = "all"
-"""Stands for every machine of the dataset."""
-
 Interests = Callable[[str], Interest]
 
 
@@ -85,6 +83,15 @@ def suspects(
         yield from _apart(str(machine), boots)
         yield from _clock(str(machine), boots)
         yield from _shared(str(machine), boots)
+
+
+def arms_fail(found: Iterable[Success]) -> Iterator[Suspect]:
+    """The same kernel under two names must not fail more often under one of them."""
+    for success in found:
+        if is_arm(success.variant) and success.word in (*WORSE, "fails less"):
+            counts = f"{success.good}/{success.boots} and {success.base_good}/{success.base_boots}"
+            detail = f"boots: of the same kernel {counts} came to their end"
+            yield Suspect("A/A", success.machine, detail)
 
 
 def _arms(table: Table, baseline: str | None, interest: Interests) -> Iterator[Suspect]:

@@ -129,14 +129,14 @@ def _boots(found: Comparison) -> Iterator[Table]:
             s.word,
             f"{s.good}/{s.boots}",
             f"{s.base_good}/{s.base_boots}",
-            f"{s.adjusted_p:.2g}",
+            "-" if s.adjusted_p is None else f"{s.adjusted_p:.2g}",
         ]
         for s in found.success
         if s.word != "all booted"
     ]
     if rows:
-        tests = f"Fisher's exact test of {len(found.success)} cells, {_TOGETHER}"
-        yield Table(head, rows, f"boots that came to their end: {tests}", 4)
+        tests = "time clock: Fisher's exact test of each variant's boots; work clock: exact"
+        yield Table(head, rows, f"boots that came to their end; {tests}", 4)
 
 
 def growth_tables(growth: Sequence[Growth], largest: int | None) -> Iterator[Table]:

@@ -87,7 +87,7 @@ def test_a_variant_that_never_boots_is_no_row_of_times_but_one_of_boots() -> Non
     failed = frozenset(("new", block) for block in range(8))
     found = compare_variants(make(Recipe({"base": 1.0, "new": 1.0}, failed=failed)), OPTIONS)
     assert not words(found)
-    assert words(found, "boots") == {("new", "boots"): "fails more"}
+    assert words(found, "boots") == {("new", "boots"): "does not boot"}
     assert [r["kind"] for r in regressions(found)] == ["boots"]
 
 
