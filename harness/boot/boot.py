@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness import host
-from harness.boot.guest_ssh import Caller
+from harness.boot.guest_ssh import GuestProbes
 from harness.boot.interact import Terminal
 from harness.boot.request import BootRequest
 from harness.boot.watch import Watch
@@ -20,7 +20,7 @@ from harness.files import write_atomic
 from harness.guest import DONE, disk
 from harness.host import CpuTime, neighbours
 from harness.kernel import resolve
-from harness.model import Ending, HostSample, Neighbours, Visit
+from harness.model import Ending, HostSample, Login, Neighbours
 from harness.parse import Chunk
 from harness.qemu import VM, command, footprint, plugin, script
 from harness.units import format_size
@@ -44,7 +44,7 @@ class Evidence:
     argv: tuple[str, ...] = ()
     command_line: str = ""
     neighbours: Neighbours | None = None
-    visit: Visit | None = None
+    login: Login | None = None
 
 
 def starved(samples: Sequence[HostSample]) -> str:
@@ -110,15 +110,15 @@ class _Boot:
         self._oom_kills = host.oom_kills()
         self._before = CpuTime.now()
         self._watch: Watch | None = None
-        self._caller = Caller(request, folder, self._progress) if request.guest else None
+        self._guest = GuestProbes(request, folder, self._progress) if request.guest else None
         self._terminal = Terminal() if request.typed else None
         self._vm = VM(
             argv,
             folder,
             thp=request.machine.thp,
             on_console=self._console,
-            on_probes=None if self._caller else self._probes,
-            files=self._caller.files if self._caller else None,
+            on_probes=None if self._guest else self._probes,
+            files=self._guest.files if self._guest else None,
             room=self._room(),
             typed=request.typed,
         )
@@ -132,25 +132,25 @@ class _Boot:
         return guest.distribution.room if guest and backend.type == "ram" else None
 
     async def run(self) -> Evidence:
-        request, caller = self._request, self._caller
-        call = None
+        request, probes = self._request, self._guest
+        probing = None
         async with self._vm as vm, self._terminal or contextlib.nullcontext():
             self._watch = Watch(request.scaled, request.deadline_s, vm.start)
             sampler = asyncio.create_task(self._sample())
-            if caller:
-                call = asyncio.create_task(self._call(caller))
+            if probes:
+                probing = asyncio.create_task(self._probe(probes))
             try:
                 cause = await self._wait()
             finally:
                 sampler.cancel()
-                if caller:
-                    caller.leave()
+                if probes:
+                    probes.stop()
             ending = await self._ending(cause)
             self._take_sample()
             beside = neighbours(self._before, self._samples)
-        if call:
-            # With QEMU the visitor's connections are gone, and so is he.
-            await call
+        if probing:
+            # Its connections are gone with QEMU.
+            await probing
         return Evidence(
             ending,
             tuple(self._samples),
@@ -158,15 +158,15 @@ class _Boot:
             tuple(self._argv),
             self._argv[self._argv.index("-append") + 1],
             beside,
-            caller.visit if caller else None,
+            probes.login if probes else None,
         )
 
-    async def _call(self, caller: Caller) -> None:
+    async def _probe(self, probes: GuestProbes) -> None:
         try:
-            await caller.call(self._vm)
-            self._done = caller.done
+            await probes.run(self._vm)
+            self._done = probes.done
         finally:
-            if self._watch and not caller.done:
+            if self._watch and not probes.done:
                 self._watch.give_up(time.monotonic())
             self._news.set()
 
@@ -178,8 +178,8 @@ class _Boot:
     def _console(self, data: bytes, now: float) -> None:
         if self._watch:
             self._watch.feed(data, now)
-        if self._caller:
-            self._caller.console(data)
+        if self._guest:
+            self._guest.console(data)
         if self._on_output:
             self._on_output(data)
         if self._terminal:
@@ -230,7 +230,7 @@ class _Boot:
         if cause == "ended":
             return self._gone(wall)
         registers, where, short = "", "", ""
-        waits = self._caller.waits if self._caller else ""
+        waits = self._guest.waits if self._guest else ""
         if cause not in ("done", "failure", "no-visit"):
             registers = await self._vm.registers()
             where = resolve(registers, self._request.symbols)

@@ -22,7 +22,7 @@ from harness.boot.request import BootRequest
 from harness.errors import Failure, RemoteError
 from harness.files import disk_errors
 from harness.guest import initramfs
-from harness.model import Probes, Visit
+from harness.model import Login, Probes
 from harness.parse import INIT
 from harness.qemu import ENTRY, MAX_BYTES, VM
 from harness.ssh import Connection, Done, Endpoint, KnownHosts, SSHTimeouts, named
@@ -40,8 +40,8 @@ COPY_S = 60.0
 
 PAUSE_S = 0.25
 PATIENCE_S = 0.5
-"""With the first knock; a packet that was lost while a network was set up comes again after 6 s,
-when another knock would have been answered long since. Twice as much after each one in vain."""
+"""For the first banner; a packet that was lost while a network was set up comes again after 6 s,
+when another connection would have been answered long since. Twice as much after each in vain."""
 
 LOGIN_PAUSE_S = 5.0
 """Before the next try where a login was refused: newer servers shut out who tries too often."""
@@ -70,8 +70,8 @@ class Address:
     """of the accelerator: each step may take so much longer"""
 
 
-class Visitor:
-    """Logs in, copies the probes and runs them. One thread does, `leave` may come from another."""
+class ProbeSession:
+    """Logs in, copies the probes and runs them, in one thread; `stop` may come from another."""
 
     def __init__(
         self,
@@ -88,19 +88,19 @@ class Visitor:
         self._on_sign = on_sign
         self._over = threading.Event()
         self._limits = SSHTimeouts(*(seconds * address.slowdown for seconds in astuple(STEPS)))
-        self.visit: Visit | None = None
-        """the way in, when somebody has come in"""
-        self.complaint = ""
-        """why the last try failed"""
+        self.login: Login | None = None
+        """the first login, once there was one"""
+        self.last_error = ""
+        """why the last try to log in failed"""
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """No further try; whoever waits for an answer waits until QEMU ends."""
         self._over.set()
 
-    def pay(self) -> None:
+    def run(self) -> None:
         """From the first try to the last result; raises `RemoteError` for all that goes wrong."""
         with contextlib.ExitStack() as stack:
-            link = self._come_in(stack)
+            link = self._first_login(stack)
             link.put(self._program, PROGRAM, limit_s=COPY_S * self._address.slowdown)
             _must(link.run(["chmod", "700", PROGRAM]), "chmod")
         # Another connection: a server with another key would show here.
@@ -118,16 +118,16 @@ class Visitor:
             _must(done, words[0])
         return done
 
-    def _come_in(self, stack: contextlib.ExitStack) -> Connection:
+    def _first_login(self, stack: contextlib.ExitStack) -> Connection:
         """The first login, tried until it succeeds or its time is over; `stack` logs out."""
         end = time.monotonic() + self._address.login_s
         patience = PATIENCE_S
         while True:
             try:
-                self._knock(patience)
+                self._await_banner(patience)
                 link = stack.enter_context(self._connect())
             except RemoteError as error:
-                self.complaint = f"{error.failure}: {error.what}"
+                self.last_error = f"{error.failure}: {error.what}"
                 if error.failure not in _NOT_YET or time.monotonic() > end or self._over.is_set():
                     raise
                 if error.failure in (Failure.CLOSED, Failure.LOGIN):
@@ -138,12 +138,12 @@ class Visitor:
                 self._over.wait(LOGIN_PAUSE_S if refused else PAUSE_S)
                 continue
             login_s = round(time.monotonic() - self._address.start, 3)
-            self.visit = Visit(host_key=link.host_key, server=link.server, login_s=login_s)
+            self.login = Login(host_key=link.host_key, server=link.server, login_s=login_s)
             self._on_sign()
             return link
 
-    def _knock(self, patience: float) -> None:
-        """Raises `RemoteError` where nobody says a word within so many seconds."""
+    def _await_banner(self, patience: float) -> None:
+        """Raises `RemoteError` where no byte of a banner comes within so many seconds."""
         there = ("127.0.0.1", self._address.port)
         with named("guest"), socket.create_connection(there, patience) as link:
             if not link.recv(1):
@@ -183,14 +183,14 @@ KNOWN = "known_hosts"
 PROBES = "probes.jsonl"
 
 KEY = "key"
-"""In QEMU's working directory: what the visitor comes in with. It is of this boot only."""
+"""In QEMU's working directory: what logs in to the guest. It is of this boot only."""
 
 
-class Caller:
-    """The side of a visit that lives on the event loop of the boot.
+class GuestProbes:
+    """Runs the probes in a guest over SSH, from the event loop of its boot.
 
-    `on_news` is called at every sign of life. `failed` says why the visit ended before its time,
-    and `visit` how the visitor came in, if he did.
+    `on_news` is called at every sign of life. `failed` says why the probes ended before their time,
+    and `login` how we got in, if we did.
     """
 
     def __init__(self, request: BootRequest, folder: Path, on_news: Callable[[], None]) -> None:
@@ -199,62 +199,59 @@ class Caller:
         self._on_news = on_news
         self._tail = b""
         self._user_space = asyncio.Event()
-        self._visitor: Visitor | None = None
+        self._session: ProbeSession | None = None
         self._size = 0
-        self._left = False
+        self._stopped = False
         self.done = False
         self.failed = ""
         self.files = _files(request.initrd)
         self._write(b"")
 
     @property
-    def visit(self) -> Visit | None:
-        return self._visitor.visit if self._visitor else None
+    def login(self) -> Login | None:
+        return self._session.login if self._session else None
 
     @property
     def waits(self) -> str:
-        """What keeps the visitor out."""
-        if self.visit or self.failed:
+        """What the probes wait for."""
+        if self.login or self.failed:
             return self.failed
-        if not self._visitor:
+        if not self._session:
             return "user space has not begun"
-        return f"no login yet: {self._visitor.complaint or 'no answer'}"
+        return f"no login yet: {self._session.last_error or 'no answer'}"
 
     def console(self, data: bytes) -> None:
-        """Nobody knocks, which takes CPU time of the host, while the kernel is being measured."""
+        """No connection is tried, which takes CPU time, while the kernel is being measured."""
         if self._user_space.is_set():
             return
         self._tail = self._tail[-64:] + data
         if INIT.encode() in self._tail:
             self._user_space.set()
 
-    async def call(self, vm: VM) -> None:
-        """Until the visit is over; what goes wrong in it is in `failed`."""
+    async def run(self, vm: VM) -> None:
+        """Until the last probe is done; what goes wrong is in `failed`."""
         await self._user_space.wait()
-        if self._left:
+        if self._stopped:
             return
         port = await vm.forwarded_port()
         try:
             if not port:
                 raise RemoteError(Failure.UNREACHABLE, "QEMU forwards no port to the guest")
-            self._visitor = self._make_visitor(vm, port)
-            await asyncio.to_thread(self._visitor.pay)
+            self._session = self._open_session(vm, port)
+            await asyncio.to_thread(self._session.run)
             self._write(initramfs.DONE)
             self.done = True
         except RemoteError as error:
             self.failed = f"{error.failure}: {error.what}"
 
-    def leave(self) -> None:
-        """The boot is over, whether the visitor is ready or not."""
-        self._left = True
+    def stop(self) -> None:
+        """The boot is over, whether the probes are or not."""
+        self._stopped = True
         self._user_space.set()
-        if self._visitor:
-            self._visitor.leave()
+        if self._session:
+            self._session.stop()
 
-    def _make_visitor(self, vm: VM, port: int) -> Visitor:
-        # paramiko, which takes a quarter of a second to load.
-        pass
-
+    def _open_session(self, vm: VM, port: int) -> ProbeSession:
         request, guest = self._request, self._request.guest
         assert guest
         address = Address(
@@ -267,10 +264,10 @@ class Caller:
             request.slowdown,
         )
         tell = partial(asyncio.get_running_loop().call_soon_threadsafe, self._on_news)
-        return Visitor(address, guest.program.path, request.probes, self._write, tell)
+        return ProbeSession(address, guest.program.path, request.probes, self._write, tell)
 
     def _write(self, data: bytes) -> None:
-        """In the thread of the visitor."""
+        """In the thread of the session."""
         path = self._folder / PROBES
         kept = data[: MAX_BYTES - self._size]
         self._size += len(kept)

@@ -9,8 +9,7 @@ from pathlib import Path
 from harness import host
 from harness.guest import Initramfs
 from harness.model import Accel, Clock, Distribution, Image, Machine, MemoryModel, Probes, Timeouts
-from harness.qemu import command as qemu
-from harness.qemu import plugin as stores
+from harness.qemu import command, plugin
 from harness.results import folder
 
 
@@ -64,17 +63,17 @@ class BootRequest:
         limits = {k: v * self.slowdown for k, v in self.limits.model_dump().items()}
         return Timeouts.model_validate(limits)
 
-    def command(self, binary: qemu.Qemu, *, sockets: bool = True) -> qemu.CommandLine:
+    def command(self, binary: command.Qemu, *, sockets: bool = True) -> command.CommandLine:
         """The line of QEMU for this boot; without `sockets`, the one for people."""
         machine = self.machine
         if self.clock == "work" and machine.work_clock.one_cpu:
             machine = machine.model_copy(update={"boot": (*machine.boot, "maxcpus=1")})
         guest = self.guest
-        return qemu.CommandLine(
+        return command.CommandLine(
             machine,
             self.kernel,
             # With the keys, which are of this boot only.
-            Path(qemu.ENTRY) if guest and sockets else self.initrd,
+            Path(command.ENTRY) if guest and sockets else self.initrd,
             self.clock,
             self.accel,
             binary,
@@ -100,9 +99,9 @@ class BootRequest:
 
     @property
     def _plugin(self) -> str | None:
-        if not self.plugin or stores.obstacle(self.machine, self.symbols):
+        if not self.plugin or plugin.obstacle(self.machine, self.symbols):
             return None
-        return stores.option(self.plugin, self.machine, self.symbols, folder.STORES)
+        return plugin.option(self.plugin, self.machine, self.symbols, folder.STORES)
 
 
 def probe_words(probes: Probes) -> tuple[str, ...]:

@@ -26,12 +26,12 @@ from .run import Environment as Environment
 from .run import HostSample as HostSample
 from .run import Judgement as Judgement
 from .run import Kernel as Kernel
+from .run import Login as Login
 from .run import Neighbours as Neighbours
 from .run import Outcome as Outcome
 from .run import Phase as Phase
 from .run import Run as Run
 from .run import StoreCount as StoreCount
-from .run import Visit as Visit
 from .schedule import Block as Block
 from .schedule import Slot as Slot
 from .schedule import blocks as blocks

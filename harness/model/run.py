@@ -196,7 +196,7 @@ class Neighbours(Model):
     """what the hypervisor below a host that is virtual gave to others meanwhile"""
 
 
-class Visit(Model):
+class Login(Model):
     """The way into a guest that is the image of a distribution. `server` is guest text."""
 
     host_key: str
@@ -281,5 +281,5 @@ class Run(Model):
     """the QEMU process over the boot, at most 256"""
     neighbours: Neighbours | None = None
     """who else had the host's CPUs"""
-    visit: Visit | None = None
+    visit: Login | None = None
     """the way into a guest that is an image"""

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from qemu.qmp import EventListener, QMPClient, QMPError
 
-from harness import process as tool
+from harness import process
 from harness.files import disk_errors, private_file, write_atomic
 from harness.model import HostSample
 from harness.parse import Chunk
@@ -234,7 +234,7 @@ class VM:
             os.mkfifo(fifo := work.path / f"{CONSOLE}.in", 0o600)
             self._input = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
         await self._qmp.start_server(str(work.path / MONITOR))
-        bind = tool.bound(signal.SIGKILL)
+        bind = process.bound(signal.SIGKILL)
         with disk_errors(self._folder / STDERR):
             said = (self._folder / STDERR).open("wb")
         with said:
@@ -252,7 +252,7 @@ class VM:
             except FileNotFoundError as error:
                 if error.filename != self._argv[0]:
                     raise
-                raise tool.missing(self._argv[0]) from None
+                raise process.missing(self._argv[0]) from None
         self._tasks.append(asyncio.create_task(self._reap(self._process)))
         self._tasks.append(asyncio.create_task(self._monitor()))
 

@@ -94,7 +94,7 @@ COUNTED = "guest instructions, which are a count and no time"
 
 
 @dataclass(frozen=True)
-class Stage:
+class Context:
     """A dataset with what its figures need."""
 
     dataset: Dataset
@@ -103,7 +103,7 @@ class Stage:
     chosen: Mapping[Cell, Exemplar]
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Stage:
+    def of(cls, dataset: Dataset) -> Context:
         figures = Summary.of(dataset.summary)
         names = variants(dataset)
         marks = marks_of(names)

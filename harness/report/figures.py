@@ -15,7 +15,7 @@ from harness.dataset import CLOCKS, UNITS, Cell, Dataset, machine_title, own
 from harness.errors import ResultsError
 from harness.model import GOOD
 from harness.report import charts
-from harness.report.context import Stage
+from harness.report.context import Context
 from harness.report.document import Figure, Section
 from harness.report.palette import Who
 from harness.report.sections import HEADLINE
@@ -32,20 +32,22 @@ SHOWN = ("boot", *INITIALISING, "first-touch")
 Records = list[dict[str, Any]]
 
 
-def stacks(stage: Stage) -> Section:
+def stacks(context: Context) -> Section:
     """Where a boot goes: one bar a variant, one figure a machine and clock."""
     found = []
-    for clock, machine, cells in stage.groups():
-        title = f"{machine_title(stage.dataset, machine)}, {CLOCKS[clock].lower()}"
-        said = {True: f"the whole boot, in {stage.unit(clock)}"}
+    for clock, machine, cells in context.groups():
+        title = f"{machine_title(context.dataset, machine)}, {CLOCKS[clock].lower()}"
+        said = {True: f"the whole boot, in {context.unit(clock)}"}
         if clock == "work":
             said[False] = "what initialises memory alone, in instructions"
         for whole, words in said.items():
-            bars = pd.DataFrame([part for cell in cells for part in _bar(stage, cell, whole=whole)])
+            bars = pd.DataFrame(
+                [part for cell in cells for part in _bar(context, cell, whole=whole)]
+            )
             if len(bars):
                 parts = (*PARTS, REST) if whole else INITIALISING
-                measure = stage.measure(UNITS[clock], clock)
-                spec = charts.stacked(bars, list(stage.who.values()), parts, measure)
+                measure = context.measure(UNITS[clock], clock)
+                spec = charts.stacked(bars, list(context.who.values()), parts, measure)
                 found.append(Figure(f"{title}: {words}", spec))
     note = (
         "One boot a variant, the one with the median boot, so that the parts add up. Phases of the"
@@ -56,9 +58,9 @@ def stacks(stage: Stage) -> Section:
     return Section("Where the boot goes", (note,), figures=tuple(found))
 
 
-def _bar(stage: Stage, cell: Cell, *, whole: bool) -> Records:
+def _bar(context: Context, cell: Cell, *, whole: bool) -> Records:
     """The parts of a boot; none where it has no marks or where they would overlap."""
-    seen = stage.chosen.get(cell)
+    seen = context.chosen.get(cell)
     if seen is None or not seen.good or "boot" not in seen.intervals:
         return []
     spans = sorted((*seen.intervals[n], n) for n in PARTS if n in seen.intervals)
@@ -68,7 +70,7 @@ def _bar(stage: Stage, cell: Cell, *, whole: bool) -> Records:
     total = boot[1] - boot[0]
     lengths = {name: end - start for start, end, name in spans}
     lengths[REST] = total - sum(lengths.values())
-    who = stage.who[cell[0]]
+    who = context.who[cell[0]]
     return [
         {"variant": who.name, "part": name, "amount": length, "share": length / total}
         for name, length in sorted(lengths.items(), key=lambda item: (*PARTS, REST).index(item[0]))
@@ -76,33 +78,33 @@ def _bar(stage: Stage, cell: Cell, *, whole: bool) -> Records:
     ]
 
 
-def growths(stage: Stage, found: Comparison | None) -> Iterator[Figure]:
+def growths(context: Context, found: Comparison | None) -> Iterator[Figure]:
     """Phases and QEMU's memory against the guest's memory, with the lines that fit."""
     lines = {(g.clock, g.name, g.variant): g for g in (found.growth if found else ())}
-    sizes = _sizes(stage.dataset)
+    sizes = _sizes(context.dataset)
     for clock in CLOCKS:
-        failed = list(_failed(stage, clock, sizes))
+        failed = list(_failed(context, clock, sizes))
         for name in (*HEADLINE, RSS) if clock == "time" else HEADLINE:
             metric = RSS if name == RSS else own(name, clock)
-            points = [p for v in stage.who for p in _points(stage, v, clock, name, sizes)]
+            points = [p for v in context.who for p in _points(context, v, clock, name, sizes)]
             if len({point["size"] for point in points}) < 2:
                 continue
             drawn: Records = []
-            for variant, who in stage.who.items():
+            for variant, who in context.who.items():
                 growth = lines.get((clock, name, variant))
                 if any(point["variant"] == who.name for point in points):
                     drawn += _lines(who, growth, max(sizes.values()))
             points += _extrapolated(drawn)
             shown = "peak resident memory of QEMU" if name == RSS else name
-            unit = "bytes of the host" if name == RSS else stage.unit(clock)
+            unit = "bytes of the host" if name == RSS else context.unit(clock)
             title = f"{shown} against guest memory, {CLOCKS[clock].lower()}"
-            measure = stage.measure(metric, clock)
+            measure = context.measure(metric, clock)
             if name == RSS:
                 measure = charts.Measure(RSS, shown)
             spec = charts.against_memory(
                 pd.DataFrame(points + failed),
                 pd.DataFrame(drawn, columns=["variant", "kind", "size", "value"]),
-                list(stage.who.values()),
+                list(context.who.values()),
                 measure,
             )
             yield Figure(f"{title}: {unit}", spec)
@@ -115,29 +117,29 @@ def _sizes(dataset: Dataset) -> dict[str, int]:
 
 
 def _points(
-    stage: Stage, variant: str, clock: str, name: str, sizes: Mapping[str, int]
+    context: Context, variant: str, clock: str, name: str, sizes: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
     for machine, size in sizes.items():
         cell = (variant, machine, clock)
         row = (
-            stage.figures.get(cell, "host", "qemu", "", "", RSS)
+            context.figures.get(cell, "host", "qemu", "", "", RSS)
             if name == RSS
-            else stage.figures.phase(cell, name)
+            else context.figures.phase(cell, name)
         )
         if row and row["median"] and row["min"] > 0:
-            point = {"variant": stage.who[variant].name, "kind": "measured", "size": size}
+            point = {"variant": context.who[variant].name, "kind": "measured", "size": size}
             point |= {"median": row["median"], "low": row["min"], "high": row["max"]}
             yield point | {"more": f", median of {row['n']} boots" if row["n"] > 1 else ""}
 
 
-def _failed(stage: Stage, clock: str, sizes: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+def _failed(context: Context, clock: str, sizes: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     """Cells of which no boot came to its end, with how the last of them ended."""
-    runs = stage.dataset.runs
+    runs = context.dataset.runs
     mine = runs[runs["clock"] == clock]
     for (variant, machine), boots in mine.groupby(["variant", "machine"], sort=False):
         if machine in sizes and not boots["outcome"].isin(GOOD).any():
             yield {
-                "variant": stage.who[str(variant)].name,
+                "variant": context.who[str(variant)].name,
                 "kind": "failed",
                 "size": sizes[str(machine)],
                 "more": str(boots["outcome"].iloc[-1]),
@@ -172,9 +174,9 @@ def _extrapolated(lines: Records) -> Iterator[dict[str, Any]]:
         yield point | {"more": ", EXTRAPOLATED"}
 
 
-def host_memory(stage: Stage, results: Results) -> Section:
+def host_memory(context: Context, results: Results) -> Section:
     """QEMU's resident memory over the boot of the largest machines, phases below."""
-    timed = [(m, cells) for clock, m, cells in stage.groups() if clock == "time"]
+    timed = [(m, cells) for clock, m, cells in context.groups() if clock == "time"]
     most = max((len(cells) for _, cells in timed), default=0)
     shared = [m for m, cells in timed if len(cells) == most]
     wanted = dict.fromkeys([*shared[-1:], *(m for m, _ in timed[-1:])])
@@ -182,19 +184,21 @@ def host_memory(stage: Stage, results: Results) -> Section:
     for machine in wanted:
         lanes, phases = [], []
         for cell in dict(timed)[machine]:
-            if lane := _lane(stage, cell, results):
+            if lane := _lane(context, cell, results):
                 lanes += lane
-                phases += _phases(stage, cell)
+                phases += _phases(context, cell)
         if lanes:
-            title = f"{machine_title(stage.dataset, machine)}: QEMU's resident memory over the boot"
+            title = (
+                f"{machine_title(context.dataset, machine)}: QEMU's resident memory over the boot"
+            )
             spec = charts.over_boot(
                 pd.DataFrame(lanes),
                 pd.DataFrame(phases, columns=["variant", "part", "begin", "end"]),
-                list(stage.who.values()),
+                list(context.who.values()),
                 PARTS,
-                stage.measure("duration_s", "time").clock,
+                context.measure("duration_s", "time").clock,
             )
-            found.append(Figure(f"{title}, phases below; {stage.unit('time')}", spec))
+            found.append(Figure(f"{title}, phases below; {context.unit('time')}", spec))
     note = (
         "The largest machine that most variants booted on, and the largest of all; one boot a"
         " variant, the one with the median boot. What comes after page_alloc_init_late is the rest"
@@ -203,9 +207,9 @@ def host_memory(stage: Stage, results: Results) -> Section:
     return Section("Host memory over the boot", (note,) if found else (), figures=tuple(found))
 
 
-def _lane(stage: Stage, cell: Cell, results: Results) -> Records:
+def _lane(context: Context, cell: Cell, results: Results) -> Records:
     """The samples of a boot; none where it is not there or has no two of them."""
-    seen, who = stage.chosen.get(cell), stage.who[cell[0]]
+    seen, who = context.chosen.get(cell), context.who[cell[0]]
     if seen is None or not seen.good:
         return []
     try:
@@ -216,24 +220,24 @@ def _lane(stage: Stage, cell: Cell, results: Results) -> Records:
     return lane if len(lane) > 1 else []
 
 
-def _phases(stage: Stage, cell: Cell) -> Records:
-    seen, who = stage.chosen[cell], stage.who[cell[0]]
+def _phases(context: Context, cell: Cell) -> Records:
+    seen, who = context.chosen[cell], context.who[cell[0]]
     spans = [(name, *seen.hosted[name]) for name in PARTS if name in seen.hosted]
     return [{"variant": who.name, "part": n, "begin": a, "end": b} for n, a, b in spans]
 
 
-def distributions(stage: Stage, table: Table) -> Section:
+def distributions(context: Context, table: Table) -> Section:
     """Every boot of the time clock as a dot."""
-    titles = {m: machine_title(stage.dataset, m) for clock, m, _ in stage.groups()}
+    titles = {m: machine_title(context.dataset, m) for clock, m, _ in context.groups()}
     found = []
     for subject, series in table.items():
         if subject.clock == "time" and subject.name in SHOWN:
-            rows = [_boots(stage.who[v], series[v]) for v in stage.who if v in series]
+            rows = [_boots(context.who[v], series[v]) for v in context.who if v in series]
             title = f"{titles[subject.machine]}: {subject.name}"
             unit = subject.metric.replace("_", " ") if subject.name == "first-touch" else ""
-            caption = f"{title}, {unit or stage.unit('time')}"
-            measure = stage.measure(subject.metric, "time")
-            spec = charts.every_boot(pd.concat(rows), list(stage.who.values()), measure)
+            caption = f"{title}, {unit or context.unit('time')}"
+            measure = context.measure(subject.metric, "time")
+            spec = charts.every_boot(pd.concat(rows), list(context.who.values()), measure)
             found.append(Figure(caption, spec, folded=subject.name != "boot"))
     note = (
         "One dot a boot, warm-ups left out, in each row from the first block down to the last: what"

@@ -22,7 +22,7 @@ from harness.dataset import Dataset, Summary, collate, write
 from harness.files import write_atomic
 from harness.parse import evidence
 from harness.report import sections, vega
-from harness.report.context import Stage
+from harness.report.context import Context
 from harness.report.document import Figure, Section, Table
 from harness.report.figures import distributions, growths, host_memory, stacks
 from harness.report.locality import locality_sections
@@ -62,25 +62,25 @@ def files(results: Results, dataset: Dataset) -> dict[str, str]:
     """The report by names of files: the page, the text, and the pictures that the text shows."""
     lock = dataset.lock
     title = lock.experiment.name if lock else results.path.name
-    stage = Stage.of(dataset)
+    context = Context.of(dataset)
     numbers = itertools.count()
     with vega.Painter() as painter:
         said = [
             (section, [_Picture(f, next(numbers), painter) for f in section.figures])
-            for section in _sections(stage, results)
+            for section in _sections(context, results)
             if not section.empty
         ]
     drawn = [picture for _, pictures in said for picture in pictures]
     scripts = [vega.library()] if drawn else []
     scripts.append(asset("report.js"))
-    context: dict[str, Any] = {
+    words: dict[str, Any] = {
         "title": f"pageinit: {title}",
         "description": lock.experiment.description if lock else "",
         "hash": lock.hash if lock else "",
         "version": __version__,
         "sections": said,
-        "variants": list(stage.who.values()),
-        "owners": _owners(stage),
+        "variants": list(context.who.values()),
+        "owners": _owners(context),
         "style": asset("colours.css") + asset("report.css"),
         "charts": vega.script_data(
             {
@@ -93,8 +93,8 @@ def files(results: Results, dataset: Dataset) -> dict[str, str]:
         "hashes": [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts],
     }
     return {
-        PAGE: page("report.html.j2", **context),
-        TEXT: page("report.md.j2", **context),
+        PAGE: page("report.html.j2", **words),
+        TEXT: page("report.md.j2", **words),
         **{one.file: standalone(one.still) for one in drawn if not one.figure.folded},
     }
 
@@ -123,26 +123,26 @@ def standalone(still: str) -> str:
     return vega.standalone(still, asset("colours.css"))
 
 
-def _sections(stage: Stage, results: Results) -> Iterator[Section]:
-    dataset, figures = stage.dataset, stage.figures
+def _sections(context: Context, results: Results) -> Iterator[Section]:
+    dataset, figures = context.dataset, context.figures
     found = compared(dataset)
     yield sections.headline(dataset, figures)
-    yield verdicts(stage, found, looked(*stopping.read(results.path)))
+    yield verdicts(context, found, looked(*stopping.read(results.path)))
     yield sections.claimed(dataset, figures)
     yield from gate_sections(dataset)
     yield from limit_sections(dataset)
-    yield stacks(stage)
-    grown, lines = tuple(growths(stage, found)), tuple(growth_tables(stage, found))
+    yield stacks(context)
+    grown, lines = tuple(growths(context, found)), tuple(growth_tables(context, found))
     yield Section("Against memory", _LINES if grown else (), lines, grown)
-    yield host_memory(stage, results)
-    yield distributions(stage, series_of(dataset))
+    yield host_memory(context, results)
+    yield distributions(context, series_of(dataset))
     yield from sections.phases(dataset, figures)
     yield sections.memory(dataset, figures)
     yield sections.touch(dataset, figures)
     yield from locality_sections(dataset)
     yield sections.outcomes(dataset, results.path)
     yield sections.environment(dataset)
-    yield reproduction(stage, results)
+    yield reproduction(context, results)
 
 
 _LINES = (
@@ -153,9 +153,9 @@ _LINES = (
 )
 
 
-def _owners(stage: Stage) -> dict[str, str]:
+def _owners(context: Context) -> dict[str, str]:
     """The class of what belongs to a variant, by its name and by its label."""
-    return {key: who.owner for name, who in stage.who.items() for key in (name, who.name)}
+    return {key: who.owner for name, who in context.who.items() for key in (name, who.name)}
 
 
 def headline(dataset: Dataset) -> Table:

@@ -16,7 +16,7 @@ from harness.errors import ResultsError
 from harness.files import read_text
 from harness.model import TOUCHES, is_arm
 from harness.parse import SCATTERED
-from harness.report.context import Stage
+from harness.report.context import Context
 from harness.report.document import Section, Table
 from harness.report.text import spread
 from harness.results import Results
@@ -319,14 +319,16 @@ _CACHED = re.compile(r"/.*(/(?:kernels|initramfs)/[\w.-]+/[\w.-]+)")
 """A file of the cache: its name holds the hash of what it is, wherever the cache lies."""
 
 
-def reproduction(stage: Stage, results: Results) -> Section:
+def reproduction(context: Context, results: Results) -> Section:
     """A block for each cell; nothing where no evidence is at hand."""
     blocks = []
-    for _, _, cells in stage.groups():
+    for _, _, cells in context.groups():
         for cell in cells:
-            if lines := list(_block(stage, cell, results)):
-                blocks.append((" · ".join((stage.who[cell[0]].name, *cell[1:])), "\n".join(lines)))
-    lock = stage.dataset.lock
+            if lines := list(_block(context, cell, results)):
+                blocks.append(
+                    (" · ".join((context.who[cell[0]].name, *cell[1:])), "\n".join(lines))
+                )
+    lock = context.dataset.lock
     name = lock.experiment.name if lock else "EXPERIMENT"
     notes = (
         f"All of it again: harness run experiments/{name}.yaml. One boot by hand: the line of QEMU"
@@ -337,15 +339,15 @@ def reproduction(stage: Stage, results: Results) -> Section:
     return Section("How to reproduce each cell", notes if blocks else (), excerpts=tuple(blocks))
 
 
-def _block(stage: Stage, cell: Cell, results: Results) -> Iterator[str]:
-    seen = stage.chosen[cell]
+def _block(context: Context, cell: Cell, results: Results) -> Iterator[str]:
+    seen = context.chosen[cell]
     try:
         argv = _words(read_text(results.path / seen.evidence / "qemu.sh"))
     except ResultsError:
         return
     if not argv:
         return
-    lock = stage.dataset.lock
+    lock = context.dataset.lock
     if lock and not (lock.experiment.gated or lock.experiment.search):
         yield f"harness build {shlex.quote(cell[0])}"
     yield from _command(argv)

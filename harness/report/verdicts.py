@@ -15,7 +15,7 @@ from harness.dataset import Dataset, Summary, machine_title
 from harness.errors import UserError
 from harness.model import TOUCHES
 from harness.report import charts, text
-from harness.report.context import Stage
+from harness.report.context import Context
 from harness.report.document import Figure, Section, Table
 from harness.report.sections import HEADLINE
 from harness.report.text import interval, percent, verdict, verdict_tables, warning_tables
@@ -45,13 +45,13 @@ def compared(dataset: Dataset) -> Comparison | None:
         return None
 
 
-def verdicts(stage: Stage, found: Comparison | None, more: Iterable[Table] = ()) -> Section:
+def verdicts(context: Context, found: Comparison | None, more: Iterable[Table] = ()) -> Section:
     """Effects, intervals and words; what is not of the headline is folded."""
     if found is None:
         return Section("Verdicts")
     said = (*verdict_tables(found), *warning_tables(found), *more)
-    tables = [shown for table in said for shown in _shown(table, stage.figures)]
-    figures = tuple(_intervals(stage, found))
+    tables = [shown for table in said for shown in _shown(table, context.figures)]
+    figures = tuple(_intervals(context, found))
     notes = (f"Everything against {found.baseline}.", *_NOTES) if tables else ()
     return Section("Verdicts", notes, tuple(tables), figures)
 
@@ -69,26 +69,28 @@ def _shown(table: Table, figures: Summary) -> Iterator[Table]:
         yield replace(every, title=f"All: {every.title}", folded=True)
 
 
-def _intervals(stage: Stage, found: Comparison) -> Iterator[Figure]:
+def _intervals(context: Context, found: Comparison) -> Iterator[Figure]:
     """One figure a machine: the headline's changes on the time clock and in memory."""
     tests = [t for f in found.families for t in f.tests if t.subject.clock == "time"]
-    tests = [t for t in tests if t.subject.name in HEAD and t.variant in stage.who]
+    tests = [t for t in tests if t.subject.name in HEAD and t.variant in context.who]
     machines = dict.fromkeys(t.subject.machine for t in tests)
     for machine in machines:
         mine = [t for t in tests if t.subject.machine == machine]
         names = list(dict.fromkeys(t.subject.name for t in mine))
-        mine.sort(key=lambda t: (names.index(t.subject.name), stage.who[t.variant].place))
-        title = f"{machine_title(stage.dataset, machine)}: ratio to the baseline, 95 % intervals"
-        caption = f"{title}; {stage.unit('time')}; left of the thick line is less"
-        table = pd.DataFrame([_change(stage, tested) for tested in mine])
-        yield Figure(caption, charts.changes(table, list(stage.who.values()), found.baseline or ""))
+        mine.sort(key=lambda t: (names.index(t.subject.name), context.who[t.variant].place))
+        title = f"{machine_title(context.dataset, machine)}: ratio to the baseline, 95 % intervals"
+        caption = f"{title}; {context.unit('time')}; left of the thick line is less"
+        table = pd.DataFrame([_change(context, tested) for tested in mine])
+        yield Figure(
+            caption, charts.changes(table, list(context.who.values()), found.baseline or "")
+        )
 
 
-def _change(stage: Stage, tested: Tested) -> dict[str, Any]:
+def _change(context: Context, tested: Tested) -> dict[str, Any]:
     effect = tested.effect
     ends = {"low": effect.low, "high": effect.high}
     return {
-        "variant": stage.who[tested.variant].name,
+        "variant": context.who[tested.variant].name,
         "of": "peak RSS of QEMU" if tested.subject.name == RSS else tested.subject.name,
         "ratio": math.exp(effect.estimate),
         **{name: None if end is None else math.exp(end) for name, end in ends.items()},
@@ -98,10 +100,10 @@ def _change(stage: Stage, tested: Tested) -> dict[str, Any]:
     }
 
 
-def growth_tables(stage: Stage, found: Comparison | None) -> Iterator[Table]:
+def growth_tables(context: Context, found: Comparison | None) -> Iterator[Table]:
     """The lines of the growth figures in numbers."""
     if found is None:
         return
-    memory = stage.dataset.runs["memory_bytes"].dropna()
+    memory = context.dataset.runs["memory_bytes"].dropna()
     for table in text.growth_tables(found.growth, int(memory.max()) if len(memory) else None):
-        yield from _shown(table, stage.figures)
+        yield from _shown(table, context.figures)

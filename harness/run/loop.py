@@ -403,5 +403,5 @@ def _record(session: Session, slot: Slot, seen: Evidence, attempt: int, started:
         judgement=Judgement(outcome=Outcome.INCOMPLETE),
         samples=seen.samples,
         neighbours=seen.neighbours,
-        visit=seen.visit,
+        visit=seen.login,
     )

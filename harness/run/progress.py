@@ -14,8 +14,7 @@ from pathlib import Path
 
 from harness.errors import ResultsError
 from harness.model import GOOD, LOCK_FILE, Clock, Lockfile, Slot
-from harness.parse import CONSOLE, dmesg
-from harness.parse import outcome as judge
+from harness.parse import CONSOLE, dmesg, outcome
 from harness.qemu import footprint
 from harness.results import Damage, Results, read_run, slot_key
 
@@ -127,7 +126,7 @@ class Observer:
             except OSError:  # over meanwhile
                 continue
             lines = console.text.rstrip().rsplit("\n", 1)
-            phase = judge.last_phase(console, ()) or "firmware"
+            phase = outcome.last_phase(console, ()) or "firmware"
             key = slot_key(part / CONSOLE).removesuffix(".part")
             yield Running(key, max(0.0, now - begun), phase, lines[-1].strip())
 

@@ -87,9 +87,9 @@ def test_probes_run_in_a_guest_that_lets_us_in(guest):
 
 def test_the_host_key_is_recorded_at_the_first_contact(guest):
     seen, folder, server = guest("good")
-    assert seen.visit.host_key == f"ecdsa-sha2-nistp256 {server.fingerprint}"
-    assert seen.visit.server.startswith("SSH-2.0-paramiko")
-    assert 0 < seen.visit.login_s <= seen.ending.wall_s
+    assert seen.login.host_key == f"ecdsa-sha2-nistp256 {server.fingerprint}"
+    assert seen.login.server.startswith("SSH-2.0-paramiko")
+    assert 0 < seen.login.login_s <= seen.ending.wall_s
     known = folder / "known_hosts"
     assert known.read_text().startswith(f"[127.0.0.1]:{server.port} ecdsa-sha2-nistp256 ")
     assert stat.S_IMODE(known.stat().st_mode) == 0o600

@@ -13,7 +13,7 @@ import pytest
 from harness.compare.series import series_of
 from harness.dataset import dataset as analysis
 from harness.report import render, sections
-from harness.report.context import Stage
+from harness.report.context import Context
 from harness.report.figures import (
     INITIALISING,
     PARTS,
@@ -31,8 +31,8 @@ QUICK = REFERENCE / "quick"
 
 
 @pytest.fixture(scope="module")
-def stage():
-    return Stage.of(analysis.load(QUICK))
+def context():
+    return Context.of(analysis.load(QUICK))
 
 
 def rows(spec, *columns):
@@ -51,10 +51,10 @@ def rows(spec, *columns):
     return found
 
 
-def test_the_exemplar_is_the_boot_in_the_middle(stage):
-    phases = stage.dataset.phases
+def test_the_exemplar_is_the_boot_in_the_middle(context):
+    phases = context.dataset.phases
     boots = phases[(phases.phase == "boot") & (phases.source == "mark") & ~phases.warmup]
-    for cell, seen in stage.chosen.items():
+    for cell, seen in context.chosen.items():
         mine = boots[(boots.variant == cell[0]) & (boots.machine == cell[1])]
         mine = mine[mine.clock == cell[2]]
         metric = "duration_s" if cell[2] == "time" else "instructions"
@@ -62,33 +62,33 @@ def test_the_exemplar_is_the_boot_in_the_middle(stage):
         assert took[seen.run_id] == sorted(took.values())[(len(took) - 1) // 2]
 
 
-def test_the_parts_of_a_boot_add_up(stage):
-    section = stacks(stage)
+def test_the_parts_of_a_boot_add_up(context):
+    section = stacks(context)
     # Two machines: each by the time clock, and by the work clock whole and without the rest.
     assert len(section.figures) == 6
     for figure in section.figures:
         whole = "the whole boot" in figure.caption
         bars = rows(figure.spec, "part")
-        for variant in stage.who.values():
+        for variant in context.who.values():
             mine = [bar for bar in bars if bar["variant"] == variant.name]
             assert [b["part"] for b in mine] == list((*PARTS, REST) if whole else INITIALISING)
             assert [b["start"] for b in mine] == pytest.approx([0, *(b["end"] for b in mine)][:-1])
             assert not whole or sum(b["share"] for b in mine) == pytest.approx(1)
 
 
-def test_phases_that_overlap_are_not_stacked(stage):
+def test_phases_that_overlap_are_not_stacked(context):
     cell = ("eager", "quad-16g", "time")
-    seen = stage.chosen[cell]
+    seen = context.chosen[cell]
     late = seen.intervals["memmap_init"][1] - 1e-6
     crossed = replace(seen, intervals={**seen.intervals, "memblock_free_all": (late, late + 1)})
-    wrong = replace(stage, chosen={**stage.chosen, cell: crossed})
+    wrong = replace(context, chosen={**context.chosen, cell: crossed})
     figures = {f.caption.partition(":")[0]: f.spec for f in stacks(wrong).figures}
     spec = next(spec for title, spec in figures.items() if "quad-16g" in title and "time" in title)
     assert {bar["variant"] for bar in rows(spec, "part")} == {"deferred", "grow"}
 
 
-def test_host_memory_is_aligned_with_the_phases(stage):
-    (figure,) = host_memory(stage, Results(QUICK)).figures
+def test_host_memory_is_aligned_with_the_phases(context):
+    (figure,) = host_memory(context, Results(QUICK)).figures
     assert "quad-64g" in figure.caption and "not seconds of hardware" in figure.caption
     samples, phases = rows(figure.spec, "resident"), rows(figure.spec, "begin")
     assert {row["variant"] for row in samples} == {"eager", "deferred", "grow"}
@@ -100,18 +100,18 @@ def test_host_memory_is_aligned_with_the_phases(stage):
     assert rise > 0.4 * max(row["resident"] for row in eager)
 
 
-def test_a_variant_looks_the_same_in_every_figure(stage):
-    found = compared(stage.dataset)
-    figures = [*growths(stage, found), *verdicts(stage, found).figures]
-    figures += [*host_memory(stage, Results(QUICK)).figures]
-    figures += distributions(stage, series_of(stage.dataset)).figures
-    scale = Stage.of(analysis.load(REFERENCE / "scale"))
+def test_a_variant_looks_the_same_in_every_figure(context):
+    found = compared(context.dataset)
+    figures = [*growths(context, found), *verdicts(context, found).figures]
+    figures += [*host_memory(context, Results(QUICK)).figures]
+    figures += distributions(context, series_of(context.dataset)).figures
+    scale = Context.of(analysis.load(REFERENCE / "scale"))
     looks = {}
     for figure in (*figures, *growths(scale, None)):
         for name, scales in scales_of(figure.spec):
             for variant, look in zip(scales["domain"], scales["range"], strict=True):
                 looks.setdefault((name, variant), set()).add(look)
-    assert {variant for _, variant in looks} >= set(stage.who) | set(scale.who)
+    assert {variant for _, variant in looks} >= set(context.who) | set(scale.who)
     assert all(len(look) == 1 for look in looks.values())
 
 
@@ -127,16 +127,16 @@ def scales_of(part):
 
 
 def test_cells_without_a_good_boot_are_shown_as_failed():
-    limit = Stage.of(analysis.load(REFERENCE / "limit"))
+    limit = Context.of(analysis.load(REFERENCE / "limit"))
     spec = next(f.spec for f in growths(limit, None) if "boot against" in f.caption)
     failed = [row for row in rows(spec, "more") if row["kind"] == "failed"]
     assert len(failed) == 13 and {row["more"] for row in failed} == {"killed", "stalled"}
     assert all(row["median"] is None for row in failed)
 
 
-def test_without_evidence_there_is_no_figure_of_it(stage, tmp_path):
-    assert not host_memory(stage, Results(tmp_path)).figures
-    assert not sections.reproduction(stage, Results(tmp_path)).excerpts
+def test_without_evidence_there_is_no_figure_of_it(context, tmp_path):
+    assert not host_memory(context, Results(tmp_path)).figures
+    assert not sections.reproduction(context, Results(tmp_path)).excerpts
 
 
 def typed(command: str) -> list[str]:
@@ -146,15 +146,15 @@ def typed(command: str) -> list[str]:
     return subprocess.run(argv, env=env, capture_output=True, text=True).stdout.splitlines()
 
 
-def test_the_line_of_a_cell_is_that_of_its_boot(stage):
-    section = sections.reproduction(stage, Results(QUICK))
-    assert len(section.excerpts) == len(stage.chosen) == 12
+def test_the_line_of_a_cell_is_that_of_its_boot(context):
+    section = sections.reproduction(context, Results(QUICK))
+    assert len(section.excerpts) == len(context.chosen) == 12
     title, block = section.excerpts[0]
     assert title.startswith("eager")
     build, _, command = block.partition("\n")
     assert build == "harness build eager"
-    cell = next(cell for cell in stage.chosen if cell[1] in title and cell[0] in title)
-    recorded = (QUICK / stage.chosen[cell].evidence / "qemu.sh").read_text()
+    cell = next(cell for cell in context.chosen if cell[1] in title and cell[0] in title)
+    recorded = (QUICK / context.chosen[cell].evidence / "qemu.sh").read_text()
     argv = typed(recorded.partition("\nexec ")[2])
     said = typed(command)
     assert len(said) == len(argv) > 40
@@ -169,12 +169,14 @@ def test_a_script_that_is_not_ours_gives_no_line():
     assert sections._words("\nexec 'open") == []
 
 
-def test_verdicts_carry_the_marks_of_their_variants(stage):
-    found = compared(stage.dataset)
-    section = verdicts(stage, found)
+def test_verdicts_carry_the_marks_of_their_variants(context):
+    found = compared(context.dataset)
+    section = verdicts(context, found)
     shown = section.tables[0]
     at = shown.head.index("variant")
-    assert {row[at] for row in shown.rows} == {w.name for v, w in stage.who.items() if v != "eager"}
+    assert {row[at] for row in shown.rows} == {
+        w.name for v, w in context.who.items() if v != "eager"
+    }
     assert shown.head.index("verdict") < shown.left
     assert len(section.figures) == 2
     folded = [table for table in section.tables if table.folded]
@@ -182,7 +184,7 @@ def test_verdicts_carry_the_marks_of_their_variants(stage):
 
 
 def test_the_intervals_have_the_order_of_the_legend():
-    scale = Stage.of(analysis.load(REFERENCE / "scale"))
+    scale = Context.of(analysis.load(REFERENCE / "scale"))
     section = verdicts(scale, compared(scale.dataset))
     shown = sorted(rows(section.figures[0].spec, "word"), key=lambda row: row["row"])
     places = {who.name: who.place for who in scale.who.values()}
@@ -191,22 +193,22 @@ def test_the_intervals_have_the_order_of_the_legend():
     assert len(owners) > 5 * each and owners == sorted(set(owners)) * (len(owners) // each)
 
 
-def test_where_nothing_is_compared_there_is_no_verdict(stage):
-    dataset = stage.dataset
+def test_where_nothing_is_compared_there_is_no_verdict(context):
+    dataset = context.dataset
     alone = replace(dataset, runs=dataset.runs[dataset.runs["variant"] != "eager"])
     assert compared(alone) is None and compared(replace(dataset, lock=None)) is None
-    assert verdicts(stage, None).empty
+    assert verdicts(context, None).empty
 
 
-def test_lines_say_what_is_extrapolated(stage):
-    scale = Stage.of(analysis.load(REFERENCE / "scale"))
+def test_lines_say_what_is_extrapolated(context):
+    scale = Context.of(analysis.load(REFERENCE / "scale"))
     found = compared(scale.dataset)
     short, every = growth_tables(scale, found)
     assert every.folded and len(every.rows) > len(short.rows)
     assert short.head[-1] == "at 59TiB"
     assert {row[-1].endswith("extrapolated") for row in short.rows} == {True, False}
     # Two sizes make no line.
-    assert not list(growth_tables(stage, compared(stage.dataset)))
+    assert not list(growth_tables(context, compared(context.dataset)))
     drawn = {f.caption.partition(":")[0]: f.spec for f in growths(scale, found)}
     work = drawn["memmap_init against guest memory, work clock"]
     # Only those that initialise all of it at once are straight.
@@ -224,7 +226,7 @@ def test_a_report_is_small_and_always_the_same(name):
     page, text = files["report.html"], files["report.md"]
     assert len(page.encode()) < 3_000_000 and len(text.encode()) < 600_000
     assert files == render.files(Results(folder), found)
-    for variant in Stage.of(found).who.values():
+    for variant in Context.of(found).who.values():
         assert f'class="{variant.owner}"' in page
     # Each picture of the text is a file, and each file is in the text.
     pictures = {file for file in files if file.startswith("figures/")}
