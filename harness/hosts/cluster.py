@@ -370,9 +370,14 @@ class SchedulerFile:
 
 
 def _jobqueue() -> ModuleType:
-    """dask-jobqueue. When it is imported it has Ctrl-C end the program without a word (0.9.0)."""
-    before = signal.getsignal(signal.SIGINT)
-    import dask_jobqueue
+    """dask-jobqueue, which takes Ctrl-C for itself as it is imported (0.9.0): here it must not.
 
-    signal.signal(signal.SIGINT, before)
+    Nor could it in a thread, where nobody may set a handler.
+    """
+    real = signal.signal
+    signal.signal = lambda *_: None
+    try:
+        import dask_jobqueue
+    finally:
+        signal.signal = real
     return dask_jobqueue

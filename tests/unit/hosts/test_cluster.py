@@ -139,6 +139,20 @@ def test_what_dask_jobqueue_does_not_know_is_named(keys, tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is ours
 
 
+def test_ctrl_c_stays_ours_in_whatever_thread_dask_jobqueue_is_imported():
+    code = """if True:
+        import signal, sys, threading
+        from harness.hosts.cluster import _jobqueue
+        thread = threading.Thread(target=_jobqueue)
+        thread.start()
+        thread.join()
+        assert "dask_jobqueue" in sys.modules
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_the_file_in_tools_is_one():
     found = Batch.load(ROOT / "tools/clusters/slurm.yaml")
     assert found.cluster == "SLURMCluster" and found.alive.startswith("squeue")
