@@ -8,6 +8,7 @@ import errno
 import fcntl
 import gzip
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -152,6 +153,33 @@ def filling(final: Path) -> Iterator[Path]:
             _replace(part, final)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def kept(path: Path, make: Callable[[Path], object]) -> Path:
+    """Answers `path`, the one file of a folder, which `make` writes where it is not there.
+
+    A file that is not what was recorded when it was made is set aside with its folder, and made
+    anew. Call it with a lock held.
+    """
+    final, record = path.parent, "sha256"
+    with contextlib.suppress(OSError):
+        if (final / record).read_text() == sha256_of(path):
+            return path
+    if final.exists():
+        set_aside(final)
+    with filling(final) as part:
+        make(part / path.name)
+        (part / record).write_text(sha256_of(part / path.name))
+    return path
+
+
+def set_aside(folder: Path) -> Path:
+    """Gives a folder that is damaged a name that nobody looks for, and answers it."""
+    for number in itertools.count(1):
+        aside = folder.with_name(f"damaged-{folder.name}-{number}")
+        if not aside.exists():
+            break
+    return folder.rename(aside)
 
 
 def sweep(folder: Path) -> None:

@@ -18,6 +18,7 @@ PACKAGES = {
     "apt-get": "apt",
     "bc": "bc",
     "bison": "bison",
+    "clang": "clang",
     "busybox": "busybox-static",
     "diff": "diffutils",
     "dpkg": "dpkg",
@@ -26,6 +27,7 @@ PACKAGES = {
     "gcc": "gcc",
     "git": "git",
     "ld": "binutils",
+    "ld.lld": "lld",
     "make": "make",
     "objdump": "binutils",
     "qemu-system-x86_64": "qemu-system-x86",
@@ -35,8 +37,19 @@ PACKAGES = {
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
+PASSED = ("PATH", "HOME", "TMPDIR", "CCACHE_RECACHE")
+"""What a program that makes bytes may know of our shell: where programs and scratch space are."""
+
 TAIL = 12
 """Lines of a program's complaint that an error shows."""
+
+
+def environment() -> dict[str, str]:
+    """The environment of what makes bytes that are named by their inputs: named variables only.
+
+    CFLAGS, CPATH, LLVM, SOURCE_DATE_EPOCH, LD_PRELOAD and their like stay outside.
+    """
+    return {name: os.environ[name] for name in PASSED if name in os.environ} | {"LC_ALL": "C"}
 
 
 def missing(program: str) -> HostError:

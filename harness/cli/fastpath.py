@@ -94,7 +94,7 @@ def look(kernels: Kernels, names: Sequence[str]) -> Shapes:
             found.append((variant.name, built.kernel.kernel_id))
         return Shapes(
             base=kernels.base.version,
-            toolchain=build.toolchain(),
+            toolchain=build.toolchain(kernels.chosen()),
             variants=tuple(
                 fastpath.shape(name, kernel_id, codes[name], codes[BASELINE])
                 for name, kernel_id in found

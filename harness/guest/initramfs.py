@@ -96,23 +96,29 @@ def keys(public: bytes, host_key: bytes) -> bytes:
 
 
 def _made(cache: Path, name: str, make: Callable[[Path], object]) -> Initramfs:
-    compiler = process.run(["gcc", "--version"]).stdout
-    digest = hashlib.sha256(b"\0".join((compiler, *(f.encode() for f in FLAGS))))
-    for source in sorted(SOURCES.iterdir()):
-        if source.suffix in (".c", ".h"):
-            digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    final = cache / "initramfs" / f"{digest.hexdigest()[:16]}-{name}"
-    path = final / name
     with files.locked(cache / "initramfs" / ".lock"):
-        if not path.is_file():
-            with files.filling(final) as part:
-                make(part / name)
-    return Initramfs(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        path = files.kept(cache / "initramfs" / f"{_inputs()}-{name}" / name, make)
+    return Initramfs(path, files.sha256_of(path))
+
+
+def _inputs() -> str:
+    """16 hex digits over all that the bytes depend on, but for what a file's own name says."""
+    env = process.environment()
+    versions = [process.run([name, "--version"], env=env).stdout for name in ("gcc", "ld")]
+    libc = process.run(["gcc", "-print-file-name=libc.a"], env=env).stdout.decode().strip()
+    # A static program has the C library inside, and this module says how an archive is made.
+    more = (Path(libc), Path(__file__)) if Path(libc).is_file() else (Path(__file__),)
+    digest = hashlib.sha256(b"\0".join(versions))
+    for source in (*more, *sorted(SOURCES.iterdir())):
+        if source in more or source.suffix in (".c", ".h"):
+            digest.update(f"\0{source.name}\0{files.sha256_of(source)}".encode())
+    return digest.hexdigest()[:16]
 
 
 def compile_program(main: str, out: Path, *more: str) -> None:
     """Compiles ``guest/main`` with all probes to a static program."""
-    process.run(["gcc", *FLAGS, "-o", out, main, *PROBES, *more], cwd=SOURCES)
+    argv: list[str | Path] = ["gcc", *FLAGS, "-o", out, main, *PROBES, *more]
+    process.run(argv, cwd=SOURCES, env=process.environment())
 
 
 def _entries(main: str, *more: str) -> list[CpioEntry]:

@@ -2,8 +2,9 @@
 """Builds a kernel from a patched tree and fragments, once: the store answers ever after.
 
 A kernel is named by what its bytes depend on: the id of the tree, the merged fragments, the
-toolchain and the KBUILD_* values. All variants of a base are built in one work tree: from one to
-the next the files that differ are written, and make builds only what they touch.
+toolchain and the KBUILD_* values; nothing of the user's shell gets in. All variants of a base are
+built in one work tree: from one to the next the files that differ are written, and make builds
+only what they touch.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from typing import Self
 
 from harness import process as tool
 from harness.errors import BuildError, ConfigError, HostError
-from harness.files import disk_errors, filling, locked, sha256_of
+from harness.files import disk_errors, filling, locked, set_aside, sha256_of
 from harness.kernel import kconfig
 from harness.kernel.source import Source
-from harness.model import Kernel, Model
+from harness.model import Kernel, Model, Toolchain
 
 EFFORT_FILE = "build.json"
 
@@ -76,9 +77,11 @@ FIXED = {
 }
 """What a build would take from its surroundings (Documentation/kbuild/reproducible-builds.rst)."""
 
+HOST_GCC = Toolchain()
+
 IMAGE = "arch/x86/boot/bzImage"
 PROGRESS_S = 15.0
-_NEEDED = ("make", "gcc", "ld", "flex", "bison", "bc")
+_NEEDED = ("make", "gcc", "flex", "bison", "bc")
 WARNING = re.compile(r":(\d+:)* warning: |^WARNING: modpost")
 _ERROR = re.compile(r"error: |Error \d+|undefined reference|No rule to make|fatal error")
 _NO_SPACE = "No space left on device"
@@ -96,12 +99,16 @@ class BuiltKernel:
 
 @dataclass(frozen=True)
 class Build:
-    """One kernel to build: `asked` are the merged options, `toolchain` what compiles it."""
+    """One kernel to build: `asked` are the merged options, `toolchain` what compiles it.
+
+    `chosen` is the toolchain where somebody chose one.
+    """
 
     source: Source
     tree: str
     asked: kconfig.Config = field(repr=False)
     toolchain: str
+    chosen: Toolchain = HOST_GCC
 
     @property
     def fragment(self) -> str:
@@ -119,8 +126,9 @@ class Build:
 
     @property
     def config_id(self) -> str:
-        """Names the build folder: one for each configuration."""
-        return hashlib.sha256(self.fragment.encode()).hexdigest()[:12]
+        """Names the build folder: one for each configuration, and each toolchain chosen."""
+        chosen = "" if self.chosen == HOST_GCC else f"\0{self.toolchain}"
+        return hashlib.sha256((self.fragment + chosen).encode()).hexdigest()[:12]
 
 
 def build(
@@ -128,22 +136,27 @@ def build(
     tree: str,
     fragments: Sequence[Path],
     cache: Path,
+    chosen: Toolchain = HOST_GCC,
     *,
     jobs: int = 0,
 ) -> BuiltKernel:
     """Answers the kernel of a tree and a configuration; builds it when the store has none.
 
-    `jobs` is make's, 0 for one a CPU. Raises `ConfigError` when fragments disagree or the kernel
+    One that is not what the store recorded of it is set aside, and built anew. `jobs` is make's, 0
+    for one a CPU. Raises `ConfigError` when fragments disagree or the kernel
     drops an option, `BuildError` when it does not compile, `HostError` for a missing tool or a
     full disk.
     """
-    job = plan(source, tree, fragments)
+    job = plan(source, tree, fragments, chosen)
     if found := _stored(job, cache):
         return found
     work = cache / "work" / source.folder.name
     with locked(work / ".lock", lambda: log.info("waiting for another build of this base")):
         if found := _stored(job, cache):
             return found
+        folder = cache / "kernels" / job.kernel_id
+        if fault := _fault(job, folder):
+            log.warning(f"set aside as {set_aside(folder)}: {fault}")
         log.info(f"building kernel {job.kernel_id} ({source.version})")
         with disk_errors(work):
             start = time.monotonic()
@@ -152,34 +165,60 @@ def build(
             return _keep(job, out, cache, warnings, effort)
 
 
-def known(source: Source, tree: str, fragments: Sequence[Path], cache: Path) -> BuiltKernel | None:
+def known(
+    source: Source,
+    tree: str,
+    fragments: Sequence[Path],
+    cache: Path,
+    chosen: Toolchain = HOST_GCC,
+) -> BuiltKernel | None:
     """The kernel if it is in the store already; raises `ConfigError` as `build` does."""
-    return _stored(plan(source, tree, fragments), cache)
+    return _stored(plan(source, tree, fragments, chosen), cache)
 
 
-def plan(source: Source, tree: str, fragments: Sequence[Path]) -> Build:
+def plan(
+    source: Source, tree: str, fragments: Sequence[Path], chosen: Toolchain = HOST_GCC
+) -> Build:
     """What `build` would build; raises `ConfigError`, or `HostError` for a missing compiler."""
     asked = kconfig.merge(
         kconfig.parse(path.read_text(encoding="utf-8"), str(path)) for path in fragments
     )
-    return Build(source, tree, asked, toolchain())
+    return Build(source, tree, asked, toolchain(chosen), chosen)
 
 
-def toolchain() -> str:
-    """Compiler and linker with their versions, as they print them."""
+def toolchain(chosen: Toolchain = HOST_GCC) -> str:
+    """Compiler and linker with their versions, as they print them; then what make is told."""
     lines = [
-        tool.run([name, "--version"]).stdout.decode("utf-8", "replace").splitlines()[0]
-        for name in ("gcc", "ld")
+        tool.run([name, "--version"], env=tool.environment()).stdout.decode("utf-8", "replace")
+        for name in (chosen.cc, chosen.linker)
     ]
-    return "; ".join(lines)
+    named = (f"CC={chosen.compiler}",) if chosen.compiler else ()
+    return "; ".join([*(said.partition("\n")[0] for said in lines), *named, *chosen.words])
+
+
+def _fault(job: Build, folder: Path) -> str | None:
+    """How a folder of the store is not the kernel that it is named after; none where it is."""
+    if not folder.exists():
+        return None
+    try:
+        kernel = Kernel.model_validate_json((folder / "kernel.json").read_bytes())
+        hashes = sha256_of(folder / "bzImage"), sha256_of(folder / "config")
+    except (OSError, ValueError) as error:
+        return f"it is not whole: {error}".splitlines()[0]
+    if (kernel.kernel_id, kernel.tree) != (job.kernel_id, job.tree):
+        return f"it is kernel {kernel.kernel_id} of tree {kernel.tree}"
+    if kernel.image_sha256 != hashes[0]:
+        return f"the image has SHA-256 {hashes[0]}, recorded is {kernel.image_sha256}"
+    if kernel.config_sha256 != hashes[1]:
+        return f"the configuration has SHA-256 {hashes[1]}, recorded is {kernel.config_sha256}"
+    return None
 
 
 def _stored(job: Build, cache: Path) -> BuiltKernel | None:
     folder = cache / "kernels" / job.kernel_id
-    try:
-        kernel = Kernel.model_validate_json((folder / "kernel.json").read_bytes())
-    except (OSError, ValueError):
+    if not folder.exists() or _fault(job, folder):
         return None
+    kernel = Kernel.model_validate_json((folder / "kernel.json").read_bytes())
     return BuiltKernel(kernel, folder / "bzImage", folder / "System.map", folder / "config")
 
 
@@ -188,7 +227,7 @@ def configure(job: Build, work: Path, *, strict: bool = True) -> Path:
 
     All that is not as in the base is compiled anew: every build repeats the warnings of its own.
     """
-    for name in _NEEDED:
+    for name in (*_NEEDED, job.chosen.cc, job.chosen.linker):
         if not shutil.which(name):
             raise tool.missing(name)
     if re.search(r"[\s:]", str(work)):
@@ -200,6 +239,8 @@ def configure(job: Build, work: Path, *, strict: bool = True) -> Path:
     linux = work / "linux"
     repository = job.source.repository
     repository.check_out(job.tree, linux, work / "index")
+    # A file that is of no tree, as `localversion-mine`, is of no kernel either.
+    repository.clean(linux, work / "index", "/build-*")
     changes = repository.changes(job.source.tree, job.tree)
     repository.renew([change.file for change in changes], linux, work / "index")
     out = linux / f"build-{job.config_id}"
@@ -207,8 +248,9 @@ def configure(job: Build, work: Path, *, strict: bool = True) -> Path:
     fragment = out / "fragment.config"
     fragment.write_text(job.fragment, encoding="utf-8")
     argv = ["make", "-s", f"O={out.name}", f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"]
+    argv += [f"CC={job.chosen.cc}", *job.chosen.words]
     # Without a terminal and with stdin closed kconfig never asks.
-    tool.run(argv, cwd=linux, env={**_environment(), **FIXED})
+    tool.run(argv, cwd=linux, env={**tool.environment(), **FIXED})
     if strict:
         _verify(job, linux, out)
     return out
@@ -240,21 +282,15 @@ def _definitions(linux: Path, name: str) -> list[str]:
     ]
 
 
-def _environment() -> dict[str, str]:
-    """This process's environment without what would change a kernel build."""
-    drop = ("KBUILD_", "KCONFIG_", "MAKE", "MFLAGS", "CROSS_COMPILE", "ARCH", "GIT_")
-    return {key: value for key, value in os.environ.items() if not key.startswith(drop)}
-
-
 def make(job: Build, out: Path, cache: Path, jobs: int, *, start: float) -> tuple[int, Effort]:
     """Runs make to its end; answers the number of warnings, and the effort since `start`."""
     # CC never changes between two builds in one folder: that would build everything again.
-    compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
-    argv = ["make", f"-j{jobs}", f"CC={compiler}", "bzImage"]
+    compiler = f"ccache {job.chosen.cc}" if shutil.which("ccache") else job.chosen.cc
+    argv = ["make", f"-j{jobs}", f"CC={compiler}", *job.chosen.words, "bzImage"]
     hits = out / "ccache.log"
     hits.unlink(missing_ok=True)
     env = {"CCACHE_DIR": str(cache / "ccache"), "CCACHE_STATSLOG": str(hits)}
-    env |= {**_environment(), **FIXED}
+    env |= {**tool.environment(), **FIXED}
     warnings, errors, objects = 0, deque[str](maxlen=8), 0
     fresh, said = not (out / "vmlinux").exists(), time.monotonic()
     with (out / "build.log").open("w", encoding="utf-8") as record, _running(argv, out, env) as run:

@@ -258,7 +258,7 @@ def check(kernels: Kernels, asked: Sequence[SeriesInPlace]) -> Record:
         for problem in found[-1].problems:
             log.warning(f"{subject.series}: {problem}")
     base = kernels.base.version
-    return Record(base=base, toolchain=build.toolchain(), series=tuple(found))
+    return Record(base=base, toolchain=build.toolchain(kernels.chosen()), series=tuple(found))
 
 
 def _check(kernels: Kernels, subject: SeriesInPlace) -> SeriesReport:
@@ -325,7 +325,8 @@ def _built(
     """The new warnings of a prefix, or why it does not build."""
     project, source = kernels.project, kernels.base
     fragments = [project.fragment(name) for name in subject.fragments]
-    job, base = (build.plan(source, name, fragments) for name in (tree, source.tree))
+    chosen = kernels.chosen()
+    job, base = (build.plan(source, name, fragments, chosen) for name in (tree, source.tree))
     try:
         found = new_warnings(job, base, project.cache, jobs=kernels.jobs)
     except (BuildError, ConfigError) as error:

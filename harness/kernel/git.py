@@ -18,6 +18,17 @@ from harness.errors import SourceError
 BASE_REF = "refs/heads/base"
 """Points at the base; what a reference names survives `git gc`."""
 
+_PRIVATE = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    # Attributes change the files that are checked out, and have files of their own.
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.attributesFile",
+    "GIT_CONFIG_VALUE_0": os.devnull,
+    "GIT_TERMINAL_PROMPT": "0",
+}
+
 _COMMIT = b"commit %s\ncommitter pageinit <pageinit@localhost> 0 +0000\ndata 5\nbase\n"
 
 
@@ -31,13 +42,14 @@ class FileChange:
 
 
 def environment(*, private: bool = True, **more: str) -> dict[str, str]:
-    """The environment for git: no user configuration, no GIT_DIR left by a hook around us.
+    """The environment for git: named variables only, and no configuration of user or system.
 
-    Without `private` the user's configuration counts, as it must for the network.
+    Without `private` the user's counts, as it must for the network, less what a hook around us set.
     """
+    if private:
+        return {**tool.environment(), **_PRIVATE, **more}
     clean = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} if private else {}
-    return {**clean, **own, "GIT_TERMINAL_PROMPT": "0", **more}
+    return {**clean, "GIT_TERMINAL_PROMPT": "0", **more}
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,10 @@ class Repository:
         workers = ("-c", f"checkout.workers={os.cpu_count() or 1}")
         # --reset also compares what lies in the folder with the index, file by file.
         self.git(*workers, "read-tree", "--reset", "-u", tree, index=index, work_tree=folder)
+
+    def clean(self, folder: Path, index: Path, but: str) -> None:
+        """Removes what is checked out nowhere, ignored or not, less what matches `but`."""
+        self.git("clean", "-ffdxq", "-e", but, index=index, work_tree=folder)
 
     def renew(self, files: Sequence[str], folder: Path, index: Path) -> None:
         """Gives checked-out files a new time: make then compiles all that depends on them."""

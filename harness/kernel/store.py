@@ -11,7 +11,7 @@ from functools import cached_property
 from harness.host_lock import beside
 from harness.kernel import build, debian, patches, source
 from harness.kernel.build import BuiltKernel
-from harness.model import Base, Prebuilt, Variant
+from harness.model import Base, Prebuilt, Toolchain, Variant
 from harness.project import Project
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,15 @@ class Kernels:
     @cached_property
     def base(self) -> source.Source:
         """The verified base source; raises `SourceError` or `HostError`."""
-        return self.given or source.fetch(Base.load(self.project.base), self.project.cache)
+        return self.given or source.fetch(self._asked, self.project.cache)
+
+    @cached_property
+    def _asked(self) -> Base:
+        return Base.load(self.project.base)
+
+    def chosen(self, variant: Variant | None = None) -> Toolchain:
+        """What compiles a variant: what it says, else what base.yaml says, else the host's gcc."""
+        return (variant and variant.toolchain) or self._asked.toolchain or Toolchain()
 
     def tree(self, variant: Variant) -> patches.PatchedTree:
         """The base with the variant's series applied; raises `PatchError`."""
@@ -45,19 +53,21 @@ class Kernels:
         if variant.prebuilt:
             return self._prebuilt(variant.prebuilt)
         cache, tree = self.project.cache, self.trees.get(variant.name) or self.tree(variant).tree
-        fragments = self.project.fragments(variant)
-        if found := build.known(self.base, tree, fragments, cache):
+        made_of = self.base, tree, self.project.fragments(variant), cache, self.chosen(variant)
+        if found := build.known(*made_of):
             return found
         with beside(cache, log.info):
-            return build.build(self.base, tree, fragments, cache, jobs=self.jobs)
+            return build.build(*made_of, jobs=self.jobs)
 
     def known(self, variant: Variant) -> BuiltKernel | None:
         """The kernel if neither network nor compiler is needed for it; raises as `get` does."""
-        base = source.cached(Base.load(self.project.base), self.project.cache)
+        cache = self.project.cache
+        base = source.cached(self._asked, cache)
         if variant.prebuilt or base is None:
             return None
         tree = patches.apply(base, self.project.series(variant)).tree
-        return build.known(base, tree, self.project.fragments(variant), self.project.cache)
+        fragments = self.project.fragments(variant)
+        return build.known(base, tree, fragments, cache, self.chosen(variant))
 
     def _prebuilt(self, wanted: Prebuilt) -> BuiltKernel:
         if wanted.package:

@@ -78,6 +78,38 @@ class Provider(Model):
         return self
 
 
+class Toolchain(Model):
+    """What compiles a kernel, where it is not the host's gcc: a part of the kernel's id."""
+
+    compiler: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    """a compiler in PATH, as `gcc-12`; else that of `llvm` or `cross`, or gcc"""
+    llvm: bool | Annotated[str, Field(pattern=r"^-[0-9]{1,3}$")] = False
+    """build with LLVM: `true`, or the suffix of one version, as `"-15"`"""
+    cross: str | None = Field(default=None, pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*-$")
+    """prefix of the compiler and of the binutils, as `x86_64-linux-gnu-`"""
+
+    @property
+    def _suffix(self) -> str:
+        return self.llvm if isinstance(self.llvm, str) else ""
+
+    @property
+    def cc(self) -> str:
+        """The program that compiles."""
+        own = f"clang{self._suffix}" if self.llvm else f"{self.cross or ''}gcc"
+        return self.compiler or own
+
+    @property
+    def linker(self) -> str:
+        """The program that links."""
+        return f"ld.lld{self._suffix}" if self.llvm else f"{self.cross or ''}ld"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What make is told, but for the compiler; nothing where nothing was chosen."""
+        llvm = (f"LLVM={self._suffix or 1}",) if self.llvm else ()
+        return (*llvm, *((f"CROSS_COMPILE={self.cross}",) if self.cross else ()))
+
+
 class Base(Model):
     """kernel-patches/base.yaml."""
 
@@ -86,3 +118,5 @@ class Base(Model):
     """the kernel version that the source must show in its Makefile; `6.12` fits any 6.12.y"""
     provider: Provider
     """exactly one of three"""
+    toolchain: Toolchain | None = None
+    """what compiles its kernels, where it is not the host's gcc"""

@@ -172,7 +172,7 @@ class Kernel(Model):
     """The kernel that booted. `kernel_id` names tree, `.config` and toolchain together."""
 
     kernel_id: str
-    """hash of tree, fragments, toolchain and KBUILD_* values"""
+    """hash of tree, fragments, toolchain and KBUILD_* values; of a prebuilt one, of its bytes"""
     base_version: str
     """version of the base source, as its provider names it"""
     tree: str | None = None
@@ -182,7 +182,7 @@ class Kernel(Model):
     image_sha256: str
     """hash of the bzImage"""
     toolchain: str | None = None
-    """first line of `gcc --version` and `ld --version`"""
+    """first line that compiler and linker say of their version, and what was chosen"""
     build_warnings: int | None = None
     """compiler and modpost warnings of the build"""
 

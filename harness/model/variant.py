@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from harness.model.base import Toolchain
 from harness.model.run import Clock
 from harness.model.schema import Model
 from harness.units import Size
@@ -124,6 +125,8 @@ class Variant(Model):
     """what its author predicted; the report sets it beside what was measured"""
     prebuilt: Prebuilt | None = None
     """a kernel that somebody else built, instead of series and fragments"""
+    toolchain: Toolchain | None = None
+    """what compiles it, where that is not what compiles the base's"""
 
     @field_validator("boot")
     @classmethod
@@ -137,6 +140,8 @@ class Variant(Model):
     def _built_or_prebuilt(self) -> Self:
         if self.prebuilt and (self.series or self.fragments):
             raise ValueError("prebuilt: a prebuilt kernel takes no series and no fragments")
+        if self.prebuilt and self.toolchain:
+            raise ValueError("toolchain: a prebuilt kernel is compiled already")
         if not self.prebuilt and not self.fragments:
             raise ValueError("fragments: name at least one fragment of kernel-patches/configs")
         return self

@@ -31,19 +31,20 @@ def build(cache: Path) -> Plugin:
 
     Raises `HostError` where there is no compiler.
     """
-    compiler = process.run(["gcc", "--version"]).stdout
+    env = process.environment()
+    compiler = process.run(["gcc", "--version"], env=env).stdout
     digest = hashlib.sha256(b"\0".join((compiler, *(flag.encode() for flag in FLAGS))))
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     name = digest.hexdigest()
-    final = cache / "plugin" / name[:16]
+
+    def compile_it(out: Path) -> None:
+        argv: list[str | Path] = ["gcc", *FLAGS, "-shared", "-o", out, "stores.c"]
+        process.run(argv, cwd=SOURCES, env=env)
+
     with files.locked(cache / "plugin" / ".lock"):
-        if not (final / "stores.so").is_file():
-            with files.filling(final) as part:
-                process.run(
-                    ["gcc", *FLAGS, "-shared", "-o", part / "stores.so", "stores.c"], cwd=SOURCES
-                )
-    return Plugin(final / "stores.so", name)
+        path = files.kept(cache / "plugin" / name[:16] / "stores.so", compile_it)
+    return Plugin(path, name)
 
 
 (IGNORED,) = SCATTERED

@@ -10,6 +10,21 @@ from pathlib import Path
 from harness.model.base import Base
 
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n"
+KBUILD = (
+    MAKEFILE
+    + """
+allnoconfig:
+\t@cp $(KCONFIG_ALLCONFIG) $(O)/.config
+\t@echo 'include ../Makefile' > $(O)/Makefile
+bzImage:
+\t@mkdir -p arch/x86/boot
+\t@(env; echo CC=$(CC) LLVM=$(LLVM) CROSS_COMPILE=$(CROSS_COMPILE)) | sort > arch/x86/boot/bzImage
+\t@touch vmlinux System.map
+\t@echo '  CC  x.o'
+"""
+)
+"""A kernel that "compiles" to what make was told."""
+
 MM = "".join(f"line {n}\n" for n in range(1, 21))
 
 
@@ -35,10 +50,10 @@ def series(folder: Path, name: str, old: str, new: str) -> Path:
     return folder / name
 
 
-def lay_base(checkout: Path) -> Path:
+def lay_base(checkout: Path, makefile: str = MAKEFILE) -> Path:
     """Makes the base of a checkout one of two files; answers the folder of its series."""
     archive = checkout.parent / "linux.tar.xz"
-    sha256 = tarball(archive, {"Makefile": MAKEFILE, "mm/page.c": MM})
+    sha256 = tarball(archive, {"Makefile": makefile, "mm/page.c": MM})
     patches = checkout / "kernel-patches"
     provider = f"{{tarball: {{path: {archive}, sha256: {sha256}}}}}"
     (patches / "base.yaml").write_text(f"version: '6.12'\nprovider: {provider}\n")

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.files import sha256_of
 from harness.kernel import build
 from harness.kernel.store import Kernels
 from harness.model.run import Kernel
@@ -38,7 +39,11 @@ def keep(
     (folder / "System.map").write_text(system_map)
     (folder / "config").write_text(plan.fragment)
     kernel = Kernel(
-        kernel_id=plan.kernel_id, base_version="6.12.1", tree=tree, image_sha256=plan.config_id
+        kernel_id=plan.kernel_id,
+        base_version="6.12.1",
+        tree=tree,
+        config_sha256=sha256_of(folder / "config"),
+        image_sha256=sha256_of(folder / "bzImage"),
     )
     (folder / "kernel.json").write_text(to_json(kernel))
     return kernels

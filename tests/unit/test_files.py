@@ -91,6 +91,26 @@ def test_a_folder_gets_its_name_only_when_it_is_whole(tmp_path):
     assert [p.name for p in final.parent.iterdir()] == ["id"]
 
 
+def test_a_file_that_is_not_what_was_recorded_is_made_anew_and_kept_aside(tmp_path):
+    path, made = tmp_path / "id" / "probe", []
+
+    def make(out: Path) -> None:
+        made.append(out)
+        out.write_text("right")
+
+    for _ in range(2):
+        assert files.kept(path, make).read_text() == "right"
+    assert len(made) == 1
+    for damage in (lambda: path.write_text("wrong"), path.unlink, (path.parent / "sha256").unlink):
+        damage()
+        assert files.kept(path, make).read_text() == "right"
+    assert len(made) == 4
+    assert (tmp_path / "damaged-id-1" / "probe").read_text() == "wrong"
+    assert {each.name for each in tmp_path.iterdir()} == {
+        *("id", "damaged-id-1", "damaged-id-2", "damaged-id-3")
+    }
+
+
 def test_sweep_removes_what_a_killed_process_left(tmp_path):
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom harness import files\n"

@@ -24,6 +24,26 @@ def test_check_out_writes_only_what_differs_and_repairs(fetched, tmp_path):
     assert (folder / "untracked").read_text() == "stays"
 
 
+def test_what_is_of_no_tree_is_cleaned_away_but_for_builds(fetched, tmp_path):
+    folder, index = tmp_path / "work", tmp_path / "index"
+    fetched.repository.check_out(fetched.tree, folder, index)
+    for name in ("localversion-mine", "mm/more.h", "build-0/vmlinux"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+    fetched.repository.clean(folder, index, "/build-*")
+    left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert left == {"Makefile", "mm/page.c", ".gitignore", "build-0/vmlinux"}
+
+
+def test_attributes_of_the_user_change_no_file(fetched, tmp_path, monkeypatch):
+    for variable, folder in (("HOME", ".config/git"), ("XDG_CONFIG_HOME", "git")):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+        (tmp_path / variable / folder).mkdir(parents=True)
+        (tmp_path / variable / folder / "attributes").write_text("*.c text eol=crlf\n")
+    fetched.repository.check_out(fetched.tree, tmp_path / "work", tmp_path / "index")
+    assert b"\r" not in (tmp_path / "work/mm/page.c").read_bytes()
+
+
 def test_a_renewed_file_is_new_to_make_and_known_to_git(tmp_path: Path) -> None:
     repository, folder, index = Repository.create(tmp_path / "r"), tmp_path / "w", tmp_path / "i"
     folder.mkdir()
