@@ -59,8 +59,9 @@ class Project:
         """Loads qemu-configs/NAME.yaml."""
         return load_named(Machine, self.root / "qemu-configs", name)
 
-    def experiment(self, path: Path) -> Experiment:
+    def experiment(self, path: Path | str) -> Experiment:
         """Loads an experiment by path, or by its name in experiments/."""
+        path = Path(path)
         if path.suffix == ".yaml" or path.exists():
             return Experiment.load(path)
         return load_named(Experiment, self.root / "experiments", str(path))

@@ -3,12 +3,14 @@
 
 import argparse
 import ast
+import doctest
 import importlib
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from harness.model.run import Outcome
 from harness.parse.phases import MARKS, REQUIRED
 from tests.support.checkout import ROOT
 
+ANALYSIS = ROOT / "docs/analysis.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
 
 
@@ -54,6 +57,25 @@ def test_a_table_that_differs_is_found_and_mended(
 def test_the_rates_of_real_boots_are_those_of_the_dataset() -> None:
     done = subprocess.run([sys.executable, ROOT / "tools/aa-rates", "--check"], check=False)
     assert done.returncode == 0, "run tools/aa-rates"
+
+
+def test_analysis_is_what_python_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    found = doctest.testfile(str(ANALYSIS), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert found.attempted > 8 and not found.failed
+
+
+def test_the_boots_of_analysis_run(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a fake QEMU, and the names that its checkout has."""
+    monkeypatch.setenv("PAGEINIT_CACHE", str(checkout / "cache"))
+    (code,) = re.findall(r"```python\n(.*?)```", ANALYSIS.read_text(), re.DOTALL)
+    for name, here in {"eager": "one", "tiny-2g": "small", "quick": "pair"}.items():
+        assert f'"{name}"' in code
+        code = code.replace(f'"{name}"', f'"{here}"')
+    said: dict[str, Any] = {}
+    exec(code, said)
+    assert said["run"].judgement.outcome == "ok"
+    assert set(said["dataset"].runs.outcome) == {"ok"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
