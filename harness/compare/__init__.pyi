@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from .compare import CompareOptions as CompareOptions
 from .compare import Comparison as Comparison
+from .compare import Family as Family
 from .compare import Growth as Growth
 from .compare import Tested as Tested
 from .compare import compare_variants as compare_variants
@@ -9,9 +10,12 @@ from .export import COLUMNS as COLUMNS
 from .export import document as document
 from .export import regressions as regressions
 from .export import rows as rows
+from .export import scope as scope
 from .fit import per_gib as per_gib
 from .fit import per_page as per_page
 from .fit import per_tib as per_tib
+from .noise import findable as findable
+from .noise import noise as noise
 from .series import NAMES as NAMES
 from .series import RSS as RSS
 from .series import Series as Series

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A dataset against its baseline: effects, exact counts, success rates, growth, suspects. Pure.
 
-The time clock and the host's memory are noisy and are tested; the work clock is exact and is not.
+The time clock is noisy and is tested. The host's memory is nearly exact, so ranges and a floor
+settle it; the work clock is exact.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from harness.compare.effect import Effect, centre, paired, shift, unpaired
+from harness.compare.effect import Effect, centre, floored, paired, shift, unpaired
 from harness.compare.fit import Fit, fit
+from harness.compare.noise import noise
 from harness.compare.series import RSS, Series, Subject, Table, pair, series_of
 from harness.compare.success import Success, failing, successes
 from harness.compare.verdict import Interest, Verdict, but_fails, decide
@@ -182,7 +184,8 @@ def _families(
             continue
         words = ("less", "more") if name == "host memory" else ("faster", "slower")
         bounds = [options.interest(t.subject.metric).bounds(t.base_median) for t in tests]
-        verdicts = decide([t.effect for t in tests], bounds, words)  # type: ignore[arg-type]
+        effects = [t.effect for t in tests]
+        verdicts = decide(effects, bounds, words, options.part)  # type: ignore[arg-type]
         told = tuple(
             replace(t, verdict=but_fails(v) if t.variant in failing else v)
             for t, v in zip(tests, verdicts, strict=True)
@@ -208,9 +211,13 @@ def _tests(pairs: Sequence[_Pair], options: CompareOptions, together: bool) -> I
         a, b = pair(p.series, p.base) if together else (_sound(p.series), _sound(p.base))
         if not len(a) or not len(b):
             continue
-        effect = paired(a, b) if together else unpaired(a, b)
-        difference = float(centre(a - b) if together else shift(a, b))
         medians = float(np.median(a)), float(np.median(b))
+        if p.subject.metric == RSS:
+            effect = floored(a, b, noise().memory_bytes)
+            difference = medians[0] - medians[1]
+        else:
+            effect = paired(a, b) if together else unpaired(a, b)
+            difference = float(centre(a - b) if together else shift(a, b))
         yield Tested(p.subject, p.variant, p.baseline, *medians, difference, effect, _OPEN)
 
 

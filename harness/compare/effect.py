@@ -19,9 +19,11 @@ import numpy.typing as npt
 from scipy import stats
 
 Values = npt.NDArray[np.float64]
-Test = Literal["sign-flip", "Wilcoxon", "Mann-Whitney"]
+Test = Literal["sign-flip", "Wilcoxon", "Mann-Whitney", "A/A floor"]
 
 ALPHA = 0.05
+FEW = 6
+"""Values a side: below, what is given is the range, which is no interval of 95 %."""
 EXACT_UP_TO = 16
 """Pairs: up to here all signs are flipped, above it is Wilcoxon's test."""
 RESAMPLED_UP_TO = 32
@@ -34,20 +36,27 @@ SEED = 20130814
 class Effect:
     """Of `n` pairs, or of boots on each side where there are none.
 
-    `estimate`, `low` and `high` are logarithms of the ratio; no interval from fewer than three.
+    `estimate`, `low` and `high` are logarithms of the ratio; `ranged` says what the two ends are.
+    `p` is none where nothing is tested.
     """
 
     n: int
     estimate: float
     low: float | None
     high: float | None
-    p: float
+    p: float | None
     test: Test
 
     @property
+    def ranged(self) -> bool:
+        """Whether `low` and `high` are the smallest and the largest, not an interval of 95 %."""
+        return self.n < FEW or self.test == "A/A floor"
+
+    @property
     def width(self) -> float | None:
-        """Half the interval."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+        """Half the 95 % interval, where there is one."""
+        ends = self.low, self.high
+        return None if self.ranged or None in ends else (self.high - self.low) / 2  # type: ignore[operator]
 
 
 def paired(values: Values, base: Values) -> Effect:
@@ -66,6 +75,18 @@ def unpaired(values: Values, base: Values) -> Effect:
     low, high = _interval(sides, shift, n)
     p = float(stats.mannwhitneyu(*sides).pvalue)
     return Effect(n, float(shift(*sides)), low, high, p, "Mann-Whitney")
+
+
+def floored(values: Values, base: Values, floor: float) -> Effect:
+    """Of positive values that hardly vary: their ranges, and `floor` to each side of them.
+
+    `floor` is by how much two boots of one kernel differ, in the unit of the values.
+    """
+    middle = float(np.median(base))
+    ends = values.min() - base.max() - floor, values.max() - base.min() + floor
+    low, high = (math.log1p(end / middle) if end > -middle else -math.inf for end in ends)
+    estimate = math.log(float(np.median(values)) / middle)
+    return Effect(min(len(values), len(base)), estimate, low, high, None, "A/A floor")
 
 
 def centre(values: Values, axis: int = -1) -> Any:
@@ -124,9 +145,15 @@ def _differences(values: Values, base: Values) -> Values:
 def _interval(
     samples: tuple[Values, ...], statistic: Any, n: int
 ) -> tuple[float, float] | tuple[None, None]:
-    """At 95 %: from resampled blocks, or above `RESAMPLED_UP_TO` that of the rank test."""
-    if n < 3:
+    """At 95 %: from resampled blocks, or above `RESAMPLED_UP_TO` that of the rank test.
+
+    Of fewer than `FEW` values the range: three hold their median in three of four experiments only.
+    """
+    if n < 2:
         return None, None
+    if n < FEW:
+        found = samples[0] if len(samples) == 1 else _differences(*samples)
+        return float(found.min()), float(found.max())
     if n > RESAMPLED_UP_TO:
         return _ranked(samples)
     if all(np.ptp(sample) == 0 for sample in samples):

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.compare.compare import Comparison, Exact, Growth, Tested
+from harness.compare.effect import Effect
 from harness.compare.fit import SIZES
 from harness.compare.series import Subject
 from harness.compare.success import WORSE, Success
@@ -35,12 +36,16 @@ COLUMNS = (
            " averages, or exact, in the unit of metric"),
     Column("ratio", "number", "variant over baseline: exp of the centre of the log-ratios, or"
            " exact"),
-    Column("ratio_low", "number", "lower end of its 95 % interval"),
+    Column("ratio_low", "number", "lower end of what `interval` says"),
     Column("ratio_high", "number", "upper end of it"),
-    Column("test", "string", "sign-flip (exact), Wilcoxon, Mann-Whitney or Fisher; empty: exact"),
+    Column("interval", "string", "95 %; range: smallest and largest, of fewer than 6; A/A floor:"
+           " the range, and to each side what one kernel differs by"),
+    Column("test", "string", "sign-flip (exact), Wilcoxon, Mann-Whitney, A/A floor or Fisher;"
+           " empty: exact"),
     Column("p", "number", "two-sided p of the test"),
     Column("adjusted_p", "number", "p after Benjamini-Hochberg within the family"),
-    Column("verdict", "string", "faster, slower, less, more, equivalent, inconclusive; with `, but"
+    Column("verdict", "string", "faster, slower, less, more, equivalent, too small to matter"
+           " here, inconclusive; with `, but"
            " fails` where the variant fails more often; work: identical, changed; boots: all"
            " booted, does not boot, fails more, fails less, fails alike, not told apart"),
     Column("more_blocks", "integer", "blocks that would probably settle what is inconclusive;"
@@ -106,14 +111,22 @@ def _tested(tested: Tested, family: str) -> Row:
         "ratio": _tidy(math.exp(effect.estimate)),
         "ratio_low": None if effect.low is None else _tidy(math.exp(effect.low)),
         "ratio_high": None if effect.high is None else _tidy(math.exp(effect.high)),
+        "interval": None if effect.low is None else scope(effect),
         "test": effect.test,
-        "p": _tidy(effect.p),
-        "adjusted_p": _tidy(verdict.adjusted_p),
+        "p": None if effect.p is None else _tidy(effect.p),
+        "adjusted_p": None if verdict.adjusted_p is None else _tidy(verdict.adjusted_p),
         "verdict": verdict.word,
         "more_blocks": verdict.more_blocks,
         "why": verdict.why or None,
         "family": family,
     }
+
+
+def scope(effect: Effect) -> str:
+    """What the ends of an effect are: 95 %, range or A/A floor."""
+    if effect.test == "A/A floor":
+        return "A/A floor"
+    return "range" if effect.ranged else "95 %"
 
 
 def _exact(exact: Exact) -> Row:

@@ -41,7 +41,7 @@ class Width(Model):
     blocks: int
     """blocks in which both booted well"""
     part: float | None
-    """half the 95 % interval of the ratio, as a part of it; none from under 3 blocks"""
+    """half the 95 % interval of the ratio, as a part of it; none from under 6 blocks"""
 
 
 class Look(Model):

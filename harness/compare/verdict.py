@@ -3,7 +3,9 @@
 
 faster, slower   adjusted p below 0.05, and the whole interval beyond the smallest effect of
                  interest; of memory: less, more
-equivalent       the whole interval within it
+equivalent       the whole interval within that part of the baseline
+too small to matter here   the whole interval within the smallest effect of interest, but not within
+                 that part: on a larger machine it may matter
 inconclusive     anything else, and whatever fewer than six blocks show
 
 A good word of a variant that fails more often than the baseline says so: "faster, but fails".
@@ -29,6 +31,8 @@ Word = Literal[
     "more",
     "equivalent",
     "equivalent, but fails",
+    "too small to matter here",
+    "too small to matter here, but fails",
     "inconclusive",
 ]
 
@@ -57,7 +61,7 @@ class Verdict:
     """A word, what stands behind it, and for an open one how many more blocks would settle it."""
 
     word: Word
-    adjusted_p: float
+    adjusted_p: float | None
     why: str = ""
     more_blocks: int | None = None
 
@@ -66,19 +70,42 @@ def decide(
     effects: Sequence[Effect],
     bounds: Sequence[tuple[float, float]],
     words: tuple[Word, Word] = ("faster", "slower"),
+    part: float = Interest.part,
 ) -> list[Verdict]:
-    """The verdicts of one family of tests; `words` name an effect below and above 1."""
-    ps = adjusted(np.array([effect.p for effect in effects], dtype=float))
-    return [
-        _decide(effect, limits, float(p), words, len(effects))
-        for effect, limits, p in zip(effects, bounds, ps, strict=True)
-    ]
+    """The verdicts of one family of tests; `words` name an effect below and above 1.
+
+    `bounds` are those of `Interest.bounds`, and `part` is its part, whatever the amount.
+    """
+    same = Interest(part).bounds(1.0)
+    tested = [effect.p for effect in effects if effect.p is not None]
+    ps = iter(adjusted(np.array(tested, dtype=float)))
+    found = []
+    for effect, limits in zip(effects, bounds, strict=True):
+        p = None if effect.p is None else float(next(ps))
+        told = _decide(effect, limits, p, words, len(tested))
+        if told.word == "equivalent" and _place(effect, same, words) != "equivalent":
+            told = replace(told, word="too small to matter here")
+        found.append(told)
+    return found
+
+
+def _place(effect: Effect, limits: tuple[float, float], words: tuple[Word, Word]) -> Word:
+    """Where the ends of an effect lie."""
+    if effect.low is None or effect.high is None:
+        return "inconclusive"
+    if effect.high < limits[0]:
+        return words[0]
+    if effect.low > limits[1]:
+        return words[1]
+    within = limits[0] < effect.low and effect.high < limits[1]
+    return "equivalent" if within else "inconclusive"
 
 
 _FAILS: dict[Word, Word] = {
     "faster": "faster, but fails",
     "less": "less, but fails",
     "equivalent": "equivalent, but fails",
+    "too small to matter here": "too small to matter here, but fails",
 }
 
 
@@ -88,24 +115,25 @@ def but_fails(verdict: Verdict) -> Verdict:
 
 
 def _decide(
-    effect: Effect, limits: tuple[float, float], p: float, words: tuple[Word, Word], tests: int
+    effect: Effect,
+    limits: tuple[float, float],
+    p: float | None,
+    words: tuple[Word, Word],
+    tests: int,
 ) -> Verdict:
-    least = needed(effect.test)
-    if effect.low is None or effect.high is None or effect.n < least:
+    word, least = _place(effect, limits, words), needed(effect.test)
+    if p is None:
+        why = "the ranges lie too close for this noise" if word == "inconclusive" else ""
+        return Verdict(word, None, why)
+    if effect.low is None or effect.n < least:
         unit = "boots on each side" if effect.test == "Mann-Whitney" else "blocks"
         why = f"needs at least {least} {unit}: below, p cannot go under {ALPHA}"
         return Verdict("inconclusive", p, why, least - effect.n)
-    if p < ALPHA and effect.high < limits[0]:
-        return Verdict(words[0], p)
-    if p < ALPHA and effect.low > limits[1]:
-        return Verdict(words[1], p)
-    if limits[0] < effect.low and effect.high < limits[1]:
-        return Verdict("equivalent", p)
-    beyond = effect.high < limits[0] or effect.low > limits[1]
-    if beyond:
-        why = f"the interval is beyond what is of interest, but p is not below {ALPHA}"
-        return Verdict("inconclusive", p, why, _more(effect, limits, tests))
+    if word == "equivalent" or (word in words and p < ALPHA):
+        return Verdict(word, p)
     why = "the interval holds effects of interest and others"
+    if word in words:
+        why = f"the interval is beyond what is of interest, but p is not below {ALPHA}"
     return Verdict("inconclusive", p, why, _more(effect, limits, tests))
 
 

@@ -184,7 +184,7 @@ SUMMARY = (
     _n("max", "largest, in the unit of `metric`"),
     _n("mad", "median absolute deviation from the median, in the unit of `metric`"),
     _n("ratio", "median over the baseline's median on the same machine and clock"),
-    _n("ratio_low", "lower end of the 95 % bootstrap interval of ratio; needs 3 boots each"),
+    _n("ratio_low", "lower end of the 95 % bootstrap interval of ratio; needs 6 boots each"),
     _n("ratio_high", "upper end of it"),
     _GATED,
 )

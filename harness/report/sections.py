@@ -70,7 +70,7 @@ def _caveats(dataset: Dataset) -> tuple[str, ...]:
         )
     notes.append(
         "Medians over the good boots, in brackets the smallest and the largest; the interval of a"
-        " ratio is a 95 % bootstrap over boots and needs three on each side. Phases of different"
+        " ratio is a 95 % bootstrap over boots and needs six on each side. Phases of different"
         " nodes overlap: they do not add up."
     )
     return tuple(notes)

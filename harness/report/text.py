@@ -7,7 +7,19 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from harness.compare import RSS, Comparison, Growth, Look, Tested, per_gib, per_page, per_tib
+from harness.compare import (
+    RSS,
+    Comparison,
+    Family,
+    Growth,
+    Look,
+    Tested,
+    noise,
+    per_gib,
+    per_page,
+    per_tib,
+    scope,
+)
 from harness.dataset import Dataset, machine_title
 from harness.report.document import Table
 from harness.results import Damage
@@ -38,7 +50,7 @@ def tables(found: Comparison, largest: int | None = None) -> Iterator[Table]:
 def verdict_tables(found: Comparison) -> Iterator[Table]:
     """What differs from the baseline: what is noisy, what is exact, and what does not boot."""
     for family in found.families:
-        yield _tests(f"{family.name}, {_TOGETHER}", family.tests)
+        yield _tests(f"{family.name}, {_how(family)}", family.tests)
     yield from _work(found)
     yield from _boots(found)
 
@@ -75,12 +87,29 @@ def looked(looks: Sequence[Look], damage: Sequence[Damage] = ()) -> Iterator[Tab
         yield Table(head, rows, "looks of `run --until`, at widths alone", 3, notes)
 
 
+def _how(family: Family) -> str:
+    """By what the tests of a family are settled."""
+    if any(t.effect.p is not None for t in family.tests):
+        return _TOGETHER
+    floor = amount(noise().memory_bytes, RSS)
+    return f"ranges with a floor of {floor}, by which boots of one kernel differ"
+
+
 def _listed(counts: dict[int, int]) -> str:
     return ", ".join(f"{block}: {count}" for block, count in list(counts.items())[:4])
 
 
 def _tests(title: str, tests: Sequence[Tested]) -> Table:
-    head = ["machine", "metric", "variant", "verdict", "baseline", "difference", "change", "95 %"]
+    head = [
+        "machine",
+        "metric",
+        "variant",
+        "verdict",
+        "baseline",
+        "difference",
+        "change",
+        "interval",
+    ]
     rows = [
         [
             t.subject.machine,
@@ -92,13 +121,20 @@ def _tests(title: str, tests: Sequence[Tested]) -> Table:
             percent(t.effect.estimate),
             interval(t),
             str(t.effect.n),
-            f"{t.verdict.adjusted_p:.2g}",
+            "-" if t.verdict.adjusted_p is None else f"{t.verdict.adjusted_p:.2g}",
         ]
         for t in tests
     ]
     open_ones = sum(t.verdict.word == "inconclusive" for t in tests)
-    notes = (f"{open_ones} of {len(tests)} inconclusive",) if open_ones else ()
-    return Table([*head, "n", "adjusted p"], rows, title, 4, notes)
+    notes = [f"{open_ones} of {len(tests)} inconclusive"] if open_ones else []
+    few = [t.effect.n for t in tests if scope(t.effect) == "range" and t.effect.low is not None]
+    if few:
+        holds = 1 - 2.0 ** (1 - min(few))
+        notes.append(
+            f"range: smallest and largest of fewer than six blocks; of {min(few)} it holds the"
+            f" median in {holds:.0%} of experiments, so it is no 95 % interval"
+        )
+    return Table([*head, "n", "adjusted p"], rows, title, 4, tuple(notes))
 
 
 def _work(found: Comparison) -> Iterator[Table]:
@@ -194,9 +230,12 @@ def percent(log_ratio: float) -> str:
 
 
 def interval(tested: Tested) -> str:
-    """The interval of the change, or why there is none."""
+    """The interval of the change, at 95 % or as what it is called."""
     low, high = tested.effect.low, tested.effect.high
-    return "-" if low is None or high is None else f"{percent(low)} to {percent(high)}"
+    if low is None or high is None:
+        return "-"
+    called = {"95 %": "", "range": "range ", "A/A floor": ""}[scope(tested.effect)]
+    return f"{called}{percent(low)} to {percent(high)}"
 
 
 def signed(value: float, metric: str) -> str:
@@ -213,6 +252,8 @@ def verdict(tested: Tested) -> str:
     found = tested.verdict
     if found.word != "inconclusive":
         return found.word
+    if tested.effect.p is None:
+        return f"inconclusive: {found.why}"
     if found.why.startswith("needs"):
         return f"inconclusive: {found.why.partition(':')[0]}"
     more = "more than 1000" if found.more_blocks is None else f"about {found.more_blocks}"
@@ -245,8 +286,8 @@ def _rests_on(found: Comparison, dataset: Dataset) -> str:
     return (
         f"Base {fact['base_version'] or 'prebuilt'}; {machines}; QEMU {fact['qemu_version']}"
         f" ({fact['accel']}) on {fact['host_cpu']}.{emulated} {against}{blocks}"
-        " Change: centre of the log-ratios of paired boots with its 95 % interval; p adjusted by"
-        " Benjamini and Hochberg over the tests of each table. Smallest effect of interest:"
-        f" {options.part:.0%} and {options.seconds * 1e3:g} ms; of memory"
-        f" {options.part:.0%} and {format_size(options.bytes)}.\n"
+        " Change: centre of the log-ratios of paired boots with its 95 % interval, or their"
+        " range from under six; p adjusted by Benjamini and Hochberg over the tests of each table."
+        f" Smallest effect of interest: {options.part:.0%} and {options.seconds * 1e3:g} ms; of"
+        f" memory {options.part:.0%} and {format_size(options.bytes)}.\n"
     )

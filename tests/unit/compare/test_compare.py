@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Datasets with known effects, from numbers to verdicts."""
 
+import numpy as np
 import pytest
 
 import harness
@@ -161,6 +162,32 @@ def test_memory_is_less_or_more_in_bytes_too() -> None:
     assert test.difference == -(1 << 29)
 
 
+def test_few_blocks_have_a_range_and_no_interval() -> None:
+    for blocks, called in ((1, None), (3, "range"), (5, "range"), (6, "95 %")):
+        made = make(Recipe({"base": 1.0, "new": 0.9}, blocks=blocks, noise=0.01))
+        told = [r for r in rows(compare_variants(made, OPTIONS)) if r["kind"] == "time"]
+        assert {r["interval"] for r in told} == {called}
+    made = make(Recipe({"base": 1.0, "new": 0.9}, blocks=3, noise=0.01))
+    found = compare_variants(made, OPTIONS)
+    test = found.families[0].tests[0]
+    values = [made.phases[made.phases["variant"] == v] for v in ("new", "base")]
+    boots = [v[v["phase"] == "boot"]["duration_s"].to_numpy(dtype=float) for v in values]
+    logs = np.log(boots[0] / boots[1])
+    assert (test.effect.low, test.effect.high) == pytest.approx((logs.min(), logs.max()))
+    assert "holds the median in 75% of experiments" in cover_letter(found, made)
+
+
+@pytest.mark.parametrize(
+    ("share", "word"), [(0.95, "less"), (0.978, "inconclusive"), (1.05, "more")]
+)
+def test_one_boot_tells_memory_apart_beyond_the_floor(share: float, word: str) -> None:
+    """Of 1 GiB 2 % are 20 MiB; a difference of 22.5 MiB less the floor of 4 MiB is not beyond."""
+    recipe = Recipe({"base": 1.0, "new": 1.0}, blocks=1, rss={"new": share})
+    assert words(compare_variants(make(recipe), OPTIONS), "memory") == {
+        ("new", "host_rss_peak_bytes"): word
+    }
+
+
 def test_growth_needs_three_sizes() -> None:
     recipe = Recipe({"base": 1.0}, machines=("small", "middle", "large"))
     line = next(g.line for g in compare_variants(make(recipe), OPTIONS).growth if g.name == "boot")
@@ -183,7 +210,12 @@ def test_an_arm_that_differs_from_itself_makes_the_dataset_suspect() -> None:
 def test_the_committed_dataset_says_what_it_can() -> None:
     dataset = harness.load(SCALE)
     found = compare_variants(dataset, CompareOptions())
-    assert {t.verdict.word for f in found.families for t in f.tests} == {"inconclusive"}
+    times, memory = found.families
+    assert {t.verdict.word for t in times.tests} == {"inconclusive"}  # three blocks
+    told = {(t.variant, t.subject.machine): t.verdict.word for t in memory.tests}
+    assert told["lazy", "quad-1t"] == "less"
+    assert told["deferred", "quad-1t"] == "equivalent"
+    assert all(t.verdict.adjusted_p is None for t in memory.tests)
     assert not found.defects
     eager = next(
         g for g in found.growth if (g.clock, g.name, g.variant) == ("work", "memmap_init", "eager")

@@ -53,8 +53,8 @@ def test_where_nothing_boots_there_is_nothing_to_compare_and_nothing_is_reached(
     assert not seen.reached and not seen.widths and "nothing to compare" in str(seen)
 
 
-def test_two_blocks_have_no_interval() -> None:
-    few = look(make(Recipe({"base": 1.0, "new": 1.0}, blocks=2)), experiment(), "boot", 0.02, 2)
+def test_five_blocks_have_no_interval() -> None:
+    few = look(make(Recipe({"base": 1.0, "new": 1.0}, blocks=5)), experiment(), "boot", 0.02, 5)
     assert not few.reached and "no interval (new on small)" in str(few)
 
 
@@ -83,29 +83,29 @@ def go_on(checkout):
 
 
 def test_blocks_are_added_up_to_each_look_and_what_was_booted_stays(go_on) -> None:
-    (seen,), results = go_on(0.99, 3, 4, 5)
-    assert seen.reached and seen.blocks == 3
+    (seen,), results = go_on(0.99, 6, 7, 8)
+    assert seen.reached and seen.blocks == 6
     before = {path: path.read_bytes() for path in results.files()}
-    assert len(before) == 2 * (1 + 3)
-    said, _ = go_on(1e-6, 3, 4, 5)
-    assert [(seen.blocks, seen.reached) for seen in said] == [(3, False), (4, False), (5, False)]
-    assert len(results.files()) == 2 * (1 + 5)
+    assert len(before) == 2 * (1 + 6)
+    said, _ = go_on(1e-6, 6, 7, 8)
+    assert [(seen.blocks, seen.reached) for seen in said] == [(6, False), (7, False), (8, False)]
+    assert len(results.files()) == 2 * (1 + 8)
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
 def test_looks_are_kept_once_and_shown(go_on, capfd) -> None:
-    _, results = go_on(1e-6, 3, 4)
+    _, results = go_on(1e-6, 6, 7)
     folder = results.path
     lines = (folder / "looks.jsonl").read_text().splitlines()
-    assert [json.loads(line)["blocks"] for line in lines] == [3, 4]
+    assert [json.loads(line)["blocks"] for line in lines] == [6, 7]
     (folder / "looks.jsonl").write_text("\n".join([*lines, lines[0][:40]]))
-    go_on(1e-6, 3, 4)
-    go_on(0.99, 3, 4)
+    go_on(1e-6, 6, 7)
+    go_on(0.99, 6, 7)
     kept = [json.loads(line) for line in (folder / "looks.jsonl").read_text().splitlines()[3:]]
     # Blocks that are there already are looked at as well: the label is what was asked for.
     assert [(k["blocks"], k["wanted"], k["widths"][0]["blocks"]) for k in kept] == [
-        (3, 0.000001, 4),
-        (3, 0.99, 4),
+        (6, 0.000001, 7),
+        (6, 0.99, 7),
     ]
     text = (folder / "report.md").read_text()
     assert "looks of" in text and "| no |" in text and "| yes |" in text

@@ -27,6 +27,10 @@ def an_effect(estimate: float, low: float, high: float, p: float = 0.01, n: int 
         (an_effect(-0.30, -0.31, -0.29, n=5, p=0.0625), "inconclusive", 1),
         (an_effect(-0.30, -0.31, -0.29, n=3, p=0.25), "inconclusive", 3),
         (Effect(1, -0.3, None, None, 1.0, "sign-flip"), "inconclusive", 5),
+        (Effect(1, -0.3, -0.31, -0.29, None, "A/A floor"), "faster", None),
+        (Effect(1, 0.3, 0.29, 0.31, None, "A/A floor"), "slower", None),
+        (Effect(9, 0.0, -0.01, 0.01, None, "A/A floor"), "equivalent", None),
+        (Effect(9, 0.02, -0.01, 0.05, None, "A/A floor"), "inconclusive", None),
         (an_effect(0.0198, -0.2, 0.24, p=0.8), "inconclusive", None),  # more than 1000
     ],
 )
@@ -61,6 +65,25 @@ def test_a_family_takes_more_than_one_test() -> None:
 def test_an_effect_of_interest_exceeds_both_a_part_and_an_amount(base, value, inside) -> None:
     low, high = Interest(0.02, 0.005).bounds(base)
     assert (low < np.log(value / base) < high) == inside
+
+
+def test_what_is_small_on_this_machine_alone_is_not_equivalent() -> None:
+    """5 ms are 13 % of 38 ms, and of a larger machine they are not."""
+    limits = Interest(0.02, 0.005).bounds(0.038)
+    small, same = an_effect(0.10, 0.09, 0.11), an_effect(0.0, -0.01, 0.01)
+    words = [found.word for found in decide([small, same], [limits] * 2)]
+    assert words == ["too small to matter here", "equivalent"]
+
+
+def test_a_figure_without_a_test_is_no_member_of_the_family() -> None:
+    noisy = an_effect(-0.10, -0.12, -0.08, p=0.04)
+    exact = Effect(1, -0.3, -0.31, -0.29, None, "A/A floor")
+    found = decide([exact, noisy, exact], [BOUNDS] * 3)
+    assert [(v.word, v.adjusted_p) for v in found] == [
+        ("faster", None),
+        ("faster", 0.04),
+        ("faster", None),
+    ]
 
 
 def test_more_than_many_blocks_are_not_counted() -> None:
