@@ -39,6 +39,7 @@ class Outcome(StrEnum):
     REBOOT_LOOP = "reboot-loop"
     KILLED = "killed"
     INCOMPLETE = "incomplete"
+    SMALLER = "smaller"
 
 
 GOOD = frozenset({Outcome.OK, Outcome.WARNING})

@@ -14,10 +14,11 @@ from typing import Any
 
 from harness.files import need, read_bytes, read_text, write_atomic
 from harness.model import GOOD, Clock, Ending, Judgement, Outcome, Phase, Run, StoreCount
-from harness.parse import dmesg, phases
+from harness.parse import dmesg, phases, size
 from harness.parse import outcome as judge
 from harness.parse import stores as counts
 from harness.parse.dmesg import Chunk
+from harness.parse.size import Size
 from harness.results import STORES, StoredRun
 
 CONSOLE = "console.log"
@@ -37,6 +38,8 @@ class Findings:
     phases: tuple[Phase, ...]
     judgement: Judgement
     probes: tuple[dict[str, Any], ...]
+    size: Size
+    """how large the guest says that it is"""
 
 
 def read_probes(data: bytes) -> tuple[dict[str, Any], ...]:
@@ -64,7 +67,8 @@ def derive(folder: Path, ending: Ending, clock: Clock, shift: int = 0) -> Findin
     probes = read_probes(read_bytes(folder / PROBES))
     done = any(p["probe"] == "done" for p in probes)
     found = phases.read_phases(console, clock, shift)
-    return Findings(found, judge.judge(console, ending, found, done), probes)
+    judgement = judge.judge(console, ending, found, done)
+    return Findings(found, judgement, probes, size.reported(console, probes))
 
 
 def index(folder: Path, chunks: Sequence[Chunk]) -> None:
@@ -86,6 +90,10 @@ def complete(run: Run, folder: Path) -> Run:
             incomplete = {"outcome": Outcome.INCOMPLETE, "reason": f"{STORES}: {stores}"}
             judgement = judgement.model_copy(update=incomplete)
         stores = ()
+    lacks = size.shortfall(found.size, size.emulated(run.argv), run.clock, run.command_line)
+    if lacks and judgement.outcome in GOOD:
+        smaller = {"outcome": Outcome.SMALLER, "reason": lacks}
+        judgement = judgement.model_copy(update=smaller)
     return run.model_copy(
         update={
             "phases": (*found.phases, *_login(run, found.phases)),
