@@ -83,6 +83,8 @@ async def launch(request: BootRequest, folder: Path, on_output: Output | None = 
 
 def _refusal(request: BootRequest, binary: command.Qemu) -> str | None:
     """Why this boot is not even tried; none where it is."""
+    if not request.force and (obstacle := request.obstacle):
+        return f"{obstacle}; --force boots it all the same"
     if request.plugin:
         if not host.has_plugins(binary):
             return "this QEMU was built without plugins, so that it cannot count stores"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import host
 from harness.guest import Initramfs
+from harness.kernel import kconfig
 from harness.model import Accel, Clock, Distribution, Image, Machine, MemoryModel, Probes, Timeouts
 from harness.qemu import command, plugin
 from harness.results import folder
@@ -45,6 +46,17 @@ class BootRequest:
     """a distribution that `initrd` hands over to"""
     typed: bool = False
     """the console takes input"""
+    config: Path | None = None
+    """the kernel's configuration, where it is known"""
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why kernel and machine do not fit; none where nothing says so."""
+        text = ""
+        if self.config and self.config.is_file():
+            text = self.config.read_text(encoding="utf-8", errors="replace")
+        known, disk = kconfig.values(text), self.guest is not None
+        return command.obstacle(self.machine) or kconfig.obstacle(known, self.machine, disk=disk)
 
     @property
     def symbols(self) -> str:

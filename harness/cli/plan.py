@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from harness import host
 from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
 from harness.errors import HarnessError
 from harness.guest import disk
-from harness.kernel import Kernels
+from harness.kernel import Kernels, kconfig
 from harness.model import Experiment, Slot, definition
 from harness.project import Project
 from harness.qemu import command, footprint
@@ -53,7 +54,8 @@ def plan(arguments: argparse.Namespace) -> int:
     experiment = place.experiment(arguments.experiment)
     slots = experiment.schedule()
     available = host.available_memory()
-    cells = [_cell(place, experiment, slot, available) for slot in _cells(slots)]
+    configs = {name: _config(place, experiment, name) for name in experiment.variants}
+    cells = [_cell(place, experiment, slot, available, configs) for slot in _cells(slots)]
     builds = _unbuilt(place, experiment)
     each = {(c["variant"], c["machine"], c["clock"]): c["seconds_about"] for c in cells}
     seconds = sum(each[s.variant, s.machine, s.clock] for s in slots) + len(builds) * BUILD_GUESS
@@ -95,7 +97,13 @@ def _show_cells(
         for cell in cells
     ]
     head = ("variant", "machine", "clock", "boots", "host memory", "fits")
-    print_table(Table(head, rows, f"{experiment.name}: {experiment.description}", 2))
+    told = dict.fromkeys(
+        f"{cell['variant']} on {cell['machine']}: {cell['obstacle']}."
+        for cell in cells
+        if cell["obstacle"]
+    )
+    title = f"{experiment.name}: {experiment.description}"
+    print_table(Table(head, rows, title, 2, notes=tuple(told)))
 
 
 def _cells(slots: Sequence[Slot]) -> list[Slot]:
@@ -106,11 +114,20 @@ def _cells(slots: Sequence[Slot]) -> list[Slot]:
     return list(cells.values())
 
 
-def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) -> dict[str, Any]:
+def _cell(
+    place: Project,
+    experiment: Experiment,
+    slot: Slot,
+    available: int,
+    configs: Mapping[str, tuple[Mapping[str, str], bool]],
+) -> dict[str, Any]:
     variant, machine = place.variant(slot.variant), place.machine(slot.machine)
     need = footprint.footprint(
         machine, variant.memory_model, experiment.taken(slot.cell, machine.memory)
     )
+    config, whole = configs[slot.variant]
+    disk_needed = whole and experiment.guest is not None
+    obstacle = command.obstacle(machine) or kconfig.obstacle(config, machine, disk=disk_needed)
     line = command.CommandLine(
         machine,
         Path("bzImage"),
@@ -127,9 +144,25 @@ def _cell(place: Project, experiment: Experiment, slot: Slot, available: int) ->
         "memory_bytes": machine.memory,
         "host_memory_bytes": need.total,
         "seconds_about": round(footprint.boot_seconds(need, slot.clock, bool(guest)), 1),
-        "fits": need.total <= available,
+        "fits": need.total <= available and not obstacle,
+        "obstacle": obstacle,
         "argv": command.render(line),
     }
+
+
+def _config(place: Project, experiment: Experiment, name: str) -> tuple[Mapping[str, str], bool]:
+    """The kernel's configuration as far as it is known, and whether that is all of it.
+
+    What is not in the store yet is what its fragments ask for.
+    """
+    variant = fit(place, experiment, place.variant(name))
+    with contextlib.suppress(HarnessError):
+        built = Kernels(place).known(variant)
+        if built and built.config:
+            text = built.config.read_text(encoding="utf-8", errors="replace")
+            return kconfig.values(text), True
+    text = "\n".join(path.read_text(encoding="utf-8") for path in place.fragments(variant))
+    return kconfig.values(text), False
 
 
 def _unbuilt(place: Project, experiment: Experiment) -> list[str]:

@@ -189,8 +189,10 @@ def read_image(image: Path, version: str | None = None) -> PrebuiltKernel:
     release = banner.split(" ")[0]
     sha256 = files.sha256_of(image)
     kernel = Kernel(kernel_id=sha256[:16], base_version=version or release, image_sha256=sha256)
-    config = image.with_name("config")
-    return PrebuiltKernel(kernel, image, release, config if config.is_file() else None)
+    # As they lie in /boot, and in the cache.
+    beside = [image.with_name(image.name.replace("vmlinuz", "config")), image.with_name("config")]
+    config = next((file for file in beside if file != image and file.is_file()), None)
+    return PrebuiltKernel(kernel, image, release, config)
 
 
 def fetch_prebuilt(package: str, cache: Path) -> PrebuiltKernel:

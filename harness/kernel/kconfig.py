@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.errors import ConfigError
+from harness.model import Machine
 
-_SET = re.compile(r'CONFIG_(\w+)=(y|m|n|-?\d+|0[xX][0-9a-fA-F]+|"(?:[^"\\]|\\.)*")')
+_SET = re.compile(r'CONFIG_(\w+)=(y|m|n|0[xX][0-9a-fA-F]+|-?\d+|"(?:[^"\\]|\\.)*")')
 _UNSET = re.compile(r"# CONFIG_(\w+) is not set")
 _NUMBER = re.compile(r"-?\d+|0[xX][0-9a-fA-F]+")
 
@@ -137,6 +138,43 @@ def explain(lost: Missing, blocks: Iterable[str], got: Config) -> str:
     if off:
         return f"it depends on {' && '.join(depends)}, of which {', '.join(off)} is off"
     return "it may lie in a menu or `if` block that is off, or be a choice that another value took"
+
+
+_DRIVERS = ("PCI", "VIRTIO_PCI", "VIRTIO_BLK")
+_FILE_SYSTEMS = ("EXT4_FS", "XFS_FS", "BTRFS_FS", "EXT2_FS", "F2FS_FS", "EROFS_FS")
+
+
+def values(text: str) -> dict[str, str]:
+    """The options of a finished `.config`, whoever made it; what is no option is passed over."""
+    unset = re.findall(rf"^{_UNSET.pattern}$", text, re.M)
+    return dict.fromkeys(unset, "n") | dict(re.findall(rf"^{_SET.pattern}$", text, re.M))
+
+
+def obstacle(config: Mapping[str, str], machine: Machine, *, disk: bool = False) -> str | None:
+    """Why a kernel of this configuration cannot run all of a machine; none where nothing says so.
+
+    With `disk` it has to find its root file system on a disk of virtio, where no initramfs brings
+    modules.
+    """
+    most, shift = config.get("NR_CPUS", ""), config.get("NODES_SHIFT", "")
+    if most.isdecimal() and int(most) < machine.cpus:
+        return f"the kernel is built for CONFIG_NR_CPUS={most}, the machine has {machine.cpus} CPUs"
+    nodes = 1 if config.get("NUMA") == "n" else 1 << int(shift) if shift.isdecimal() else None
+    if nodes is not None and nodes < len(machine.nodes):
+        return f"the kernel is built for {nodes} nodes, the machine has {len(machine.nodes)}"
+    if not disk or not config:
+        return None
+    for name in _DRIVERS:
+        if config.get(name) != "y":
+            return f"the kernel cannot reach the disk of an image: {_is(config, name)}"
+    if not any(config.get(name) == "y" for name in _FILE_SYSTEMS):
+        some = ", ".join(_is(config, name) for name in _FILE_SYSTEMS if name in config)
+        return f"the kernel has no file system built in that an image has: {some or 'none set'}"
+    return None
+
+
+def _is(config: Mapping[str, str], name: str) -> str:
+    return f"CONFIG_{name}=m is a module" if config.get(name) == "m" else f"CONFIG_{name} is off"
 
 
 def _equal(a: str, b: str) -> bool:

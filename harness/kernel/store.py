@@ -61,9 +61,11 @@ class Kernels:
 
     def known(self, variant: Variant) -> BuiltKernel | None:
         """The kernel if neither network nor compiler is needed for it; raises as `get` does."""
+        if variant.prebuilt:
+            return self._prebuilt(variant.prebuilt) if variant.prebuilt.path else None
         cache = self.project.cache
         base = source.cached(self._asked, cache)
-        if variant.prebuilt or base is None:
+        if base is None:
             return None
         tree = patches.apply(base, self.project.series(variant)).tree
         fragments = self.project.fragments(variant)

@@ -22,6 +22,9 @@ RESERVE_OFF: Version = (6, 1, 0)
 CODE_LOCKED: Version = (8, 1, 0)
 """The first QEMU that locks the pages of code while it translates them (commit deba78709ae8)."""
 
+MAX_CPUS = 255
+"""CPUs of a board without x2APIC and an IOMMU that remaps interrupts: their ids have 8 bits."""
+
 SMBIOS_2 = 16 * TIB
 """RAM that the SMBIOS 2.1 tables of QEMU can describe for sure."""
 
@@ -107,6 +110,14 @@ def render(line: CommandLine) -> list[str]:
     ]
 
 
+def obstacle(machine: Machine) -> str | None:
+    """Why the board cannot have the machine's CPUs; none where it can, or nobody knows."""
+    if machine.cpus > MAX_CPUS and machine.machine.startswith(("pc", "q35")):
+        most = f"the board {machine.machine} stops at {MAX_CPUS} CPUs"
+        return f"{most}, the machine has {machine.cpus}"
+    return None
+
+
 def _board(machine: Machine) -> str:
     # KSM would give back memory that the RSS should show, and a core would hold all guest RAM.
     board = f"{machine.machine},mem-merge=off,dump-guest-core=off"
@@ -170,7 +181,10 @@ def _smp(machine: Machine) -> str:
     populated = [node.cpus for node in machine.nodes if node.cpus]
     each = len(populated[0])
     tiled = [tuple(range(n * each, n * each + each)) for n in range(len(populated))]
-    sockets, cores = (len(populated), each) if populated == tiled else (machine.cpus, 1)
+    # An id has whole bits for the cores of a socket: 3 sockets of 85 would reach beyond 255.
+    last = len(populated) - 1 << (each - 1).bit_length() | each - 1
+    fits = populated == tiled and last < MAX_CPUS
+    sockets, cores = (len(populated), each) if fits else (machine.cpus, 1)
     return f"{machine.cpus},sockets={sockets},cores={cores},threads=1"
 
 

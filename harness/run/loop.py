@@ -313,6 +313,7 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
         session.plugin.path if session.plugin and experiment.counts_stores(*slot.cell) else None,
         session.guest,
         session.typed,
+        kernel.config,
     )
 
 

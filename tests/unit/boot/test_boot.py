@@ -191,3 +191,13 @@ def test_what_cannot_count_is_a_boot_refused(monkeypatch, tmp_path, part, system
     found = boot(replace(asked, plugin=tmp_path / "stores.so", clock="work"), tmp_path)
     assert found.ending.cause == "start-refused" and why in found.ending.detail
     assert "-plugin" not in found.argv or part == "no-plugins"
+
+
+def test_a_kernel_that_cannot_have_its_machine_is_a_boot_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", f"{ROOT / 'tests/fakes'}:{os.environ['PATH']}")
+    (tmp_path / "config").write_text("CONFIG_NR_CPUS=1\n")
+    asked = replace(request(tmp_path, PATIENT), config=tmp_path / "config")
+    found = boot(asked, tmp_path)
+    assert found.ending.cause == "start-refused"
+    assert "CONFIG_NR_CPUS=1, the machine has 2 CPUs; --force" in found.ending.detail
+    assert replace(asked, config=tmp_path / "none").obstacle is None

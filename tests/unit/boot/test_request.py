@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a boot asks QEMU and the guest for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from harness import host
@@ -51,3 +52,14 @@ def test_the_work_clock_is_given_more_time(tmp_path):
     work = BootRequest(slow.kernel, slow.initrd, slow.machine, "tcg", "work")
     assert work.scaled.silence_s == slow.scaled.silence_s * host.WORK_SLOWDOWN
     assert "-icount" in command.render(work.command(command.Qemu("qemu-system-x86_64", (7, 2, 0))))
+
+
+def test_an_image_needs_a_kernel_that_reaches_its_disk(tmp_path):
+    config = tmp_path / "config"
+    config.write_text("CONFIG_PCI=y\nCONFIG_VIRTIO_PCI=y\nCONFIG_VIRTIO_BLK=m\nCONFIG_EXT4_FS=m\n")
+    asked = replace(request(Path("disk")), config=config)
+    assert "CONFIG_VIRTIO_BLK=m is a module" in (asked.obstacle or "")
+    # Our initramfs needs no disk.
+    assert replace(asked, guest=None).obstacle is None
+    config.write_text(config.read_text().replace("=m", "=y"))
+    assert asked.obstacle is None

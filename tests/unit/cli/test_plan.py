@@ -14,3 +14,24 @@ def test_plan_touches_nothing(checkout, capfd):
     assert plan["cost"]["boots"] == 6
     assert plan["cells"][0]["argv"][0] == "qemu-system-x86_64"
     assert sorted(checkout.rglob("*")) == before
+
+
+def test_what_kernel_or_board_cannot_have_does_not_fit(checkout, capfd):
+    config = "CONFIG_NR_CPUS=128\nCONFIG_NUMA=y\n"
+    (checkout / "config").write_text(config)
+    machine = "description: d\nnodes: [{{cpus: 0-{}, memory: 1GiB}}]\n"
+    for last in (127, 199, 299):
+        (checkout / f"qemu-configs/cpus{last}.yaml").write_text(machine.format(last))
+    pair = (checkout / "experiments/pair.yaml").read_text()
+    (checkout / "experiments/pair.yaml").write_text(
+        pair.replace("[small]", "[cpus127, cpus199, cpus299]")
+    )
+    assert main(["plan", "pair", "--json"]) == 0
+    cells = json.loads(capfd.readouterr().out)["cells"]
+    said = {cell["machine"]: (cell["fits"], cell["obstacle"] or "") for cell in cells}
+    assert said["cpus127"] == (True, "")
+    assert not said["cpus199"][0] and "CONFIG_NR_CPUS=128" in said["cpus199"][1]
+    assert not said["cpus299"][0] and "pc stops at 255 CPUs" in said["cpus299"][1]
+    assert main(["plan", "pair"]) == 0
+    shown = capfd.readouterr().out
+    assert shown.count("NO") == 4 and "one on cpus199: the kernel is built for" in shown

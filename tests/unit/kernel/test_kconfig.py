@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ConfigError
 from harness.kernel import kconfig
+from harness.model import Machine
 
 NAMES = st.from_regex(r"[A-Z][A-Z0-9_]{0,9}", fullmatch=True)
 VALUES = st.one_of(st.sampled_from(["y", "m", "n"]), st.integers(-9, 9999).map(str))
@@ -50,3 +53,49 @@ def test_explain_names_the_dependency_that_is_off():
     reason = kconfig.explain(lost, kconfig.definitions(text, "DEFER"), got)
     assert "SPARSEMEM is off" in reason
     assert "no Kconfig file" in kconfig.explain(lost, [], got)
+
+
+WHOLE = """\
+#
+# Automatically generated file; DO NOT EDIT.
+#
+CONFIG_CC_VERSION_TEXT="gcc (Debian) 12"
+CONFIG_NUMA=y
+CONFIG_NR_CPUS=128
+CONFIG_NODES_SHIFT=2
+CONFIG_PCI=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_BLK=y
+CONFIG_EXT4_FS=y
+# CONFIG_XFS_FS is not set
+# CONFIG_VIRTIO_BLK=m is what a comment says
+"""
+
+
+def machine(cpus: int, nodes: int = 1) -> Machine:
+    each = [{"cpus": f"0-{cpus - 1}", "memory": "1GiB"}, *[{"memory": "1GiB"}] * (nodes - 1)]
+    return Machine.parse({"name": "m", "description": "d", "nodes": each}, "m")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "cpus", "nodes", "says"),
+    [
+        ("", "", 128, 4, None),
+        ("", "", 129, 1, "CONFIG_NR_CPUS=128, the machine has 129 CPUs"),
+        ("", "", 1, 5, "built for 4 nodes, the machine has 5"),
+        ("CONFIG_NUMA=y", "# CONFIG_NUMA is not set", 1, 2, "built for 1 nodes"),
+        ("VIRTIO_BLK=y", "VIRTIO_BLK=m", 1, 1, "CONFIG_VIRTIO_BLK=m is a module"),
+        ("CONFIG_VIRTIO_PCI=y", "# CONFIG_VIRTIO_PCI is not set", 1, 1, "CONFIG_VIRTIO_PCI is off"),
+        ("EXT4_FS=y", "EXT4_FS=m", 1, 1, "no file system built in .*CONFIG_EXT4_FS=m is a module"),
+    ],
+)
+def test_a_configuration_says_what_it_cannot_run(old, new, cpus, nodes, says):
+    known = kconfig.values(WHOLE.replace(old, new, 1) if old else WHOLE)
+    found = kconfig.obstacle(known, machine(cpus, nodes), disk=True)
+    assert found is None if says is None else re.search(says, found or "")
+
+
+def test_of_a_kernel_without_a_configuration_nothing_is_said():
+    assert kconfig.obstacle({}, machine(4000), disk=True) is None
+    modules = kconfig.values(WHOLE.replace("VIRTIO_BLK=y", "VIRTIO_BLK=m"))
+    assert kconfig.obstacle(modules, machine(1)) is None

@@ -67,3 +67,25 @@ def test_the_work_clock_needs_tcg():
 def test_an_old_qemu_is_refused():
     with pytest.raises(HostError, match=r"QEMU 5\.2\.0 has no reserve=off"):
         command.render(line(Machine.load(MACHINES[0]), version=(5, 2, 0)))
+
+
+@pytest.mark.parametrize(
+    ("cores", "nodes", "smp"),
+    [(85, 3, "255,sockets=255,cores=1"), (64, 3, "192,sockets=3,cores=64"), (1, 2, "2,sockets=2")],
+)
+def test_ids_of_cpus_stay_within_eight_bits(cores, nodes, smp):
+    each = [
+        {"cpus": f"{n * cores}-{n * cores + cores - 1}", "memory": "1GiB"} for n in range(nodes)
+    ]
+    many = Machine.parse({"name": "m", "description": "d", "nodes": each}, "m")
+    argv = command.render(
+        CommandLine(many, Path("k"), Path("i"), "time", "tcg", Qemu("q", (7, 2, 0)))
+    )
+    assert argv[argv.index("-smp") + 1].startswith(smp)
+    assert command.obstacle(many) is None
+
+
+def test_a_board_stops_at_255_cpus():
+    data = {"name": "m", "description": "d", "nodes": [{"cpus": "0-299", "memory": "1GiB"}]}
+    assert "pc stops at 255 CPUs" in (command.obstacle(Machine.parse(data, "m")) or "")
+    assert command.obstacle(Machine.parse({**data, "machine": "microvm"}, "m")) is None
