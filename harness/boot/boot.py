@@ -45,6 +45,8 @@ class Evidence:
     command_line: str = ""
     neighbours: Neighbours | None = None
     login: Login | None = None
+    first_result_s: float | None = None
+    """when user space said its first word on the results port, s since the launch"""
 
 
 def starved(samples: Sequence[HostSample]) -> str:
@@ -108,6 +110,7 @@ class _Boot:
         self._news = asyncio.Event()
         self._tail = b""
         self._done = False
+        self._first_result: float | None = None
         self._samples: list[HostSample] = []
         self._oom_kills = host.oom_kills()
         self._before = CpuTime.now()
@@ -161,6 +164,7 @@ class _Boot:
             self._argv[self._argv.index("-append") + 1],
             beside,
             probes.login if probes else None,
+            self._first_result,
         )
 
     async def _probe(self, probes: GuestProbes) -> None:
@@ -191,6 +195,8 @@ class _Boot:
     def _probes(self, data: bytes, now: float) -> None:
         if self._watch:
             self._watch.progress(now)
+        if data and self._first_result is None:
+            self._first_result = round(now - self._vm.start, 6)
         self._tail = (self._tail + data)[-4096:]
         self._done = self._done or DONE in self._tail
         self._news.set()

@@ -284,3 +284,5 @@ class Run(Model):
     """who else had the host's CPUs"""
     visit: Login | None = None
     """the way into a guest that is an image"""
+    first_result_s: float | None = None
+    """when the first byte came on the results port, s since the launch: user space runs"""

@@ -96,12 +96,25 @@ def complete(run: Run, folder: Path) -> Run:
         judgement = judgement.model_copy(update=smaller)
     return run.model_copy(
         update={
-            "phases": (*found.phases, *_login(run, found.phases)),
+            "phases": (*found.phases, *_user_space(run, found.phases), *_login(run, found.phases)),
             "judgement": judgement,
             "probes": found.probes,
             "stores": stores,
         }
     )
+
+
+def _user_space(run: Run, found: Sequence[Phase]) -> Iterator[Phase]:
+    """The boot as the host saw it by the results port, where the console kept silent (`quiet`).
+
+    It begins with the kernel's banner, and with the launch where there is none.
+    """
+    end = run.first_result_s
+    if end is None or any((p.name, p.source) == ("boot", "host") for p in found):
+        return
+    begin = next((p.end for p in found if p.name == "firmware"), 0.0)
+    if begin <= end:
+        yield phases.on_host("boot", begin, end)
 
 
 def _login(run: Run, found: Sequence[Phase]) -> Iterator[Phase]:

@@ -405,4 +405,5 @@ def _record(session: Session, slot: Slot, seen: Evidence, attempt: int, started:
         samples=seen.samples,
         neighbours=seen.neighbours,
         visit=seen.login,
+        first_result_s=seen.first_result_s,
     )

@@ -51,6 +51,7 @@ def fakes_alive(folder: Path) -> list[str]:
 def test_a_good_boot_leaves_its_evidence(play):
     heard = []
     evidence, folder = play("ok", PATIENT, on_output=heard.append)
+    assert 0 < (evidence.first_result_s or 0) <= evidence.ending.wall_s
     golden = (ROOT / "tests/golden/console/grow-1t.log").read_bytes()
     assert evidence.ending.cause == "done"
     assert (folder / "console.log").read_bytes() == golden == b"".join(heard)
