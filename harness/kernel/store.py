@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from harness.cache import claim
 from harness.host_lock import beside
 from harness.kernel import build, debian, patches, source
 from harness.kernel.build import BuiltKernel
@@ -50,6 +51,7 @@ class Kernels:
 
         Raises `SourceError`, `PatchError`, `ConfigError`, `BuildError` or `HostError`.
         """
+        claim(self.project.cache)
         if variant.prebuilt:
             return self._prebuilt(variant.prebuilt)
         cache, tree = self.project.cache, self.trees.get(variant.name) or self.tree(variant).tree

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness import host
+from harness import cache, host
 from harness.boot import Guest, accel
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.guest import Initramfs, initramfs
@@ -59,6 +59,7 @@ def prepare(
     from, if not from what the project says. A variant that does not apply, configure or compile is
     kept with its error, and its boots become rows with the outcome `build-failed`.
     """
+    cache.claim(project.cache)
     known, made = derived or {}, machines or {}
     named = {name: known.get(name) or project.variant(name) for name in experiment.variants}
     variants = {name: fit(project, experiment, variant) for name, variant in named.items()}
