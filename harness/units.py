@@ -32,10 +32,11 @@ def parse_size(text: object) -> int:
 
 
 def format_size(size: int) -> str:
-    """Bytes in the largest binary unit that keeps them exact, else with one decimal."""
+    """Bytes in the largest binary unit: three decimals where they are exact, else one."""
     for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if size >= unit:
-            return f"{size // unit}{name}" if size % unit == 0 else f"{size / unit:.1f}{name}"
+            exact = size * 1000 % unit == 0
+            return f"{size / unit:.10g}{name}" if exact else f"{size / unit:.1f}{name}"
     return f"{size}B"
 
 

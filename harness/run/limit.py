@@ -22,6 +22,7 @@ from harness.model import (
     Lockfile,
     Machine,
     Node,
+    Outcome,
     Probes,
     Run,
     Slot,
@@ -39,6 +40,9 @@ from harness.units import GIB, TIB, format_size
 log = logging.getLogger(__name__)
 
 NODES = 4
+FULL = 0.9
+"""Of a host's memory: a QEMU that holds so much leaves the host none to run it with."""
+
 STEPS = 8
 """Sizes from one power of two to the next: the answer is good to an eighth."""
 
@@ -187,13 +191,26 @@ def _row(variant: str, runs: Sequence[Run], known: Mapping[str, Machine]) -> dic
     }
     if good:
         run = by_size[good]
-        peak = max((sample.rss_bytes for sample in run.samples), default=None)
-        row |= {"run_id": run.run_id, "host_rss_peak_bytes": peak, "wall_s": run.ending.wall_s}
+        row |= {"run_id": run.run_id, "wall_s": run.ending.wall_s}
+        row |= {"host_rss_peak_bytes": _peak(run) or None}
     if bad is not None:
-        judgement = by_size[bad].judgement
-        row |= {"next_bytes": bad, "next_run_id": by_size[bad].run_id}
-        row |= {"next_outcome": judgement.outcome.value, "next_reason": one_line(judgement.reason)}
+        run = by_size[bad]
+        row |= {"next_bytes": bad, "next_run_id": run.run_id}
+        row |= {"next_outcome": run.judgement.outcome.value, "next_reason": _why(run)}
     return row
+
+
+def _peak(run: Run) -> int:
+    return max((sample.rss_bytes for sample in run.samples), default=0)
+
+
+def _why(run: Run) -> str | None:
+    """The reason of a boot; that of one that stalled is the host where its memory was full."""
+    reason, peak, total = run.judgement.reason, _peak(run), run.environment.host_memory_bytes
+    if run.judgement.outcome is Outcome.STALLED and peak > FULL * total:
+        held = f"QEMU held {format_size(peak)} of the host's {format_size(total)}"
+        reason = f"{reason}: the host was out of memory, {held}"
+    return one_line(reason)
 
 
 def _works(run: Run) -> bool:

@@ -23,7 +23,15 @@ from tests.support.checkout import ROOT
 
 FENCE = re.compile(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", re.M | re.S)
 PARTS = ("harness", "kernel-patches", "qemu-configs", "experiments", "tests", "tools", "docs")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/patches.md", "docs/troubleshooting.md")
+DOCUMENTS = (
+    *(
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/patches.md",
+        "docs/adding.md",
+        "docs/troubleshooting.md",
+    ),
+)
 NEEDS = ("", "qemu", "kernel")
 DATASETS = ROOT / "results" / "reference"
 
@@ -174,10 +182,11 @@ def test_the_headline_is_that_of_the_committed_dataset() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_headline_that_differs_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", ["README.md", "docs/claims.md", "docs/limits.md"])
+def test_a_table_that_differs_is_found(document: str, tmp_path: Path) -> None:
     if not list(DATASETS.glob("*/summary.csv")):
         pytest.skip("no dataset is committed")
     copy = tmp_path / "README.md"
-    copy.write_text((ROOT / "README.md").read_text().replace("GiB |", "MiB |"))
+    copy.write_text(re.sub(r"(\d)([GT]iB|\.)", r"\g<1>0\2", (ROOT / document).read_text()))
     done = tables(copy)
     assert (done.returncode, "out of date" in done.stdout) == (1, True), done.stderr

@@ -36,6 +36,7 @@ def test_a_size_survives_yaml(size: int) -> None:
 
 def test_sizes_for_people() -> None:
     assert format_size(64 * GIB) == "64GiB" and format_size(1340 << 20) == "1.3GiB"
+    assert format_size(1408 * GIB) == "1.375TiB", "the size of a machine, not of another one"
 
 
 @given(st.sets(st.integers(0, 4095)))

@@ -98,6 +98,17 @@ def test_limits_say_how_far_and_why_no_further(searched, tmp_path):
     assert "Largest machine" in page and "killed: QEMU was killed by SIGKILL" in text
 
 
+def test_a_boot_that_stalled_on_a_full_host_says_so(searched):
+    asked = searched.lock.model_copy(update={"experiment": searched.lock.experiment})
+    stalled = stored(("grow", "m2", "time"), 0, 1, "stalled", "nothing new came").run
+    for share, said in ((0.95, "the host was out of memory, QEMU held"), (0.5, "came")):
+        total = int(max(sample.rss_bytes for sample in stalled.samples) / share)
+        there = stalled.environment.model_copy(update={"host_memory_bytes": total})
+        (_, row) = limit.rows([stalled.model_copy(update={"environment": there})], asked)
+        assert said in row["next_reason"]
+        assert ("host" in row["next_reason"]) == (share > 0.9)
+
+
 def test_other_experiments_have_no_limits(tmp_path):
     found = dataset.tabulate([stored(("eager", "m1", "time"), 0, 1)], lock())
     assert found.limits.empty
