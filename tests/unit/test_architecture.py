@@ -13,6 +13,7 @@ TESTS = PACKAGE.with_name("tests")
 # What tests of tests/unit are about that are about no one module.
 WHOLE = {
     "architecture": "the package",
+    "audit": "tools/audit",
     "bench": "bench/",
     "cli/main": "every command",
     "browser": "pages, as Chromium shows them",
