@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+MAX_SIZE = 1 << 63
+"""More bytes than any machine has; a number in JSON and CSV still."""
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 _UNITS = {"": 1, "B": 1, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": TIB}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
-_CPUS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+_SIZE = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([A-Za-z]*)\s*")
+_CPUS = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*")
 
 
 def parse_size(text: object) -> int:
@@ -21,14 +24,20 @@ def parse_size(text: object) -> int:
     Decimal units (GB) are refused: they are never what is meant for memory.
     """
     if isinstance(text, int) and not isinstance(text, bool):
-        return text
+        return _bounded(text)
     match = _SIZE.fullmatch(str(text))
     if not match or match[2].upper() not in _UNITS:
-        raise ValueError(f"not a size: {text!r} (write 64GiB, 512MiB, 4KiB or bytes)")
-    value = float(match[1]) * _UNITS[match[2].upper()]
-    if value != int(value):
-        raise ValueError(f"not a whole number of bytes: {text!r}")
-    return int(value)
+        raise ValueError(f"not a size: {str(text)[:60]!r} (write 64GiB, 512MiB, 4KiB or bytes)")
+    value = Fraction(match[1]) * _UNITS[match[2].upper()]
+    if value.denominator != 1:
+        raise ValueError(f"not a whole number of bytes: {str(text)[:60]!r}")
+    return _bounded(value.numerator)
+
+
+def _bounded(size: int) -> int:
+    if not 0 <= size < MAX_SIZE:
+        raise ValueError("not a size: it has to be between 0 and 8EiB")
+    return size
 
 
 def format_size(size: int) -> str:
@@ -82,14 +91,14 @@ def _count(value: float) -> str:
 def parse_cpus(text: object) -> tuple[int, ...]:
     """``"0-3,8"``, ``3``, ``[0, 1]`` or ``""`` to CPU numbers, sorted and unique."""
     if isinstance(text, int) and not isinstance(text, bool):
-        return (text,)
+        text = str(text)
     if isinstance(text, list | tuple):
         return tuple(sorted({cpu for part in text for cpu in parse_cpus(part)}))
     stripped = str(text if text is not None else "").replace(" ", "")
     if not stripped:
         return ()
     if not _CPUS.fullmatch(stripped):
-        raise ValueError(f"not a list of CPUs: {text!r} (write 0-3,8)")
+        raise ValueError(f"not a list of CPUs: {str(text)[:60]!r} (write 0-3,8)")
     cpus: set[int] = set()
     for part in stripped.split(","):
         first, _, last = part.partition("-")

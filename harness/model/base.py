@@ -6,19 +6,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from harness.model.schema import Model
+from harness.model.schema import Model, Name, form
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PackageName = Annotated[str, form("[a-z0-9][a-z0-9.+-]*", "the name of a Debian package")]
+Sha256 = Annotated[str, form("[0-9a-f]{64}", "a SHA-256: 64 lower-case hexadecimal digits")]
+_PRINTED = r"[^\s\x00-\x1f\x7f]+"
 
 
 class DebianSource(Model):
     """A ``linux-source-*`` package; without `version` the newest that apt knows."""
 
-    package: str = Field(pattern=r"^[a-z0-9][a-z0-9.+-]+$")
+    package: PackageName
     """`linux-source-6.12` and the like"""
-    version: str | None = Field(default=None, pattern=r"^[0-9][A-Za-z0-9.+~:-]*$")
+    version: Annotated[str, form("[0-9][A-Za-z0-9.+~:-]*", "a version of a package")] | None = None
     """pins one version; without it the newest that apt knows"""
     sha256: Sha256 | None = None
     """pins the bytes of the package"""
@@ -27,7 +29,7 @@ class DebianSource(Model):
 class TarballSource(Model):
     """A tar archive with one folder at its top."""
 
-    url: str | None = Field(default=None, pattern=r"^(https?|file)://")
+    url: Annotated[str, form(f"(https?|file)://{_PRINTED}", "an URL of http or file")] | None = None
     """where the archive is; or `path`"""
     path: Path | None = None
     """the archive on disk; or `url`"""
@@ -44,12 +46,12 @@ class TarballSource(Model):
 class GitSource(Model):
     """One commit of a git repository, by its full id: names of branches move."""
 
-    url: str | None = Field(default=None, pattern=r"^[a-z]")
+    url: Annotated[str, form(f"[a-z]{_PRINTED}", "an URL that git fetches from")] | None = None
     """the repository; or `path`"""
     path: Path | None = None
     """the repository on disk; or `url`"""
-    commit: str = Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")
-    """full id of the commit"""
+    commit: Annotated[str, form(r"[A-Za-z0-9][A-Za-z0-9._/+@-]{0,199}", "the id of a commit")]
+    """full id of the commit; of a branch, a tag or a short id, `harness build` says what it is"""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -81,11 +83,15 @@ class Provider(Model):
 class Toolchain(Model):
     """What compiles a kernel, where it is not the host's gcc: a part of the kernel's id."""
 
-    compiler: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    compiler: (
+        Annotated[str, form("[A-Za-z0-9][A-Za-z0-9._+-]*", "a compiler's name, in PATH")] | None
+    ) = None
     """a compiler in PATH, as `gcc-12`; else that of `llvm` or `cross`, or gcc"""
-    llvm: bool | Annotated[str, Field(pattern=r"^-[0-9]{1,3}$")] = False
+    llvm: bool | Annotated[str, form("-[0-9]{1,3}", "true, or a suffix as -15")] = False
     """build with LLVM: `true`, or the suffix of one version, as `"-15"`"""
-    cross: str | None = Field(default=None, pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*-$")
+    cross: (
+        Annotated[str, form("[a-z0-9_]+(-[a-z0-9_]+)*-", "a prefix as x86_64-linux-gnu-")] | None
+    ) = None
     """prefix of the compiler and of the binutils, as `x86_64-linux-gnu-`"""
 
     @property
@@ -113,8 +119,8 @@ class Toolchain(Model):
 class Base(Model):
     """kernel-patches/base.yaml."""
 
-    name: str = "base"
-    version: str = Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")
+    name: Name = "base"
+    version: Annotated[str, form(r"[0-9]+\.[0-9]+(\.[0-9]+)?", "a version as 6.12 or 6.12.117")]
     """the kernel version that the source must show in its Makefile; `6.12` fits any 6.12.y"""
     provider: Provider
     """exactly one of three"""

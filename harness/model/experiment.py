@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from harness.model.guest import Distribution
 from harness.model.run import Clock
 from harness.model.schedule import ARM, Slot, definition
-from harness.model.schema import Model
+from harness.model.schema import Model, Name
 from harness.units import GIB, Size
 
 Probe = Literal[
@@ -66,9 +66,9 @@ class Probes(Model):
 class Group(Model):
     """A part of the matrix: every variant on every machine, by every clock."""
 
-    variants: tuple[str, ...] = Field(min_length=1)
+    variants: tuple[Name, ...] = Field(min_length=1)
     """names in kernel-patches/variants/"""
-    machines: tuple[str, ...] = Field(min_length=1)
+    machines: tuple[Name, ...] = Field(min_length=1)
     """names in qemu-configs/"""
     clocks: dict[Clock, ClockPlan] = Field(min_length=1)
     """`time`, `work` or both"""
@@ -102,7 +102,7 @@ class Timeouts(Model):
 class Experiment(Model):
     """One file of experiments/."""
 
-    name: str
+    name: Name
     description: str
     """the question, in a sentence"""
     baseline: str

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.model.schema import Model
+from harness.model.schema import Model, Name, form
 from harness.units import GIB, MIB, Size
 
 Format = Literal["qcow2", "raw"]
@@ -32,11 +32,11 @@ class Distribution(Model):
 
     image: str
     """qcow2 or raw file, `~` allowed, else relative to the checkout; never written to"""
-    root: str = Field(default="auto", pattern=r"^(auto|/dev/[a-z0-9/_-]{1,60})$")
+    root: Annotated[str, form("auto|/dev/[a-z0-9/_-]{1,60}", "`auto` or a device")] = "auto"
     """its root file system, as `/dev/vda1`; `auto` is the first one that has /sbin/init"""
-    user: str = Field(default="root", pattern=r"^[A-Za-z_][A-Za-z0-9._-]{0,31}$")
+    user: Annotated[str, form("[A-Za-z_][A-Za-z0-9._-]{0,31}", "the name of a user")] = "root"
     """who logs in to run the probes; those of the correctness gate need root"""
-    fragments: tuple[str, ...] = ("distro",)
+    fragments: tuple[Name, ...] = ("distro",)
     """files of kernel-patches/configs/ that every variant is built with beside its own"""
     memory: Size = 512 * MIB
     """what its user space takes of the host, for the prediction before a start"""

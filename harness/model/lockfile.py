@@ -28,7 +28,7 @@ GateStatus = Literal["green", "failed"]
 # What may differ between two starts of the same experiment.
 _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
 # Keys that came later, and are no part of what an experiment without them is.
-_ADDED = ("guest", "image_sha256", "program_sha256", "toolchain")
+_ADDED = ("guest", "image_sha256", "program_sha256")
 # What is only said about an experiment, a variant or a machine. Where it runs: see environment.
 _WORDS = ("description", "origin", "claims", "host_labels")
 
@@ -65,7 +65,7 @@ class Lockfile(Model):
             for key in _WORDS:
                 entry.pop(key, None)
         for key in _ADDED:
-            for entry in (data, data["experiment"], *data["variants"].values()):
+            for entry in (data, data["experiment"]):
                 if entry.get(key, key) is None:
                     del entry[key]
         text = json.dumps(data, sort_keys=True)

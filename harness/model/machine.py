@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.model.schema import Model
+from harness.model.schema import Model, Name
 from harness.units import Cpus, Size, exact_size, format_cpus, format_size
 
 SECTION = 128 << 20
@@ -78,7 +78,7 @@ class WorkClock(Model):
 class Machine(Model):
     """One file of qemu-configs/. Each fact is stated once; the rest is derived from the nodes."""
 
-    name: str
+    name: Name
     description: str
     """what the machine is, in a sentence"""
     nodes: tuple[Node, ...] = Field(min_length=1, max_length=128)

@@ -4,14 +4,37 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from harness.errors import UserError
+
+
+def form(pattern: str, words: str) -> AfterValidator:
+    """What a text as a whole has to match; `words` say to people what that is."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(f"{text[:100]!r} is not {words}")
+        return text
+
+    return AfterValidator(check)
+
+
+Name = Annotated[
+    str,
+    form(
+        "[a-z0-9][a-z0-9._-]{0,99}",
+        "a name: up to 100 lower-case letters, digits, `.`, `_` and `-`, a letter or digit first",
+    ),
+]
+"""Of a variant, machine, experiment, series or fragment: a file's name, and a word of a report."""
 
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -19,7 +42,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 class Model(BaseModel):
     """A frozen record. An unknown key is an error that names the file and the path to the key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def parse(cls, data: Any, where: str) -> Self:

@@ -8,12 +8,10 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.model.base import Toolchain
+from harness.model.base import PackageName, Toolchain
 from harness.model.run import Clock
-from harness.model.schema import Model
+from harness.model.schema import Model, Name
 from harness.units import Size
-
-NAME = r"[a-z0-9][a-z0-9._-]*"
 
 Role = Literal["proposal", "broken"]
 """`broken` is made to fail the correctness gate: nothing takes it in unless it is named."""
@@ -91,10 +89,10 @@ class MemoryModel(Model):
 class Prebuilt(Model):
     """A kernel that somebody else built: a Debian package, unpacked, or a bzImage on disk."""
 
-    package: str | None = None
+    package: PackageName | None = None
     """a Debian package, `linux-image-*`; a meta package leads to the real one"""
-    path: str | None = None
-    """a bzImage, relative to the checkout"""
+    path: str | None = Field(default=None, min_length=1)
+    """a bzImage, `~` allowed, else relative to the checkout"""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -106,16 +104,16 @@ class Prebuilt(Model):
 class Variant(Model):
     """One file of kernel-patches/variants/."""
 
-    name: str = Field(pattern=NAME)
+    name: Name
     description: str
     """what the kernel does differently, in a sentence"""
     role: Role = "proposal"
     """`broken` is made to fail the correctness gate, and taken in only where it is named"""
     origin: Origin | None = None
     """who proposed it"""
-    series: tuple[str, ...] = ()
+    series: tuple[Name, ...] = ()
     """folders of kernel-patches/, applied in this order"""
-    fragments: tuple[str, ...] = ()
+    fragments: tuple[Name, ...] = ()
     """files of kernel-patches/configs/, without `.config`; the order does not matter"""
     boot: tuple[str, ...] = ()
     """kernel parameters of this variant, one an item"""
@@ -125,7 +123,8 @@ class Variant(Model):
     """what its author predicted; the report sets it beside what was measured"""
     prebuilt: Prebuilt | None = None
     """a kernel that somebody else built, instead of series and fragments"""
-    toolchain: Toolchain | None = None
+    # As long as nobody chooses one, a lock is what it was before the key existed.
+    toolchain: Toolchain | None = Field(default=None, exclude_if=lambda chosen: chosen is None)
     """what compiles it, where that is not what compiles the base's"""
 
     @field_validator("boot")

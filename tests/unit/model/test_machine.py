@@ -39,6 +39,8 @@ def machine(tmp_path: Path, text: str) -> Machine:
         (TWO + "distances: [[10, 9], [9, 10]]\n", r"distances\[0\]\[1\]: 9 is not in 11..255"),
         (TWO + "distances: {local: 12}\n", r"distances\[0\]\[0\]: a node is 10 from itself"),
         (TWO.replace("1GiB", "40TiB"), r"needs 47 physical address bits"),
+        (TWO.replace("1GiB", "-134217728"), r"nodes\[0\].memory: not a size: .*between 0 and"),
+        (TWO.replace("cpus: 1", "cpus: -1"), r"nodes\[1\].cpus: not a list of CPUs"),
         (TWO.replace("1GiB", "1GB"), r"nodes\[0\].memory: not a size: '1GB'"),
         ("[1, 2]\n", r"expected keys and values"),
         ("a: [\n", r"not YAML"),

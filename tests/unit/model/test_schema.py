@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
+from harness.model import Base, Distribution, Experiment, Variant
 from harness.model.machine import Machine
 from harness.model.schema import load_named
 
@@ -16,3 +17,62 @@ def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
         load_named(Machine, tmp_path, "qaud-16g")
     with pytest.raises(UserError, match="there are: quad-16g"):
         load_named(Machine, tmp_path, "../quad-16g")
+
+
+NAMES = ("A B$(x);<b>", "x ", " x", "x\n", "a/b", "../x", ".x", "-x", "x@2", "ü", "", "x" * 101)
+"""What a file may be called, and no part of the matrix."""
+NODES = [{"cpus": 0, "memory": "1GiB"}]
+CLOCKS = {"time": {"blocks": 1}}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_held_to_its_form_as_a_whole(name):
+    group = {"variants": ["v"], "machines": ["m"], "clocks": CLOCKS}
+    made = {
+        "name": lambda: Machine.parse({"name": name, "description": "d", "nodes": NODES}, "f"),
+        "variants": lambda: experiment({**group, "variants": [name]}),
+        "machines": lambda: experiment({**group, "machines": [name]}),
+        "series": lambda: variant(series=[name]),
+        "fragments": lambda: variant(fragments=[name]),
+    }
+    for key, make in made.items():
+        with pytest.raises(UserError, match=rf"(?s){key}.*is not a name: up to 100 lower-case"):
+            make()
+
+
+def experiment(group) -> Experiment:
+    data = {"name": "e", "description": "d", "baseline": "v", "matrix": [group]}
+    return Experiment.parse(data, "e.yaml")
+
+
+def variant(**more) -> Variant:
+    return Variant.parse({"name": "v", "description": "d", "fragments": ["base"], **more}, "v")
+
+
+@pytest.mark.parametrize("name", ["a", "0", "quad-16g", "eager.debug", "x" * 100])
+def test_a_name_that_is_one_is_taken(name):
+    assert variant(name=name).name == name
+
+
+@pytest.mark.parametrize(
+    ("cls", "data", "says"),
+    [
+        (Base, {"version": "6.12\n"}, "not a version as 6.12"),
+        (Base, {"version": "v6.12"}, "not a version as 6.12"),
+        (Distribution, {"image": "x", "root": "/dev/vda1 init=/bin/sh"}, "`auto` or a device"),
+        (Distribution, {"image": "x", "user": "root;id"}, "not the name of a user"),
+        (Variant, {"prebuilt": {"package": "--help"}}, "not the name of a Debian package"),
+    ],
+)
+def test_every_pattern_is_anchored_and_told_in_words(cls, data, says):
+    with pytest.raises(UserError, match=says) as caught:
+        cls.parse({"name": "x", "description": "d", **data}, "x.yaml")
+    assert "[a-z" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [".inf", ".nan", "-.inf"])
+def test_a_number_that_is_none_is_refused(tmp_path, value):
+    path = tmp_path / "m.yaml"
+    path.write_text(f"description: d\nnodes: [{{cpus: 0, memory: 1GiB}}]\ndeadline_s: {value}\n")
+    with pytest.raises(UserError, match="deadline_s"):
+        Machine.load(path)
