@@ -8,9 +8,11 @@ import errno
 import fcntl
 import gzip
 import hashlib
+import io
 import itertools
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import zlib
@@ -28,7 +30,9 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     with disk_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            # What has that name already was left by a killed writer, or leads elsewhere.
+            temporary.unlink(missing_ok=True)
+            with temporary.open("xb") as file:
                 file.write(payload)
                 file.flush()
                 os.fsync(file.fileno())
@@ -37,11 +41,12 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def append_line(path: Path, *lines: str, mode: int = 0o644) -> None:
+def append_line(path: Path, *lines: str, mode: int = 0o644, linked: bool = False) -> None:
     """Adds lines to a file, durably and in one write; one that is new, and its folder, get `mode`.
 
     A line that a killed writer left without its end is closed first, so that it costs no other.
-    Raises `HostError` when the disk is full: a part of a line may be left then.
+    Raises `HostError` when the disk is full: a part of a line may be left then. The file is a plain
+    one with one name, but where it may be `linked`.
     """
     if not lines:
         return
@@ -49,7 +54,8 @@ def append_line(path: Path, *lines: str, mode: int = 0o644) -> None:
     with disk_errors(path):
         # Who may read a folder has to be able to enter it.
         path.parent.mkdir(mode=mode | (mode & 0o444) >> 2, parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        file = os.open(path, flags, mode) if linked else open_plain(path, flags, mode)
         try:
             size = os.fstat(file).st_size
             if size and os.pread(file, 1, size - 1) != b"\n":
@@ -63,10 +69,16 @@ def append_line(path: Path, *lines: str, mode: int = 0o644) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns a full or read-only disk into a `HostError` that names the place and the remedy."""
+    """Turns a full or read-only disk into a `HostError` that names the place and the remedy.
+
+    What is no plain file where one is to be is a `ResultsError`.
+    """
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            remedy = "others may have put it there; remove it, or work in a copy of the folder"
+            raise ResultsError(f"{error.strerror}", where=str(path), remedy=remedy) from None
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
         raise HostError(
@@ -82,38 +94,116 @@ def private_file(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
+MAX_EVIDENCE = 256 << 20
+"""Bytes of one file of a boot, unpacked: a console is cut at 64 MiB, its index has more."""
+
+
+def open_plain(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644, names: int = 1) -> int:
+    """A descriptor of a plain file with so many names; it is made where `flags` say so.
+
+    Raises `OSError` for a symbolic link, a hard link, a FIFO, a socket or a device: in a folder
+    that others have filled each of them leads elsewhere, or nowhere for ever.
+    """
+    # Looked at before it is opened, which does things to some devices, and again after.
+    with contextlib.suppress(FileNotFoundError):
+        _plain(path.lstat(), names)
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    file = os.open(path, flags, mode)
+    try:
+        _plain(os.fstat(file), names)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _plain(found: os.stat_result, names: int) -> None:
+    kinds = {stat.S_IFREG: "", stat.S_IFDIR: "is a folder", stat.S_IFLNK: "is a symbolic link"}
+    what = kinds.get(stat.S_IFMT(found.st_mode), "is no plain file")
+    if not what and found.st_nlink > names:
+        what = "is a hard link: it has another name too"
+    if what:
+        raise OSError(errno.ELOOP, what)
+
+
+def read_plain(path: Path, most: int = MAX_EVIDENCE, names: int = 1) -> bytes:
+    """The bytes of a plain file; raises `OSError` as `open_plain`, or where they are too many."""
+    return _read(open_plain(path, names=names), most)
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The same for a file that a person has named: it may be a link, or a FIFO of a shell."""
+    return _read(os.open(path, os.O_RDONLY | os.O_CLOEXEC), most)
+
+
+def _read(descriptor: int, most: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"has more than {_size(most)}")
+    return data
+
+
+def _size(most: int) -> str:
+    return f"{most >> 20} MiB" if most >> 20 else f"{most >> 10} KiB"
+
+
 def read_text(path: Path) -> str:
     """Reads a file of a results folder, compressed (``NAME.gz``) or not."""
     return read_bytes(path).decode("utf-8", "replace")
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = MAX_EVIDENCE) -> bytes:
     """Reads raw evidence, compressed (``NAME.gz``) or not; empty where there is none.
 
-    Raises `ResultsError` for a compressed file that is cut short, to nothing too, or altered.
+    Raises `ResultsError` for what is no plain file or has more than `most` bytes, and for a
+    compressed file that is cut short, to nothing too, or altered.
     """
-    if path.is_file():
-        return path.read_bytes()
     packed = _packed(path)
-    if not packed.is_file():
-        return b""
     try:
-        data = packed.read_bytes()
-        if not data:  # gzip takes it for a file of nothing
-            raise EOFError("empty file")
-        return gzip.decompress(data)
+        return read_plain(path, most)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ResultsError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    try:
+        data = read_plain(packed, most)
+        return unpack(data, most)
+    except FileNotFoundError:
+        return b""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ResultsError(f"cannot be read: {reason}", where=str(packed)) from None
+
+
+def unpack(data: bytes, most: int) -> bytes:
+    """What gzip packed; raises `ValueError` where it is damaged, or has more than `most` bytes."""
+    if not data:  # gzip takes it for a file of nothing
+        raise ValueError("empty file")
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            found = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ResultsError(f"cannot be read: {error}", where=str(packed)) from None
+        raise ValueError(str(error)) from None
+    if len(found) > most:
+        raise ValueError(f"unpacks to more than {_size(most)}")
+    return found
 
 
 def need(path: Path) -> None:
     """Raises `ResultsError` where raw evidence is gone, compressed or not."""
-    if not (path.is_file() or _packed(path).is_file()):
+    if not (os.path.lexists(path) or os.path.lexists(_packed(path))):
         raise ResultsError("no such file", where=str(path))
 
 
 def _packed(path: Path) -> Path:
     return path.with_name(path.name + ".gz")
+
+
+def open_lock(path: Path) -> IO[str]:
+    """A lock file, to be read and written; it is made where it is not there."""
+    file = open_plain(path, os.O_RDWR | os.O_CREAT)
+    return os.fdopen(file, "r+", encoding="utf-8", errors="replace")
 
 
 _PART = ".part-"
@@ -127,7 +217,7 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[i
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a")
+        handle = open_lock(path)
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -20,7 +20,7 @@ from harness.compare.effect import paired
 from harness.compare.series import pair, series_of
 from harness.dataset import Dataset, collate
 from harness.errors import UserError
-from harness.files import append_line
+from harness.files import append_line, read_plain
 from harness.model import Experiment, Model, Slot, is_arm
 from harness.results import Damage, Results
 from harness.run import Session, Steps
@@ -144,7 +144,12 @@ def keep(folder: Path, seen: Look) -> None:
 def read(folder: Path) -> tuple[list[Look], list[Damage]]:
     """The looks of a results folder in their order, and the lines that are none."""
     looks, damage, path = [], [], folder / FILE
-    data = path.read_bytes() if path.is_file() else b""
+    try:
+        data = read_plain(path)
+    except FileNotFoundError:
+        return [], []
+    except OSError as error:
+        return [], [Damage(path, f"cannot be read: {error.strerror}")]
     for number, line in enumerate(data.splitlines(), 1):
         try:
             looks.append(Look.model_validate_json(line))

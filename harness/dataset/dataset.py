@@ -31,7 +31,7 @@ from harness.dataset.rows import Row, phase_rows, probe_rows, run_row, store_row
 from harness.dataset.summary import Cell, summarise
 from harness.dataset.tables import frame, from_csv, to_csv
 from harness.errors import HarnessError, HostError, ResultsError
-from harness.files import write_atomic
+from harness.files import read_plain, write_atomic
 from harness.gate import checks, statuses
 from harness.model import LOCK_FILE, Lockfile, Outcome, Run
 from harness.results import Damage, Ledger, Results, StoredRun, read_runs, slot_key
@@ -131,11 +131,9 @@ def collate(
     path, damage = results.path / LOCK_FILE, []
     lock = None
     try:
-        lock = Lockfile.from_yaml(path.read_bytes(), str(path))
+        lock = Lockfile.read(path)
     except HarnessError as error:
         damage.append(Damage(path, error.what))
-    except OSError as error:
-        damage.append(Damage(path, f"cannot be read: {error.strerror}"))
     damage += Ledger(results.path).read()[1]
     files, unlisted = results.listing()
     damage += unlisted
@@ -304,6 +302,8 @@ def _package(dataset: Dataset, resources: list[dict[str, Any]], folder: Path) ->
     }
 
 
+MAX_CSV = 4 << 30
+"""Bytes of a table: 20,000 boots have some 100 MB."""
 _AGAIN = "run `harness collate` on the folder: the raw evidence gives it again"
 
 
@@ -317,14 +317,18 @@ def load_tables(folder: Path | str) -> dict[str, pd.DataFrame]:
     known = package.checksums(Path(folder))
     for name, columns in TABLES.items():
         path = Path(folder) / f"{name}.csv"
-        if name in OPTIONAL and not path.is_file():
+        if name in OPTIONAL and not os.path.lexists(path):
             tables[name] = frame((), columns)
             continue
-        if not path.is_file():
+        try:
+            data = read_plain(path, MAX_CSV)
+        except FileNotFoundError:
             raise ResultsError(
                 "no such file", where=str(path), remedy="run `harness collate` on the folder first"
-            )
-        data = path.read_bytes()
+            ) from None
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}"
+            raise ResultsError(what, where=str(path), remedy=_AGAIN) from None
         if known.get(name) not in (None, (len(data), hashlib.sha256(data).hexdigest())):
             raise ResultsError(
                 f"half written or altered: {len(data)} bytes, {package.FILE} says {known[name][0]}",
@@ -349,8 +353,8 @@ def load(path: Path | str) -> Dataset:
     folder = Path(path)
     file = folder / LOCK_FILE
     lock = None
-    if file.is_file():
-        lock = Lockfile.from_yaml(file.read_bytes(), str(file))
+    if os.path.lexists(file):
+        lock = Lockfile.read(file)
     return Dataset.of(load_tables(folder), lock)
 
 

@@ -186,6 +186,8 @@ def _rss_at(samples: Sequence[HostSample], host_s: float | None) -> float | None
     if not 0 < after < len(samples):
         return None
     a, b = samples[after - 1], samples[after]
+    if not a.host_s < b.host_s:  # not in order, so not ours
+        return None
     share = (host_s - a.host_s) / (b.host_s - a.host_s)
     return a.rss_bytes + share * (b.rss_bytes - a.rss_bytes)
 

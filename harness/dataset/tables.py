@@ -6,7 +6,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ import pandas as pd
 
 from harness.dataset.columns import DTYPES, TABLES, TITLES, Column
 from harness.dataset.rows import Row
+from harness.files import read_plain
+from harness.foreign import MAX_JSON, read_json
 
 
 def frame(rows: Iterable[Row], columns: tuple[Column, ...]) -> pd.DataFrame:
@@ -95,7 +96,7 @@ def resource(name: str, data: bytes) -> dict[str, Any]:
 def checksums(folder: Path) -> dict[str, tuple[int, str]]:
     """Size and SHA-256 of each table, by what describes them; nothing where that is not there."""
     try:
-        package = json.loads((folder / FILE).read_bytes())
+        package = read_json(read_plain(folder / FILE, MAX_JSON))
         resources = package["resources"]
         return {r["name"]: (r["bytes"], r["hash"].removeprefix("sha256:")) for r in resources}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field
 
+from harness.errors import UserError
+from harness.files import read_plain
+from harness.foreign import MAX_YAML, read_yaml
 from harness.model.experiment import Experiment
 from harness.model.machine import Machine
 from harness.model.run import Environment, Kernel
-from harness.model.schema import Model, read_yaml
+from harness.model.schema import Model
 from harness.model.variant import Variant
 
 LOCK_FILE = "experiment.lock.yaml"
@@ -31,6 +36,9 @@ _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
 _ADDED = ("guest", "image_sha256", "program_sha256")
 # What is only said about an experiment, a variant or a machine. Where it runs: see environment.
 _WORDS = ("description", "origin", "claims", "host_labels")
+
+
+_HASH = re.compile(r"[0-9a-f]{12}")
 
 
 class Lockfile(Model):
@@ -80,9 +88,20 @@ class Lockfile(Model):
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
     @classmethod
+    def read(cls, path: Path) -> Lockfile:
+        """Reads the lock of a results folder; raises `UserError` where it is damaged, or gone."""
+        try:
+            data = read_plain(path, MAX_YAML)
+        except OSError as error:
+            raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        return cls.from_yaml(data, str(path))
+
+    @classmethod
     def from_yaml(cls, text: bytes | str, where: str) -> Lockfile:
         """Reads a lock; raises `UserError` where it is damaged."""
         data = read_yaml(text, where)
         if isinstance(data, dict):
-            data["on_file"] = data.pop("hash", None)
+            data["on_file"] = name = data.pop("hash", None)
+            if name is not None and not (isinstance(name, str) and _HASH.fullmatch(name)):
+                raise UserError("hash: is none", where=where)
         return cls.parse(data, where)

@@ -252,7 +252,7 @@ class Run(Model):
     """the clock of the cell"""
     block: int
     """block of the design; negative for a warm-up"""
-    work_shift: int = 0
+    work_shift: int = Field(default=0, ge=0, le=63)
     """shift of the work clock"""
     warmup: bool = False
     """kept but not analysed"""

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from harness.errors import UserError
+from harness.files import read_file
+from harness.foreign import MAX_YAML, read_yaml
 
 
 def form(pattern: str, words: str) -> AfterValidator:
@@ -36,8 +36,6 @@ Name = Annotated[
 ]
 """Of a variant, machine, experiment, series or fragment: a file's name, and a word of a report."""
 
-_MERGE = "tag:yaml.org,2002:merge"
-
 
 class Model(BaseModel):
     """A frozen record. An unknown key is an error that names the file and the path to the key."""
@@ -57,45 +55,16 @@ class Model(BaseModel):
     def load(cls, path: Path) -> Self:
         """Reads a YAML file (safe loader); its stem is given to the model as `name`."""
         try:
-            data = read_yaml(path.read_bytes(), str(path))
+            data = read_yaml(read_file(path, MAX_YAML), str(path))
         except FileNotFoundError:
             raise UserError("no such file", where=str(path)) from None
+        except OSError as error:
+            raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None
         if not isinstance(data, dict):
             raise UserError("expected keys and values", where=str(path))
         if "name" in data:
             raise UserError("name: the file's own name is the name; drop the key", where=str(path))
         return cls.parse({"name": path.stem, **data}, str(path))
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, but for equal keys, of which that one takes the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[Any, int] = {}
-        for name, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            key = name.value if name.tag == _MERGE else self.construct_object(name, deep=True)
-            line = name.start_mark.line + 1
-            if isinstance(key, Hashable) and key in lines:
-                raise UserError(f"line {line}: {key!r} again; it stands on line {lines[key]}")
-            if isinstance(key, Hashable):
-                lines[key] = line
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(data: bytes | str, where: str) -> Any:
-    """What a YAML file says, by the safe loader; raises `UserError` where it is none.
-
-    A key that stands twice is an error too.
-    """
-    try:
-        return _Loader(data).get_single_data()
-    except UserError as error:
-        raise UserError(error.what, where=where) from None
-    except RecursionError:
-        raise UserError("not YAML: it nests too deep", where=where) from None
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
-        # The last three: the loader at a wrong value behind a tag, as in `!!bool x`.
-        raise UserError(f"not YAML: {error}", where=where) from None
 
 
 M = TypeVar("M", bound=Model)

@@ -26,7 +26,8 @@ from scipy import stats
 from harness.compare import RSS, Subject, series_of
 from harness.dataset import Column, Dataset, tables
 from harness.errors import ResultsError
-from harness.files import disk_errors, locked
+from harness.files import disk_errors, locked, read_plain
+from harness.foreign import MAX_JSON, read_json
 from harness.model import GOOD, Clock, Kernel, Lockfile, Model
 from harness.results import Damage
 
@@ -237,13 +238,14 @@ def to_bytes(night: Night) -> bytes:
 def _read(path: Path) -> Night:
     """Raises `ResultsError` for a file that is torn, altered or from a later version."""
     try:
-        whole = json.loads(path.read_bytes())
+        # Two names, where a writer was killed before it took the first one away.
+        whole = read_json(read_plain(path, MAX_JSON, names=2))
         record, digest = whole["night"], whole["sha256"]
-    except (ValueError, OSError, KeyError, TypeError) as error:
+        version = int(record.get("version", VERSION))
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise ResultsError(f"not a night: {error}", where=str(path)) from None
     if digest != _checksum(record):
         raise ResultsError("altered since it was written: its sha256 differs", where=str(path))
-    version = record.get("version", VERSION)
     if version > VERSION:
         raise ResultsError(f"version {version}; this harness reads up to {VERSION}")
     try:

@@ -6,13 +6,13 @@ The raw files are written first and never changed, so a better parser improves o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.files import need, read_bytes, read_text, write_atomic
+from harness.foreign import parse_json, tame
 from harness.model import GOOD, Clock, Ending, Judgement, Outcome, Phase, Run, StoreCount
 from harness.parse import dmesg, phases, size
 from harness.parse import outcome as judge
@@ -27,6 +27,7 @@ PROBES = "probes.jsonl"
 UNBOOTED = ("build-failed", "start-refused")
 """Endings of boots that never began."""
 MAX_PROBE_LINES = 100_000
+MAX_LINE = 1 << 20
 MAX_NESTED = 100
 """Brackets in a result: our probes write flat objects, and JSON can nest deeper than any stack."""
 
@@ -51,7 +52,7 @@ def read_probes(data: bytes) -> tuple[dict[str, Any], ...]:
             continue
         try:
             flat = text.count(b"[") + text.count(b"{") <= MAX_NESTED
-            value = json.loads(text) if flat else None
+            value = tame(parse_json(text, MAX_LINE)) if flat else None
         except ValueError:
             value = None
         if not isinstance(value, dict) or not isinstance(value.get("probe"), str):

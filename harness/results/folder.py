@@ -12,6 +12,7 @@ crash or a repeated boot leaves behind is kept as ``<block>.attemptN`` and is no
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -20,11 +21,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import ResultsError, SchemaError
-from harness.files import disk_errors, write_atomic
+from harness.files import disk_errors, open_lock, read_plain, write_atomic
+from harness.foreign import MAX_JSON, check, may_be_large, parse_json, tame
 from harness.model import GOOD, SCHEMA_VERSION, Model, Outcome, Run, Slot
 
 RUN_FILE = "run.json"
+LOCK = ".lock"
+PID = 20
+"""Bytes of a lock file that are read: it has the number of a process."""
+FOLDERS = ("runs", "incoming", "aside", "figures")
+"""Those that are written to; nobody else's folder may stand in for one."""
 _EARLIER = ".attempt"
+_NO_LINK = "is a symbolic link, which is not followed"
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,12 @@ class Results:
         folders = [self.path / "runs"]
         for _ in ("variants", "machines", "clocks", "blocks"):
             folders = [inner for folder in folders for inner in _inner(folder, damage)]
-        blocks = (folder for folder in folders if _finished(folder.name))
+        blocks = []
+        for folder in folders:
+            if folder.is_symlink():
+                damage.append(Damage(folder, _NO_LINK))
+            elif _finished(folder.name):
+                blocks.append(folder)
         return sorted((block / RUN_FILE for block in blocks), key=_place), damage
 
     def files(self) -> list[Path]:
@@ -185,21 +198,37 @@ class Results:
         """Holds the folder for this process; a second start is refused. Ends with the process."""
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = (self.path / ".lock").open("a+")
+        for folder in (self.path / name for name in FOLDERS):
+            if folder.is_symlink():
+                remedy = "move what it leads to here, or work in a copy of the folder"
+                raise ResultsError(_NO_LINK, where=str(folder), remedy=remedy)
+        with disk_errors(self.path / LOCK):
+            handle = open_lock(self.path / LOCK)
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                handle.seek(0)
                 raise ResultsError(
-                    f"another harness writes here (process {handle.read().strip() or 'unknown'})",
+                    f"another harness writes here (process {_pid(handle.read(PID)) or 'unknown'})",
                     where=str(self.path),
                     remedy="wait for it, or stop it; the folder is free as soon as it has ended",
                 ) from None
             handle.truncate(0)
+            handle.seek(0)
             handle.write(str(os.getpid()))
             handle.flush()
             yield
+
+    def writer(self) -> int | None:
+        """The process that has left its number in the lock file, be it over or not."""
+        try:
+            return _pid(read_plain(self.path / LOCK, PID).decode("utf-8", "replace"))
+        except OSError:
+            return None
+
+
+def _pid(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 def to_json(record: Model) -> str:
@@ -210,14 +239,19 @@ def to_json(record: Model) -> str:
 def read_run(path: Path) -> Run:
     """Reads one ``run.json``; raises `ResultsError` when it is damaged or of another schema."""
     try:
-        data = path.read_bytes()
-        # Three times as fast as json.loads, which takes a little more, and tells what is wrong.
+        data = read_plain(path, MAX_JSON)
+        # Three times as fast as what tells what is wrong, and copes with numbers of any size.
         with contextlib.suppress(ValueError):
-            return Run.model_validate_json(data)
-        record = json.loads(data)
+            if not may_be_large(data):
+                return Run.model_validate_json(data)
+        record = parse_json(data)
+        if isinstance(record, dict):
+            said = {key: tame(record.pop(key)) for key in ("probes",) if key in record}
+            check(record)
+            record |= said
     except OSError as error:
         raise ResultsError(f"not a run record: {error.strerror}", where=str(path)) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ResultsError(f"not a run record: {error}", where=str(path)) from None
     version = record.get("schema_version") if isinstance(record, dict) else None
     if version != SCHEMA_VERSION:
@@ -237,8 +271,13 @@ def slot_key(path: Path) -> str:
 
 
 def _inner(folder: Path, damage: list[Damage]) -> list[Path]:
-    """What is in a folder but for plain files; what cannot be listed is added to `damage`."""
+    """What is in a folder but for plain files; what cannot be listed is added to `damage`.
+
+    A link is not followed: it would lead out of the folder.
+    """
     try:
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, _NO_LINK)
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if not entry.is_file(follow_symlinks=False)]
     except FileNotFoundError:  # not there yet, or set aside meanwhile

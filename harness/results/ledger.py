@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from harness.files import append_line
+from harness.files import append_line, read_plain
 from harness.model import Model
 from harness.results.folder import Damage
 
@@ -69,7 +69,12 @@ class Ledger:
     def read(self) -> tuple[list[LedgerEntry], list[Damage]]:
         """Every entry in order, and the lines that are none."""
         entries, damage = [], []
-        data = self.path.read_bytes() if self.path.is_file() else b""
+        try:
+            data = read_plain(self.path)
+        except FileNotFoundError:
+            return [], []
+        except OSError as error:
+            return [], [Damage(self.path, f"cannot be read: {error.strerror}")]
         for number, line in enumerate(data.split(b"\n"), 1):
             if not line.strip():
                 continue

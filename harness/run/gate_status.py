@@ -87,7 +87,7 @@ def _shipped(root: Path) -> Iterator[tuple[Proved, GateStatus]]:
     for path in sorted(root.glob("results/reference/gate*/gate.csv")):
         file = path.with_name(LOCK_FILE)
         try:
-            lock = Lockfile.from_yaml(file.read_bytes(), str(file))
+            lock = Lockfile.read(file)
             rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
             for name in dict.fromkeys(row["variant"] for row in rows):
                 about, standing = (

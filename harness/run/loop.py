@@ -222,8 +222,8 @@ def begin(session: Session, results: Results) -> None:
     What the gate has said since an earlier start is renewed; what is not known here stays.
     """
     path, lock = results.path / LOCK_FILE, session.lock
-    with contextlib.suppress(OSError, HarnessError):
-        before = Lockfile.from_yaml(path.read_bytes(), str(path)).gate
+    with contextlib.suppress(HarnessError):
+        before = Lockfile.read(path).gate
         lock = lock.model_copy(update={"gate": before | lock.gate})
     write_atomic(path, lock.to_yaml())
     write_atomic(results.path / "env.json", to_json(session.environment))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import ResultsError
+from harness.files import open_plain
 from harness.model import GOOD, LOCK_FILE, Clock, Lockfile, Slot
 from harness.parse import CONSOLE, dmesg, outcome
 from harness.qemu import footprint
@@ -103,7 +104,7 @@ class Observer:
 
     def _lock(self) -> Lockfile | None:
         path = self.results.path / LOCK_FILE
-        return Lockfile.from_yaml(path.read_bytes(), str(path)) if path.is_file() else None
+        return Lockfile.read(path) if os.path.lexists(path) else None
 
     def _read(self) -> tuple[list[Ended], list[Damage]]:
         ended = []
@@ -131,10 +132,11 @@ class Observer:
             yield Running(key, max(0.0, now - begun), phase, lines[-1].strip())
 
     def _writer(self) -> int | None:
+        if (pid := self.results.writer()) is None:
+            return None
         try:
-            pid = int((self.results.path / ".lock").read_text())
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (OSError, ValueError):
+        except OSError:
             return None
         return pid if state not in "ZX" and pid != os.getpid() else None
 
@@ -146,9 +148,11 @@ def _ended(path: Path) -> Ended:
 
 
 def _console(path: Path) -> dmesg.Dmesg:
-    if not path.is_file():
+    try:
+        file = os.fdopen(open_plain(path), "rb")
+    except OSError:
         return dmesg.read(b"")
-    with path.open("rb") as file:
+    with file:
         data = file.read(HEAD_BYTES)
         end = file.seek(0, os.SEEK_END)
         if end > HEAD_BYTES + TAIL_BYTES:

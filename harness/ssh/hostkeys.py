@@ -74,7 +74,9 @@ class KnownHosts:
                 remedy="compare with `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` there, then"
                 " `harness hosts check --accept-new`, or log in once with ssh",
             )
-        append_line(self._record, f"{name} {key.get_name()} {key.get_base64()}", mode=0o600)
+        append_line(
+            self._record, f"{name} {key.get_name()} {key.get_base64()}", mode=0o600, linked=True
+        )
         self._known.add(name, key.get_name(), key)
 
 

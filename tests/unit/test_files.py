@@ -147,8 +147,10 @@ def test_threads_may_write_the_same_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_full_disk_is_an_error_with_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / f".f.{os.getpid()}.tmp").symlink_to("/dev/full")
+def test_a_full_disk_is_an_error_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(HostError, match="No space left"):
         write_atomic(tmp_path / "f", "x" * 100)
 
