@@ -4,22 +4,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.bisect import STATUS, Threshold
 from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
-from harness.errors import HarnessError, UserError
+from harness.errors import UserError
 from harness.kernel import Kernels
 from harness.report import Table
 
 if TYPE_CHECKING:
     from harness.bisect import Hunt, Point, Question
-
-
-ABORT = 255
-"""`git bisect run` gives up on this; any status from 1 to 127 but 125 it would take for bad."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -128,15 +123,11 @@ def _threshold(arguments: argparse.Namespace) -> Threshold:
 
 
 def _step(arguments: argparse.Namespace) -> int:
-    """One commit for `git bisect run`, which takes an error of ours for a bad commit."""
+    """One commit for `git bisect run`."""
     from harness.bisect import CommitRange, step
 
-    try:
-        question = _question(arguments)
-        line = CommitRange.open(arguments.tree, question.project.cache)
-        trial, verdict = step(question, _threshold(arguments), line, arguments.good)
-    except HarnessError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        return ABORT
+    question = _question(arguments)
+    line = CommitRange.open(arguments.tree, question.project.cache)
+    trial, verdict = step(question, _threshold(arguments), line, arguments.good)
     out.print(f"{verdict}: {trial.point.name}: {arguments.metric} {trial}", markup=False)
     return STATUS[verdict]

@@ -7,7 +7,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from harness.cli.terminal import add_examples, add_json, out, print_json, print_table
+from harness.cli.terminal import add_examples, add_json, err, out, print_json, print_table
 from harness.errors import UserError
 from harness.results import Results
 
@@ -17,7 +17,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Derives phases, outcomes, CSVs, datapackage.json and both reports again from the raw"
         " logs, compressed or not, and prints the medians. The same evidence gives the same"
-        " bytes; a better parser improves old results. run.json and the logs are not changed."
+        " bytes; a better parser improves old results. run.json and the logs are not changed. What"
+        " cannot be read is named and left out; the exit status is 1 then."
     )
     parser.add_argument(
         "folder", metavar="DIR", type=Path, help="a results folder, or the one above: its newest"
@@ -53,4 +54,6 @@ def collate(arguments: argparse.Namespace) -> int:
     else:
         print_table(replace(table, title="medians"))
         out.print(f"\ndataset: {results.path}", markup=False)
-    return 0
+    for damage in found.damage:
+        err.print(f"DAMAGED: {damage.said(results.path)}", markup=False)
+    return int(bool(found.damage))

@@ -9,10 +9,12 @@ import logging
 import os
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -22,10 +24,26 @@ from harness.text import clean
 if TYPE_CHECKING:
     from harness.project import Project
 
+
+class Screen(Console):
+    """A terminal on which nothing that is printed can do more than be seen."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Pieces of text without what a terminal obeys, but for what rich itself has it do."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else clean(text), style, control)
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to `main`, for which a reader who has gone is the same wherever it is seen."""
+        raise BrokenPipeError
+
+
 # Results go to standard output, everything about the way there to standard error.
 # Without a terminal tables are as wide as they need to be.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Screen(highlight=False, width=None if sys.stdout.isatty() else 240)
+err = Screen(stderr=True, highlight=False, soft_wrap=True)
 
 
 def project(arguments: argparse.Namespace) -> Project:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from harness import __version__
 from harness.compare import series_of, stopping
 from harness.dataset import Dataset, Summary, collate, write
+from harness.errors import ResultsError
 from harness.files import write_atomic
 from harness.parse import evidence
 from harness.report import sections, vega
@@ -38,9 +39,13 @@ PAGE, TEXT, PICTURES = "report.html", "report.md", "figures"
 def publish(results: Results) -> Dataset:
     """Writes every CSV, both reports and their pictures from the raw evidence of a results folder.
 
-    Holds the folder's lock meanwhile; raises `ResultsError` where somebody else does.
+    What cannot be read is in `damage` of what is answered. Holds the folder's lock meanwhile;
+    raises `ResultsError` where somebody else does, and where nobody can say what runs there are.
     """
     with results.locked():
+        for damage in results.listing()[1]:
+            if damage.path == results.path / "runs":
+                raise ResultsError(damage.reason, where=str(damage.path))
         found = collate(results, evidence.reread)
         write(found, results.path)
         drawn = files(results, found)

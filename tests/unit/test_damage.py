@@ -89,7 +89,7 @@ def test_a_damaged_log_is_named_and_the_figures_stay(ran, name, harm):
     assert damage.path == packed
     assert "the figures are those of run.json" in damage.reason
     assert found.phases.equals(whole.phases)
-    assert main(["collate", str(ran)]) == 0
+    assert main(["collate", str(ran)]) == 1
     package = json.loads((ran / "datapackage.json").read_text())
     assert package["damaged"][0]["path"] == f"runs/one/small/time/000/{name}.gz"
     # By its place, which tells it from that of the other run.
