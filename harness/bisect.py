@@ -18,7 +18,15 @@ from typing import Literal
 from harness import files
 from harness.compare import series_of
 from harness.errors import PatchError, UserError
-from harness.kernel import Kernels, Repository, Source, environment, kernel_release, patches
+from harness.kernel import (
+    Kernels,
+    Repository,
+    Source,
+    dirty,
+    environment,
+    kernel_release,
+    patches,
+)
 from harness.model import TOUCHES, Experiment, Variant
 from harness.process import run
 from harness.project import Project
@@ -216,6 +224,8 @@ def step(
             raise UserError("a factor needs --good REV", where="--above, --below")
         point = line.point(good, question.project, question.variant)
         reference = measure(question, point).value
+    if changed := dirty(line.origin):
+        log.warning(f"{line.origin}: {', '.join(changed)}: not committed, and not measured")
     trial = measure(question, line.point("HEAD", question.project, question.variant))
     return trial, threshold.verdict(trial.value, reference)
 

@@ -5,6 +5,7 @@ from .check import SeriesReport as SeriesReport
 from .fastpath import BASELINE as BASELINE
 from .fastpath import Shapes as Shapes
 from .git import Repository as Repository
+from .git import dirty as dirty
 from .git import environment as environment
 from .source import Source as Source
 from .source import kernel_release as kernel_release

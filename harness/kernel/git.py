@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -17,6 +18,8 @@ from harness.errors import SourceError
 
 BASE_REF = "refs/heads/base"
 """Points at the base; what a reference names survives `git gc`."""
+
+_FETCHED = "refs/fetched/base"
 
 _PRIVATE = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -52,6 +55,60 @@ def environment(*, private: bool = True, **more: str) -> dict[str, str]:
     return {**clean, "GIT_TERMINAL_PROMPT": "0", **more}
 
 
+def is_id(commit: str) -> bool:
+    """Whether this is the full id of a commit, by its form."""
+    return bool(re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", commit))
+
+
+def no_id(origin: str, name: str) -> SourceError:
+    """The error for a branch, a tag or a short id in the place of a full id: what it is today."""
+    remedy = "write the full id of a commit (`git rev-parse NAME^{commit}` in the repository)"
+    kind, commit = _named(origin, name)
+    if not kind:
+        return SourceError(
+            f"commit: {name} is no full id, and no branch or tag", where=origin, remedy=remedy
+        )
+    return SourceError(
+        f"commit: {name} is {kind}, of commit {commit} today; a base is one commit by its full id",
+        where=origin,
+        remedy=f"write `commit: {commit}`",
+    )
+
+
+def _named(origin: str, name: str) -> tuple[str, str]:
+    """What a name is in a repository, and its commit; two empty words where nobody knows."""
+    env = environment(private=False)
+    done = tool.run(["git", "ls-remote", "--", origin, name, f"{name}^{{}}"], env=env, check=False)
+    lines = [line.split("\t") for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    refs = {pair[1]: pair[0] for pair in lines if len(pair) == 2}
+    for before, kind in (("", "a reference"), ("refs/heads/", "a branch"), ("refs/tags/", "a tag")):
+        if peeled := refs.get(f"{before}{name}^{{}}"):
+            return "an annotated tag", peeled
+        if commit := refs.get(f"{before}{name}"):
+            return kind, commit
+    argv = ["git", "-C", origin, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
+    found = tool.run(argv, env=env, check=False).stdout.decode().strip() if _here(origin) else ""
+    return ("a short id" if name in found[: len(name)] else "a name", found) if found else ("", "")
+
+
+def _here(origin: str) -> bool:
+    return "://" not in origin and Path(origin).is_dir()
+
+
+def dirty(folder: Path, most: int = 5) -> tuple[str, ...]:
+    """Files of a work tree that are changed or new, and in no commit; at most so many, and a word.
+
+    Empty for a folder that is no work tree.
+    """
+    argv = ["git", "-C", str(folder), "status", "--porcelain", "-z"]
+    done = tool.run(argv, env=environment(private=False), check=False)
+    if done.returncode:
+        return ()
+    entries = done.stdout.decode("utf-8", "replace").split("\0")
+    files = [entry[3:] for entry in entries if entry[2:3] == " "]
+    return (*files[:most], *([f"{len(files) - most} more"] if len(files) > most else []))
+
+
 @dataclass(frozen=True)
 class Repository:
     """A bare repository at `path`."""
@@ -84,9 +141,28 @@ class Repository:
         return tool.run(["git", *words], env=env, cwd=work_tree, stdin=stdin, check=check)
 
     def fetch(self, origin: str, commit: str) -> None:
-        """Gets one commit without its history; raises `HostError` with git's words."""
+        """Gets one commit, by its full id, without its history.
+
+        Raises `SourceError` where it is not there, or is no commit.
+        """
         argv = ["git", "-C", str(self.path), "fetch", "--quiet", "--depth=1", "--no-tags"]
-        tool.run([*argv, "--", origin, f"{commit}:{BASE_REF}"], env=environment(private=False))
+        asked = f"{commit}:{_FETCHED}"
+        done = tool.run([*argv, "--", origin, asked], env=environment(private=False), check=False)
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip()
+            absent = re.search("not our ref|unadvertised|remote ref|not a valid object", said)
+            raise SourceError(
+                f"there is no {commit}" if absent else said or "git fetch failed",
+                where=origin,
+                remedy="check url or path, the commit id, and the network",
+            )
+        done = self.git("rev-parse", "--verify", "--quiet", f"{_FETCHED}^{{commit}}", check=False)
+        found = done.stdout.decode().strip()
+        if found != commit:
+            what = f"is an annotated tag, of the commit {found}" if found else "is no commit"
+            remedy = f"write `commit: {found}`" if found else "write the id of a commit"
+            raise SourceError(f"{commit} {what}", where=origin, remedy=remedy)
+        self.git("update-ref", BASE_REF, commit)
 
     def tree_of(self, name: str) -> str:
         """The tree id of a commit, a reference or a tree."""

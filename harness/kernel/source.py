@@ -18,7 +18,7 @@ from typing import IO
 from harness import files
 from harness.errors import HostError, SourceError
 from harness.kernel import debian
-from harness.kernel.git import BASE_REF, Repository
+from harness.kernel.git import BASE_REF, Repository, dirty, is_id, no_id
 from harness.model import Base, DebianSource, GitSource, Model, TarballSource
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,20 @@ class Source(Model):
 
 def cached(base: Base, cache: Path) -> Source | None:
     """The source that `fetch` would answer without the network, if it is there already."""
+    known = _cached(base, cache)
+    if known:
+        _check_version(base, known.version, known.origin)
+    return known
+
+
+def _cached(base: Base, cache: Path) -> Source | None:
     provider, sources = base.provider, cache / "sources"
     if provider.tarball:
-        return _load(sources / f"tarball-{provider.tarball.sha256[:16]}")
+        return _load(sources / f"tarball-{provider.tarball.sha256[:16]}", provider.tarball.sha256)
     if provider.git:
-        return _load(sources / f"git-{provider.git.commit[:16]}")
+        commit = provider.git.commit
+        kept = _load(sources / f"git-{commit[:16]}") if is_id(commit) else None
+        return kept if kept and kept.origin.endswith(f" {commit}") else None
     assert provider.debian
     package, version = provider.debian.package, provider.debian.version
     if version:
@@ -77,6 +86,10 @@ def fetch(base: Base, cache: Path) -> Source:
     ):
         files.sweep(sources)
         provider = base.provider
+        if provider.git and provider.git.path and (changed := dirty(provider.git.path)):
+            log.warning(
+                f"{provider.git.path}: {', '.join(changed)}: not committed, and no part of the base"
+            )
         known = cached(base, cache)
         if known and not (provider.debian and provider.debian.version is None):
             return known
@@ -147,15 +160,13 @@ def _fetch_tarball(base: Base, asked: TarballSource, sources: Path) -> Source:
 
 def _fetch_git(base: Base, asked: GitSource, sources: Path) -> Source:
     origin = asked.url or str((asked.path or Path()).absolute())
+    if not is_id(asked.commit):
+        raise no_id(origin, asked.commit)
     folder = sources / f"git-{asked.commit[:16]}"
     with files.filling(folder) as part:
         log.info(f"fetching {asked.commit[:12]} from {origin}")
         repository = Repository.create(part / "repo.git")
-        try:
-            repository.fetch(origin, asked.commit)
-        except HostError as error:
-            remedy = "check url or path, the commit id, and the network"
-            raise SourceError(error.what, where=origin, remedy=remedy) from None
+        repository.fetch(origin, asked.commit)
         named = f"{origin} {asked.commit}"
         tree = repository.tree_of(BASE_REF)
         _describe(
@@ -199,14 +210,20 @@ def _download(url: str, file: Path) -> None:
 def _describe(base: Base, source: Source) -> None:
     """Writes source.json after a last check: the tree must be the kernel that base.yaml names."""
     release = kernel_release(source.repository.read(source.tree, "Makefile") or "")
-    if not f"{release}.".startswith(f"{base.version}."):
-        raise SourceError(
-            f"this is Linux {release or '(no version in Makefile)'}, base.yaml says {base.version}",
-            where=source.origin,
-        )
+    _check_version(base, release, source.origin)
     facts = source.model_dump(mode="json", exclude={"repo"})
     facts["version"] = source.version or release
     (source.folder / _SOURCE_FILE).write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _check_version(base: Base, found: str, origin: str) -> None:
+    """`found` is the kernel's version, or its package's."""
+    release = re.split("[-+~]", found)[0]
+    if not f"{release}.".startswith(f"{base.version}."):
+        raise SourceError(
+            f"this is Linux {found or '(no version in Makefile)'}, base.yaml says {base.version}",
+            where=origin,
+        )
 
 
 def kernel_release(makefile: str) -> str:

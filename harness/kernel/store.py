@@ -13,6 +13,7 @@ from harness.host_lock import beside
 from harness.kernel import build, debian, patches, source
 from harness.kernel.build import BuiltKernel
 from harness.model import Base, Prebuilt, Toolchain, Variant
+from harness.model.schema import located
 from harness.project import Project
 
 log = logging.getLogger(__name__)
@@ -77,5 +78,5 @@ class Kernels:
         if wanted.package:
             found = debian.fetch_prebuilt(wanted.package, self.project.cache)
         else:
-            found = debian.read_image(self.project.root / str(wanted.path))
+            found = debian.read_image(located(str(wanted.path), self.project.root))
         return BuiltKernel(found.kernel, found.image, None, found.config)

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from harness.model.schema import Model, Name, form
+from harness.model.schema import Model, Name, form, located
 
 PackageName = Annotated[str, form("[a-z0-9][a-z0-9.+-]*", "the name of a Debian package")]
 Sha256 = Annotated[str, form("[0-9a-f]{64}", "a SHA-256: 64 lower-case hexadecimal digits")]
@@ -32,7 +32,7 @@ class TarballSource(Model):
     url: Annotated[str, form(f"(https?|file)://{_PRINTED}", "an URL of http or file")] | None = None
     """where the archive is; or `path`"""
     path: Path | None = None
-    """the archive on disk; or `url`"""
+    """the archive on disk, relative to this file, `~` allowed; or `url`"""
     sha256: Sha256
     """hash that the archive must have"""
 
@@ -49,7 +49,7 @@ class GitSource(Model):
     url: Annotated[str, form(f"[a-z]{_PRINTED}", "an URL that git fetches from")] | None = None
     """the repository; or `path`"""
     path: Path | None = None
-    """the repository on disk; or `url`"""
+    """the repository on disk, relative to this file, `~` allowed; or `url`"""
     commit: Annotated[str, form(r"[A-Za-z0-9][A-Za-z0-9._/+@-]{0,199}", "the id of a commit")]
     """full id of the commit; of a branch, a tag or a short id, `harness build` says what it is"""
 
@@ -117,7 +117,7 @@ class Toolchain(Model):
 
 
 class Base(Model):
-    """kernel-patches/base.yaml."""
+    """kernel-patches/base.yaml. Paths in it are relative to its folder; `~` is a home folder."""
 
     name: Name = "base"
     version: Annotated[str, form(r"[0-9]+\.[0-9]+(\.[0-9]+)?", "a version as 6.12 or 6.12.117")]
@@ -126,3 +126,15 @@ class Base(Model):
     """exactly one of three"""
     toolchain: Toolchain | None = None
     """what compiles its kernels, where it is not the host's gcc"""
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """As of every model, with each path found."""
+        base = super().load(path)
+        kind = "tarball" if base.provider.tarball else "git"
+        asked = getattr(base.provider, kind)
+        if asked is None or asked.path is None:
+            return base
+        found = asked.model_copy(update={"path": located(asked.path, path.parent)})
+        provider = base.provider.model_copy(update={kind: found})
+        return base.model_copy(update={"provider": provider})

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.model.schema import Model, Name, form
+from harness.model.schema import Model, Name, form, located
 from harness.units import GIB, MIB, Size
 
 Format = Literal["qcow2", "raw"]
@@ -59,4 +59,4 @@ class Distribution(Model):
 
     def path(self, checkout: Path) -> Path:
         """Where the image is."""
-        return checkout / Path(self.image).expanduser()
+        return located(self.image, checkout)

@@ -67,6 +67,17 @@ class Model(BaseModel):
         return cls.parse({"name": path.stem, **data}, str(path))
 
 
+def located(path: Path | str, folder: Path) -> Path:
+    """A path as a file in `folder` says it: absolute, of a home folder (``~``), or relative to it.
+
+    Raises `UserError` for the home folder of somebody who has none.
+    """
+    try:
+        return folder.absolute() / Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: no such home folder", where=str(folder)) from None
+
+
 M = TypeVar("M", bound=Model)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import SourceError
+from harness.errors import SourceError, UserError
 from harness.kernel import source
 from harness.model.base import Base
 from tests.support.sources import MAKEFILE, MM, base, tarball
@@ -54,18 +54,122 @@ def test_another_kernel_is_refused(tmp_path):
         source.fetch(base(path, sha256, "6.6"), tmp_path / "cache")
 
 
-def test_a_commit_of_a_git_checkout(tmp_path):
+@pytest.fixture
+def checked_out(tmp_path):
+    """A git repository of somebody with a tag of each kind, and the id of its one commit."""
     repo = tmp_path / "linux"
     repo.mkdir()
     (repo / "Makefile").write_text(MAKEFILE)
     me = ["-c", "user.name=x", "-c", "user.email=x@localhost"]
-    for words in (["init", "-q"], ["add", "."], [*me, "commit", "-qm", "base"]):
+    for words in (
+        *(["init", "-q", "-b", "topic/mm"], ["add", "."], [*me, "commit", "-qm", "base"]),
+        *(["tag", "light"], [*me, "tag", "-a", "-m", "x", "v6.12.1"]),
+    ):
         subprocess.run(["git", "-C", repo, *words], check=True)
-    head = subprocess.run(
-        ["git", "-C", repo, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    asked = Base.parse(
-        {"version": "6.12", "provider": {"git": {"path": repo, "commit": head}}}, "base.yaml"
-    )
-    got = source.fetch(asked, tmp_path / "cache")
+    return repo, ask(repo, "rev-parse", "HEAD")
+
+
+def ask(repo, *words):
+    argv = ["git", "-C", repo, *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def git_base(repo, commit, **more) -> Base:
+    git = {"path": repo, "commit": commit, **more}
+    return Base.parse({"version": "6.12", "provider": {"git": git}}, "base.yaml")
+
+
+def test_a_commit_of_a_git_checkout(checked_out, tmp_path, caplog):
+    repo, head = checked_out
+    got = source.fetch(git_base(repo, head), tmp_path / "cache")
     assert got.repository.read(got.tree, "Makefile") == MAKEFILE
+    assert source.cached(git_base(repo, head), tmp_path / "cache") == got
+    assert not caplog.records or "not committed" not in caplog.text
+
+
+def test_what_is_not_committed_is_named_and_no_part_of_the_base(checked_out, tmp_path, caplog):
+    repo, head = checked_out
+    (repo / "Makefile").write_text(MAKEFILE + "# mine\n")
+    (repo / "new.c").write_text("")
+    for _ in range(2):  # from the cache too
+        caplog.clear()
+        got = source.fetch(git_base(repo, head), tmp_path / "cache")
+        assert f"{repo}: Makefile, new.c: not committed, and no part of the base" in caplog.text
+    assert got.repository.read(got.tree, "Makefile") == MAKEFILE
+
+
+@pytest.mark.parametrize("url", [False, True])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("topic/mm", "a branch"),
+        ("light", "a tag"),
+        ("v6.12.1", "an annotated tag"),
+        ("HEAD", "a reference"),
+    ],
+)
+def test_a_name_in_the_place_of_a_commit_is_told_what_it_is(checked_out, tmp_path, name, kind, url):
+    repo, head = checked_out
+    asked = git_base(None, name, url=f"file://{repo}") if url else git_base(repo, name)
+    assert source.cached(asked, tmp_path / "cache") is None
+    with pytest.raises(SourceError, match=f"{name} is {kind}, of commit {head} today") as caught:
+        source.fetch(asked, tmp_path / "cache")
+    assert caught.value.remedy == f"write `commit: {head}`"
+
+
+def test_a_short_id_and_the_id_of_a_tag_are_told_the_full_one(checked_out, tmp_path):
+    repo, head = checked_out
+    with pytest.raises(SourceError, match=f"{head[:9]} is a short id, of commit {head}"):
+        source.fetch(git_base(repo, head[:9]), tmp_path / "cache")
+    tag = ask(repo, "rev-parse", "v6.12.1")
+    with pytest.raises(SourceError, match=f"{tag} is an annotated tag, of the commit {head}"):
+        source.fetch(git_base(repo, tag), tmp_path / "cache")
+    with pytest.raises(SourceError, match="is no commit"):
+        source.fetch(git_base(repo, ask(repo, "rev-parse", "HEAD:Makefile")), tmp_path / "cache")
+    with pytest.raises(SourceError, match="there is no 0000"):
+        source.fetch(git_base(repo, "0" * 40), tmp_path / "cache")
+    with pytest.raises(SourceError, match="nowhere is no full id, and no branch or tag"):
+        source.fetch(git_base(repo, "nowhere"), tmp_path / "cache")
+    assert not list((tmp_path / "cache/sources").glob("git-*"))
+
+
+@pytest.mark.parametrize("commit", ["-x", "a b", "", "a;b", "--upload-pack=x", "a\nb"])
+def test_what_can_be_no_name_of_a_commit_is_refused(tmp_path, commit):
+    with pytest.raises(UserError, match="is not the id of a commit"):
+        git_base(tmp_path, commit)
+
+
+def test_a_base_in_the_cache_is_still_the_version_that_is_asked_for(tmp_path):
+    path = tmp_path / "linux.tar.xz"
+    sha256 = tarball(path, {"Makefile": MAKEFILE})
+    source.fetch(base(path, sha256), tmp_path / "cache")
+    for ask_for in (source.fetch, source.cached):
+        with pytest.raises(SourceError, match=r"this is Linux 6\.12\.1, base\.yaml says 6\.6"):
+            ask_for(base(path, sha256, "6.6"), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("where", ["../../sources/linux.tar.xz", "~/sources/linux.tar.xz"])
+def test_a_path_is_found_from_its_file_whatever_the_folder(tmp_path, monkeypatch, where):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir("/")
+    path = tmp_path / "sources/linux.tar.xz"
+    path.parent.mkdir()
+    sha256 = tarball(path, {"Makefile": MAKEFILE})
+    file = tmp_path / "checkout/kernel-patches/base.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        f"version: '6.12'\nprovider: {{tarball: {{path: {where}, sha256: {sha256}}}}}\n"
+    )
+    asked = Base.load(file)
+    assert asked.provider.tarball and asked.provider.tarball.path.samefile(path)
+    assert source.fetch(asked, tmp_path / "cache").version == "6.12.1"
+
+
+def test_the_home_of_nobody_is_one_error(tmp_path):
+    file = tmp_path / "base.yaml"
+    commit = "0" * 40
+    file.write_text(
+        f"version: '6.12'\nprovider: {{git: {{path: ~nobody-at-all/x, commit: '{commit}'}}}}\n"
+    )
+    with pytest.raises(UserError, match="~nobody-at-all/x: no such home folder"):
+        Base.load(file)

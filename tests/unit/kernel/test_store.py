@@ -134,3 +134,16 @@ def test_ids_are_those_of_the_committed_kernels(lock):
         asked = kconfig.merge(kconfig.parse(file.read_text(), str(file)) for file in files)
         source = Source(repo=ROOT, tree="", version="", sha256=None, origin="")
         assert Build(source, kernel.tree, asked, kernel.toolchain).kernel_id == kernel.kernel_id
+
+
+def test_a_prebuilt_kernel_is_found_from_the_checkout_or_a_home(place, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.chdir("/")
+    (tmp_path / "me").mkdir()
+    shutil.copy(place.root / "one.img", tmp_path / "me/vmlinuz-6.1")
+    (tmp_path / "me/config-6.1").write_text("CONFIG_NR_CPUS=8\n")
+    for path in ("one.img", "~/vmlinuz-6.1"):
+        one = Variant(name="v", description="d", prebuilt={"path": path})
+        assert Kernels(place).get(one).kernel == Kernels(place).get(place.variant("one")).kernel
+        assert Kernels(place).known(one) == Kernels(place).get(one)
+    assert Kernels(place).get(one).config == tmp_path / "me/config-6.1"
