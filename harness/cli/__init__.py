@@ -13,8 +13,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import io
-import os
+def _module(name: str) -> str:
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = lambda: None) -> int:
+    """Runs one subcommand and returns the exit status; `begin` is called before its work."""
 import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
@@ -38,6 +42,7 @@ SCREEN, WIDEST = 24, 500
 
 COMMANDS = {
     "doctor": "what this host can do, and how to mend what it lacks",
+    "try": "from a posted series, a mail or a branch, to a verdict and a table for the reply",
     "build": "build kernels that are not in the store yet",
     "patches": "apply, build and check every prefix of every series",
     "boot": "boot one variant on one machine, console live on the terminal",
@@ -90,12 +95,21 @@ def parser(asked: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
             "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
         if name in asked:
-            importlib.import_module(f"harness.cli.{name}").register(command)
+            importlib.import_module(f"harness.cli.{_module(name)}").register(command)
     return top
 
 
+<<<<<<< HEAD
 def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = lambda: None) -> int:
     """Runs one subcommand and returns the exit status; `begin` is called before its work."""
+=======
+def _module(name: str) -> str:
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand and returns the exit status."""
+>>>>>>> 8191379 (try: from a posted series to a verdict and a table for the reply)
     words = sys.argv[1:] if argv is None else argv
     step = {"bisect", "step"} <= set(words)
     for stream in (sys.stdout, sys.stderr):

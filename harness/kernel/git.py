@@ -184,6 +184,24 @@ class Repository:
             changes.append(FileChange(file, *counts))
         return tuple(changes)
 
+    def merge(self, base: str, ours: str, theirs: str) -> str | None:
+        """The tree with the changes of both since `base`; none where they touch the same lines."""
+        who = ("-c", "user.name=pageinit", "-c", "user.email=pageinit@localhost")
+
+        def commit(tree: str, *parents: str) -> str:
+            words = [word for parent in parents for word in ("-p", parent)]
+            done = self.git(*who, "commit-tree", *words, "-m", "merged", tree)
+            return done.stdout.decode().strip()
+
+        root = commit(base)
+        sides = commit(ours, root), commit(theirs, root)
+        done = self.git("merge-tree", "--write-tree", "--no-messages", *sides, check=False)
+        return None if done.returncode else done.stdout.decode().split()[0]
+
+    def diff(self, old: str, new: str) -> bytes:
+        """What ``git apply`` takes to go from one tree to another."""
+        return self.git("diff-tree", "-p", "--full-index", "--binary", old, new).stdout
+
     def check_out(self, tree: str, folder: Path, index: Path) -> None:
         """Makes the tracked files of `folder` those of `tree` and writes only what differs.
 

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness try``: from a posted series to a verdict."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from harness.cli.run import BootLines, add_until, steps_of
+from harness.cli.terminal import add_examples, add_json, out, print_json, project
+from harness.errors import UserError
+from harness.text import clean
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.description = (
+        "Applies a series as it was posted, builds the kernel with it and without, boots both by"
+        " the work clock on two sizes of machine, and says what changed: in words, and as a table"
+        " fit for a mail (reply.txt). All of it is kept as an ordinary project and experiment"
+        " below --results; the checkout is not touched, and the same again costs no boot. Exit"
+        " status: 0 better or no difference, 1 worse, broken or mixed, 2 the series does not apply,"
+        " or what is wrong with the host."
+    )
+    parser.add_argument(
+        "what", metavar="WHAT",
+        help="an mbox, a mail, a diff, a folder of patches, a maildir, - (standard input),"
+        " a Message-ID or an address of lore (with b4), or a git TREE",
+    )  # fmt: skip
+    parser.add_argument("range", nargs="?", metavar="A..B", help="commits of TREE, or a branch")
+    parser.add_argument(
+        "--like", default="deferred", metavar="VARIANT",
+        help="what it is put on top of, and compared with (default: deferred)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--machine", action="append", metavar="NAME",
+        help="a machine of qemu-configs/; again for another (default: quad-4g and quad-16g)",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="the first machine alone")
+    parser.add_argument("--gate", action="store_true", help="prove the kernel correct before")
+    parser.add_argument(
+        "--blocks", type=int, default=0, metavar="N", help="of the time clock too (default: none)"
+    )
+    add_until(parser)
+    kept = Path("results")
+    parser.add_argument("--results", metavar="DIR", type=Path, default=kept, help="for its boots")
+    add_json(parser)
+    add_examples(
+        parser,
+        "harness try series.mbox                 # a thread saved from a mail reader",
+        "git format-patch --stdout v6.12.. | harness try - --gate",
+        "harness try ~/linux v6.12..mine --machine quad-64g --blocks 12",
+    )
+    parser.set_defaults(action=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Reads, lays out, boots, and says what became of it."""
+    from harness import review
+    from harness.compare import document
+
+    words = [arguments.what, *([arguments.range] if arguments.range else [])]
+    if arguments.blocks < 0:
+        raise UserError("less than no block", where="--blocks")
+    machines = tuple(dict.fromkeys(arguments.machine or review.MACHINES))
+    plan = review.Plan(arguments.like, machines[:1] if arguments.quick else machines)
+    plan = replace(plan, blocks=arguments.blocks or (1 if arguments.until else 0))
+    posting = review.gather(words, sys.stdin.buffer.read)
+    seen = review.review(
+        project(arguments),
+        posting,
+        plan,
+        arguments.results,
+        gate=arguments.gate,
+        steps=steps_of(arguments, lambda text: None),
+        on_event=BootLines(),
+    )
+    folder = seen.ran.results.path
+    if arguments.json:
+        about = {"series": posting.subject, "verdict": seen.word, "results": str(folder)}
+        said = {"sentences": review.sentences(seen), "comparison": document(seen.comparison)}
+        print_json(about | said)
+    else:
+        out.print(clean((folder / review.REPLY).read_text()), markup=False, soft_wrap=True)
+        out.print(f"reply:   {folder / review.REPLY}", markup=False)
+        out.print(f"report:  {folder / 'report.html'}", markup=False)
+    return int(seen.word in ("broken", "worse", "mixed"))
