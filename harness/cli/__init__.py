@@ -99,17 +99,12 @@ def parser(asked: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     return top
 
 
-<<<<<<< HEAD
-def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = lambda: None) -> int:
-    """Runs one subcommand and returns the exit status; `begin` is called before its work."""
-=======
 def _module(name: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one subcommand and returns the exit status."""
->>>>>>> 8191379 (try: from a posted series to a verdict and a table for the reply)
+def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = lambda: None) -> int:
+    """Runs one subcommand and returns the exit status; `begin` is called before its work."""
     words = sys.argv[1:] if argv is None else argv
     step = {"bisect", "step"} <= set(words)
     for stream in (sys.stdout, sys.stderr):
