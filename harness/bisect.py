@@ -243,7 +243,7 @@ def prefixes(kernels: Kernels, variant: Variant, name: str) -> list[Point]:
     before = patches.apply(kernels.base, folders[:-1])
     steps = patches.apply(kernels.base, folders).steps[len(before.steps) :]
     first = Point(f"before {name}", kernels.base, before.tree)
-    return [first, *(Point(step.patch.name, kernels.base, step.tree) for step in steps)]
+    return [first, *(Point(step.name, kernels.base, step.tree) for step in steps)]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from harness.errors import BuildError, ConfigError, PatchError, SourceError, Use
 from harness.files import disk_errors, locked, write_atomic
 from harness.kernel import build, patches
 from harness.kernel.build import Build
+from harness.kernel.mail import Mail, read
 from harness.kernel.patches import SERIES_FILE
 from harness.kernel.source import Source
 from harness.kernel.store import Kernels
@@ -54,8 +55,8 @@ class Complaint(Model):
         return f"{self.level}:{self.type}: {self.text}"
 
 
-def complaints(source: Source, patches: Sequence[Path]) -> list[tuple[Complaint, ...]]:
-    """What the base's checkpatch.pl says of each patch."""
+def complaints(source: Source, mails: Sequence[Mail]) -> list[tuple[Complaint, ...]]:
+    """What the base's checkpatch.pl says of each patch, as it is decoded."""
     with tempfile.TemporaryDirectory(prefix="pageinit-") as name:
         folder = Path(name)
         for script in SCRIPTS:
@@ -63,7 +64,13 @@ def complaints(source: Source, patches: Sequence[Path]) -> list[tuple[Complaint,
             if text is None:
                 raise SourceError(f"the base has no scripts/{script}")
             (folder / script).write_text(text, encoding="utf-8")
-        return [_complaints(folder, patch.absolute()) for patch in patches]
+        found = []
+        for number, mail in enumerate(mails):
+            patch = folder / str(number) / mail.patch.name
+            patch.parent.mkdir()
+            patch.write_bytes(mail.text)
+            found.append(_complaints(folder, patch))
+        return found
 
 
 def _complaints(folder: Path, patch: Path) -> tuple[Complaint, ...]:
@@ -266,15 +273,15 @@ def _check(kernels: Kernels, subject: SeriesInPlace) -> SeriesReport:
     folder = project.patches / subject.series
     before = patches.apply(source, [project.patches / name for name in subject.after])
     steps, problems = _applied(kernels, subject)
-    said = complaints(source, patches.read_series(folder))
+    said = complaints(source, [one for patch in patches.read_series(folder) for one in read(patch)])
     known = answers(folder)
     prefixes, trees = [], [before.tree, *(step.tree for step in steps)]
     for number, step in enumerate(steps):
-        log.info(f"{subject.series}: {number + 1} of {len(said)}: {step.patch.name}")
+        log.info(f"{subject.series}: {number + 1} of {len(said)}: {step.name}")
         changes = source.repository.changes(trees[number], step.tree)
         warnings, broken = _built(kernels, subject, step.tree)
         prefix = Prefix(
-            patch=step.patch.name,
+            patch=step.name,
             sha256=digest(step.patch),
             tree=step.tree,
             files=len(changes),
@@ -285,7 +292,7 @@ def _check(kernels: Kernels, subject: SeriesInPlace) -> SeriesReport:
             complaints=answered(said[number], known),
         )
         prefixes.append(prefix)
-        problems += [f"{step.patch.name}: {text}" for text in (*broken, *_open(prefix))]
+        problems += [f"{step.name}: {text}" for text in (*broken, *_open(prefix))]
     used = {complaint.type for complaints in said for complaint in complaints}
     problems += [f"series: checkpatch does not say {name}" for name in known if name not in used]
     whole = source.repository.changes(trees[0], trees[-1])
@@ -315,7 +322,7 @@ def _applied(
         except PatchError as error:
             problem = [str(error)]
             continue
-        return tree.steps[len(earlier) :], problem
+        return tree.steps[sum(len(read(patch)) for patch in earlier) :], problem
     return (), problem
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import shutil
 import tempfile
@@ -15,7 +16,10 @@ from pathlib import Path
 from harness.errors import PatchError
 from harness.files import write_atomic
 from harness.kernel.git import Repository
+from harness.kernel.mail import Mail, read
 from harness.kernel.source import Source
+
+log = logging.getLogger(__name__)
 
 SERIES_FILE = "series"
 
@@ -25,10 +29,11 @@ _EXCERPT = 14
 
 @dataclass(frozen=True)
 class AppliedPatch:
-    """The tree after one more patch."""
+    """The tree after one more patch; `name` is that of its file, and of the mail in it."""
 
     patch: Path
     tree: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -93,13 +98,14 @@ def apply_patches(source: Source, patches: Sequence[Path]) -> PatchedTree:
     Raises `PatchError` that names patch, file and hunk when one does not apply, and says so when
     it is in the tree already. A combination applied before is answered from the cache.
     """
+    mails = [mail for patch in patches for mail in read(patch)]
     texts = [patch.read_bytes() for patch in patches]
     parts = [source.tree.encode(), *(hashlib.sha256(text).digest() for text in texts)]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     memory = source.folder / "applied" / f"{key}.json"
-    trees = _remembered(memory, len(patches))
+    trees = _remembered(memory, len(mails))
     if trees is None:
-        trees = _apply_all(source, patches)
+        trees = _apply_all(source, mails)
         write_atomic(memory, json.dumps(trees) + "\n")
     tree = trees[-1] if trees else source.tree
     changes = source.repository.changes(source.tree, tree)
@@ -108,7 +114,10 @@ def apply_patches(source: Source, patches: Sequence[Path]) -> PatchedTree:
         files=tuple(change.file for change in changes),
         added=sum(change.added for change in changes),
         removed=sum(change.removed for change in changes),
-        steps=tuple(AppliedPatch(*pair) for pair in zip(patches, trees, strict=True)),
+        steps=tuple(
+            AppliedPatch(mail.patch, tree, mail.name)
+            for mail, tree in zip(mails, trees, strict=True)
+        ),
     )
 
 
@@ -120,13 +129,15 @@ def _remembered(memory: Path, count: int) -> list[str] | None:
     return trees if isinstance(trees, list) and len(trees) == count else None
 
 
-def _apply_all(source: Source, patches: Sequence[Path]) -> list[str]:
+def _apply_all(source: Source, mails: Sequence[Mail]) -> list[str]:
     repository, trees = source.repository, []
     with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
         index = Path(folder) / "index"
         _fill_index(source, index)
-        for patch in patches:
-            _apply_one(repository, index, patch, source.version)
+        for mail in mails:
+            if mail.notes or mail.number:
+                log.info(f"decoded: {mail.where}")
+            _apply_one(repository, index, mail, source.version)
             trees.append(repository.git("write-tree", index=index).stdout.decode().strip())
     return trees
 
@@ -140,33 +151,36 @@ def _fill_index(source: Source, index: Path) -> None:
     shutil.copyfile(kept, index)
 
 
-def _apply_one(repository: Repository, index: Path, patch: Path, version: str) -> None:
+def _apply_one(repository: Repository, index: Path, mail: Mail, version: str) -> None:
     argv = ("apply", "--cached", "--whitespace=nowarn", "-p1")
-    done = repository.git(*argv, patch.absolute(), index=index, check=False)
+    done = repository.git(*argv, index=index, stdin=mail.text, check=False)
     if done.returncode == 0:
         return
-    back = repository.git(*argv, "--check", "--reverse", patch.absolute(), index=index, check=False)
+    back = repository.git(*argv, "--check", "--reverse", index=index, stdin=mail.text, check=False)
     if back.returncode == 0:
         raise PatchError(
             f"already applied: {version} with the patches before it has this change",
-            where=str(patch),
+            where=mail.where,
             remedy="drop it from its series, or from the variant's list of series",
         )
     said = done.stderr.decode("utf-8", "replace")
     raise PatchError(
-        "\n  ".join([f"does not apply to {version}", *_rejection(said, patch)]),
-        where=str(patch),
-        remedy="refresh the patch on this base; fuzz is never used",
+        "\n  ".join([f"does not apply to {version}", *_rejection(said, mail.text)]),
+        where=mail.where,
+        remedy="its mail is format=flowed, which breaks the lines of a patch anew; take it from"
+        " where it is whole, as the raw mail of an archive"
+        if mail.flowed
+        else "refresh the patch on this base; fuzz is never used",
     )
 
 
-def _rejection(said: str, patch: Path) -> list[str]:
+def _rejection(said: str, patch: bytes) -> list[str]:
     """What git complained about, then the first rejected hunk as the patch has it."""
     lines = [line.removeprefix("error: ") for line in said.splitlines() if line]
     failed = re.search(r"patch failed: (.+):(\d+)", said)
     if not failed:
         return lines[:_EXCERPT]
-    text = patch.read_text(encoding="utf-8", errors="replace")
+    text = patch.decode("utf-8", "replace")
     return [*lines[:4], *_hunk(text, failed[1], int(failed[2]))]
 
 
