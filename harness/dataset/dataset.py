@@ -34,7 +34,7 @@ from harness.errors import HarnessError, HostError, ResultsError
 from harness.files import read_plain, write_atomic
 from harness.gate import checks, statuses
 from harness.model import LOCK_FILE, Lockfile, Outcome, Run
-from harness.results import Damage, Ledger, Results, StoredRun, read_runs, slot_key
+from harness.results import RUN_FILE, Damage, Ledger, Results, StoredRun, read_runs, slot_key
 from harness.run import GateMark, gate_verdict, limit
 from harness.text import one_line
 from harness.units import format_size
@@ -151,7 +151,8 @@ def tabulate(
     root: Path = Path(),
 ) -> Dataset:
     """Turns run records into tables. The order of `stored` does not matter."""
-    return _join([_part(stored, lock, root)], lock, damage, root)
+    part = _part(stored, lock, root)
+    return _join([part], lock, [*damage, *part.damage], root)
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ class _Part:
     excerpts: dict[str, tuple[str, ...]]
     kept: list[Run]
     prints: list[Print]
+    damage: list[Damage]
 
 
 def _read(
@@ -183,7 +185,17 @@ def _read(
         except ResultsError as error:
             path = Path(error.where or item.folder)
             damage.append(Damage(path, f"{error.what}; the figures are those of run.json"))
-    return _part(stored, lock, root), damage
+        except Exception as error:
+            why = (
+                f"its evidence stops our parser ({_kind(error)}); the figures are those of run.json"
+            )
+            damage.append(Damage(item.folder, why))
+    part = _part(stored, lock, root)
+    return part, damage + part.damage
+
+
+def _kind(error: Exception) -> str:
+    return f"a bug, {type(error).__name__}: {str(error)[:200]}"
 
 
 def _part(stored: Iterable[StoredRun], lock: Lockfile | None, root: Path) -> _Part:
@@ -191,19 +203,24 @@ def _part(stored: Iterable[StoredRun], lock: Lockfile | None, root: Path) -> _Pa
     sizes: dict[str, list[int]] = {name: [] for name in OBSERVED}
     orders, excerpts, kept = [], {}, []
     prints: list[Print] = []
+    damage: list[Damage] = []
     together = lock is not None and (lock.experiment.gated or lock.experiment.search)
     for run, place in sorted(((s.run, s.folder) for s in stored), key=_order):
         folder = _relative(place, root)
+        try:
+            found = {
+                "runs": [run_row(run, lock, folder)],
+                "phases": phase_rows(run),
+                "probes": probe_rows(run),
+                "stores": store_rows(run),
+            }
+        except Exception as error:  # one record is no reason to lose the others
+            damage.append(Damage(place / RUN_FILE, f"no rows come of it ({_kind(error)})"))
+            continue
         # Evidence that cannot be read is in `damage` already.
         with contextlib.suppress(ResultsError):
             prints += filter(None, [fingerprint(run, place)])
         orders.append(_order((run, place)))
-        found = {
-            "runs": [run_row(run, lock, folder)],
-            "phases": phase_rows(run),
-            "probes": probe_rows(run),
-            "stores": store_rows(run),
-        }
         for name, own in found.items():
             rows[name] += own
             sizes[name].append(len(own))
@@ -212,7 +229,7 @@ def _part(stored: Iterable[StoredRun], lock: Lockfile | None, root: Path) -> _Pa
         if run.judgement.outcome is not Outcome.OK:
             excerpts[folder] = run.judgement.excerpt
     tables = {name: frame(rows[name], TABLES[name]) for name in OBSERVED}
-    return _Part(orders, sizes, tables, excerpts, kept, prints)
+    return _Part(orders, sizes, tables, excerpts, kept, prints, damage)
 
 
 def _join(

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.boot import BootRequest, Evidence, Output, launch
-from harness.errors import HarnessError, ResultsError, UserError
+from harness.errors import HarnessError, HostError, ResultsError, UserError
 from harness.files import write_atomic
 from harness.host_lock import turn
 from harness.kernel import Kernels
@@ -375,8 +375,16 @@ async def _attempt(
         seen = Evidence(ending=Ending(cause="build-failed", detail=kernel))
     else:
         seen = await launch(request(session, slot, force), folder, on_output)
-    evidence.index(folder, seen.chunks)
-    record = evidence.complete(_record(session, slot, seen, attempt, started), folder)
+    record = _record(session, slot, seen, attempt, started)
+    try:
+        evidence.index(folder, seen.chunks)
+        record = evidence.complete(record, folder)
+    except HostError:
+        raise
+    except Exception as error:  # whatever a guest says, it ends no run but its own
+        why = f"its evidence stops our parser, a bug: {type(error).__name__}: {str(error)[:200]}"
+        judgement = Judgement(outcome=Outcome.INCOMPLETE, reason=why)
+        record = record.model_copy(update={"judgement": judgement})
     results.finish(folder, record)
     return record
 

@@ -6,6 +6,7 @@ inputs are bytes, half are good ones with pieces cut out, put in, or swapped.
 """
 
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.dataset import dataset, rows
+from harness.dataset import dataset
 from harness.errors import HarnessError, RemoteError
 from harness.gate import checks
 from harness.guest import disk
@@ -79,9 +80,27 @@ def fuzz(name, **strategies):
     return lambda test: limits(given(**strategies)(test))
 
 
+HORRORS = (
+    *(b"9" * n for n in (19, 26, 400, 5000)),
+    *(
+        b"1e400",
+        b"-1e999",
+        b"NaN",
+        b"Infinity",
+        b"1E+30",
+        b"-9223372036854775809",
+        b"0x" + b"f" * 99,
+    ),
+    *(rb"\ud800", rb'"\udfff": 1,', b"\xed\xa0\x80", b"\0", b"\x1b]0;x\x07", "\u202e".encode()),
+    *(b"[" * 300, b'{"a":' * 300, b"<<: *a\n", b"&a [*a]", b"- " * 300),
+)
+"""What stops readers that take all that is well formed for sound."""
+
+
 def damaged(*seeds):
     """Bytes, or one of the seeds with some pieces changed."""
-    edit = st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=40))
+    new = st.binary(max_size=40) | st.sampled_from(HORRORS)
+    edit = st.tuples(st.floats(0, 1), st.integers(0, 40), new)
 
     def apply(drawn):
         data, edits = drawn
@@ -101,11 +120,21 @@ def near(first, pattern):
     return [gzip.decompress(p.read_bytes()) if p.suffix == ".gz" else p.read_bytes() for p in paths]
 
 
+HUGE = st.integers(18, 4000).map(lambda digits: 10**digits) | st.integers().map(lambda n: n << 64)
+"""Beyond 64 bits, beyond 1e308, as many digits as Python reads."""
+LONE = st.text(st.characters(codec=None, min_codepoint=0xD7F0, max_codepoint=0xE00F), max_size=4)
+"""Halves of surrogate pairs among them."""
+TEXT = st.text(max_size=8) | LONE
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
-    ),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | HUGE
+    | HUGE.map(lambda n: -n)
+    | st.floats()
+    | st.integers(1, 400).map(lambda n: functools.reduce(lambda inner, _: [inner], range(n), 0))
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
 CONSOLES = [
@@ -145,7 +174,24 @@ def test_stores(data):
     assert (fault is None) or counted == ()
 
 
-@fuzz("run.json", data=damaged(RUN))
+PLACES = st.lists(st.integers(0, 10**6), min_size=1, max_size=5)
+
+
+def changed(value, place, new):
+    """A value, in one place of which there is another one."""
+    if not isinstance(value, dict | list) or not value:
+        return new
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    at = keys[place[0] % len(keys)]
+    found = value.copy()
+    found[at] = changed(value[at], place[1:], new) if len(place) > 1 else new
+    return found
+
+
+ODD = st.tuples(PLACES, VALUES).map(lambda at: json.dumps(changed(json.loads(RUN), *at)).encode())
+
+
+@fuzz("run.json", data=damaged(RUN) | ODD)
 def test_run(data):
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, "run.json")
@@ -154,9 +200,11 @@ def test_run(data):
             run = read_run(path)
         except HarnessError:
             return
-        rows.run_row(run, None, "x")
-        rows.phase_rows(run)
-        rows.probe_rows(run)
+        found = dataset.tabulate([StoredRun(run, Path(name))], None)
+        assert not found.damage
+        dataset.write(found, Path(name))
+        with contextlib.suppress(HarnessError):
+            evidence.complete(run, Path(name))
 
 
 KEYS = sorted({key for line in PROBES.splitlines() for key in json.loads(line)})
@@ -164,7 +212,7 @@ PROBE = st.fixed_dictionaries(
     {"probe": st.sampled_from(["meminfo", "zoneinfo", "freelist", "census", "fill", "touch_total"])}
 ) | st.sampled_from([json.loads(line) for line in PROBES.splitlines()])
 HOSTILE = st.lists(
-    st.tuples(PROBE, st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=9), VALUES)).map(
+    st.tuples(PROBE, st.dictionaries(st.sampled_from(KEYS) | TEXT, VALUES)).map(
         lambda pair: pair[0] | pair[1] | {"probe": pair[0]["probe"]}
     ),
     max_size=6,

@@ -60,3 +60,25 @@ def test_a_guest_that_is_smaller_than_its_machine_is_not_ok(tmp_path):
     assert run.judgement.reason == "2 of the machine's 8 CPUs came up"
     again = complete(tmp_path, BANNER + INIT, argv=("qemu", "-smp", "2", "-m", "2048M"))
     assert again.judgement.outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (b'{"probe":"x","a":{"\\ud800":1}}', "unreadable"),
+        (b'{"probe":"x\\udfff"}', "unreadable"),
+        (b'{"probe":"x","a":"\xed\xa0\x80"}', "unreadable"),
+        (b'{"probe":"x","a":NaN}', "unreadable"),
+        (b'{"probe":"x","a":' + b"9" * 9000 + b"}", "unreadable"),
+        (b'{"probe":"x","a":' + b"9" * 400 + b"}", "x"),
+        (b'{"probe":"x","a":1e400}', "x"),
+        (b'{"probe":"x","a":18446744073709551615}', "x"),
+    ],
+)
+def test_what_a_guest_says_ends_no_run(line, kept):
+    """A lone surrogate was a traceback at that boot, and at every start after it."""
+    found = evidence.read_probes(line + b'\n{"probe":"done"}\n')
+    assert [probe["probe"] for probe in found] == [kept, "done"]
+    run = a_run(probes=found)
+    assert Run.model_validate_json(to_json(run).encode()).probes == found
+    assert all(row["probe"] for row in rows.probe_rows(run))
