@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from harness import process
-from harness.compare import CompareOptions, Comparison, compare_variants, regressions, rows
+from harness.compare import RSS, CompareOptions, Comparison, compare_variants, regressions, rows
 from harness.dataset import Dataset, Row
 from harness.errors import HostError, PatchError, UserError
 from harness.files import filling, read_bytes, write_atomic
 from harness.gate import GateResult, prove_variants
 from harness.kernel import Kernels, environment, mails, patches
 from harness.kernel.mails import Mail, Posting
-from harness.model import Variant
+from harness.model import TOUCHES, Variant
 from harness.project import Project
 from harness.report import publish
 from harness.run import Event, Ran, RunOptions, Steps, run_experiment, whole
@@ -81,9 +81,10 @@ class Review:
         failed = any(row["kind"] == "boots" or "fails" in row["verdict"] for row in self.worse)
         if failed or (self.gate and not self.gate.passed):
             return "broken"
-        if self.worse:
-            return "mixed" if self.better else "worse"
-        return "better" if self.better else "no difference"
+        worse, better = (any(_telling(r) for r in rows) for rows in (self.worse, self.better))
+        if worse:
+            return "mixed" if better else "worse"
+        return "better" if better else "no difference"
 
 
 def gather(words: Sequence[str], stdin: Callable[[], bytes]) -> Posting:
@@ -282,6 +283,11 @@ def review(
     return seen
 
 
+def _telling(row: Row) -> bool:
+    """Not the parts of a phase, which may shrink while the whole grows."""
+    return row["name"] in {*HEADLINE, *TOUCHES, RSS}
+
+
 def _better(row: Row, part: float) -> bool:
     if row["verdict"] == "changed":
         return bool(row["difference"] < -part * row["base"])
@@ -308,7 +314,7 @@ def sentences(seen: Review) -> list[str]:
 
 
 def _weight(row: Row) -> tuple[bool, float]:
-    return row["name"] not in HEADLINE, -abs(row.get("difference") or 0)
+    return not _telling(row), -abs(row.get("difference") or 0)
 
 
 def _change(row: Row) -> str:

@@ -13,12 +13,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-def _module(name: str) -> str:
-    return f"{name}_" if keyword.iskeyword(name) else name
-
-
-def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = lambda: None) -> int:
-    """Runs one subcommand and returns the exit status; `begin` is called before its work."""
+import io
+import keyword
+import os
 import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
