@@ -3,7 +3,8 @@
 
 import pytest
 
-from harness.model import Ending, Outcome
+from harness.dataset import rows
+from harness.model import Ending, Outcome, Run
 from harness.parse import dmesg, evidence
 from harness.results.folder import to_json
 from tests.support.records import a_run
