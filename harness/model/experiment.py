@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from harness.model.guest import Distribution
 from harness.model.run import Clock
 from harness.model.schedule import ARM, Slot, definition
-from harness.model.schema import Model, Name
+from harness.model.schema import Model, Name, Parameter
 from harness.units import GIB, Size
 
 Probe = Literal[
@@ -119,7 +119,7 @@ class Experiment(Model):
     """boot only as many machines as it takes to find the largest that works (`harness limit`)"""
     host_labels: tuple[str, ...] = ()
     """labels that a host has to have to be given a part of it (hosts.yaml)"""
-    boot: tuple[str, ...] = ()
+    boot: tuple[Parameter, ...] = ()
     """kernel parameters of every boot; they come last, and the kernel takes the last"""
     guest: Distribution | None = None
     """a distribution to boot into, in the place of the initramfs"""

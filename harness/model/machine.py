@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.model.schema import Model, Name
+from harness.model.schema import Model, Name, Parameter, Word
 from harness.units import Cpus, Size, exact_size, format_cpus, format_size
 
 SECTION = 128 << 20
@@ -85,9 +85,9 @@ class Machine(Model):
     """NUMA nodes; the place in the list is the number of the node"""
     distances: Distances | tuple[tuple[int, ...], ...] = Distances()
     """one pair for all, or a square symmetric matrix with 10 on its diagonal"""
-    machine: str = "pc"
+    machine: Word = "pc"
     """machine type of QEMU"""
-    cpu: str = "max"
+    cpu: Word = "max"
     """CPU model of QEMU; the physical address bits follow from the memory"""
     accel: Accel | Literal["auto"] = "auto"
     """`auto` takes KVM where a probe boot came to user space under it, else TCG"""
@@ -95,13 +95,13 @@ class Machine(Model):
     """how QEMU backs the memory of the nodes"""
     thp: bool = False
     """whether QEMU may use transparent huge pages of the host"""
-    boot: tuple[str, ...] = ()
+    boot: tuple[Parameter, ...] = ()
     """kernel parameters of this machine, one an item"""
     deadline_s: float = Field(default=120, gt=0)
     """longest boot, probes included, as for hardware: TCG multiplies it"""
     work_clock: WorkClock = WorkClock()
     """options of the work clock"""
-    extra_args: tuple[str, ...] = ()
+    extra_args: tuple[Word, ...] = ()
     """more arguments of QEMU, one word an item"""
 
     @model_validator(mode="after")

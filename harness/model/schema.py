@@ -67,11 +67,23 @@ class Model(BaseModel):
         return cls.parse({"name": path.stem, **data}, str(path))
 
 
+Parameter = Annotated[
+    str,
+    form(
+        r'(?:[^\s"\x00-\x1f\x7f]|"[^"\x00-\x1f\x7f]*")+',
+        "one kernel parameter; write one a list item, and spaces in double quotes",
+    ),
+]
+Word = Annotated[str, form(r"[^\x00-\x1f\x7f]+", "a word without control characters")]
+
+
 def located(path: Path | str, folder: Path) -> Path:
     """A path as a file in `folder` says it: absolute, of a home folder (``~``), or relative to it.
 
     Raises `UserError` for the home folder of somebody who has none.
     """
+    if "\0" in str(path):
+        raise UserError(f"{str(path)!r} is no path", where=str(folder))
     try:
         return folder.absolute() / Path(path).expanduser()
     except RuntimeError:

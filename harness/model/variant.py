@@ -6,11 +6,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from harness.model.base import PackageName, Toolchain
 from harness.model.run import Clock
-from harness.model.schema import Model, Name
+from harness.model.schema import Model, Name, Parameter
 from harness.units import Size
 
 Role = Literal["proposal", "broken"]
@@ -115,7 +115,7 @@ class Variant(Model):
     """folders of kernel-patches/, applied in this order"""
     fragments: tuple[Name, ...] = ()
     """files of kernel-patches/configs/, without `.config`; the order does not matter"""
-    boot: tuple[str, ...] = ()
+    boot: tuple[Parameter, ...] = ()
     """kernel parameters of this variant, one an item"""
     memory_model: MemoryModel = MemoryModel()
     """what it touches on the host, for the prediction before a start"""
@@ -126,14 +126,6 @@ class Variant(Model):
     # As long as nobody chooses one, a lock is what it was before the key existed.
     toolchain: Toolchain | None = Field(default=None, exclude_if=lambda chosen: chosen is None)
     """what compiles it, where that is not what compiles the base's"""
-
-    @field_validator("boot")
-    @classmethod
-    def _words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        for word in words:
-            if not word or any(c.isspace() for c in word):
-                raise ValueError(f"{word!r} is not one kernel parameter; write one a list item")
-        return words
 
     @model_validator(mode="after")
     def _built_or_prebuilt(self) -> Self:

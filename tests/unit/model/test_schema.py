@@ -76,3 +76,25 @@ def test_a_number_that_is_none_is_refused(tmp_path, value):
     path.write_text(f"description: d\nnodes: [{{cpus: 0, memory: 1GiB}}]\ndeadline_s: {value}\n")
     with pytest.raises(UserError, match="deadline_s"):
         Machine.load(path)
+
+
+@pytest.mark.parametrize("word", ["", "a b", "a\tb", "a\nb", "a\0b", 'x="a b', "\x1b[2J"])
+def test_a_kernel_parameter_is_one_word_wherever_it_stands(word):
+    group = {"variants": ["v"], "machines": ["m"], "clocks": CLOCKS}
+    data = {"name": "e", "description": "d"}
+    for make in (
+        lambda: variant(boot=[word]),
+        lambda: Machine.parse({**data, "nodes": NODES, "boot": [word]}, "m"),
+        lambda: Experiment.parse({**data, "baseline": "v", "matrix": [group], "boot": [word]}, "e"),
+    ):
+        with pytest.raises(UserError, match="is not one kernel parameter"):
+            make()
+    assert variant(boot=['dyndbg="file mm/* +p"', "a=b,c"]).boot
+
+
+def test_a_word_for_qemu_has_no_control_characters():
+    for key, value in (("extra_args", ["-x\0"]), ("machine", "pc\n"), ("cpu", "max\0")):
+        with pytest.raises(UserError, match="without control characters"):
+            Machine.parse({"name": "m", "description": "d", "nodes": NODES, key: value}, "m")
+    with pytest.raises(UserError, match="is no path"):
+        Distribution(image="a\0b").path(Path("/"))
