@@ -78,15 +78,17 @@ def boot_once(
     *,
     append: Sequence[str] = (),
     image: str | None = None,
+    base: str | None = None,
     keep: Path | None = None,
     force: bool = False,
 ) -> Run:
     """One boot, its kernel built before if need be; the record says how it ended.
 
     `append` are more words for the kernel's command line, `image` the disk of a distribution that
-    boots in place of the harness's own user space. The evidence stays in `keep`, an empty folder;
-    without one nothing is left on disk. `force` boots what is predicted not to fit. A boot that
-    goes wrong is an outcome, no exception. Raises `UserError` for names that are not there,
+    boots in place of the harness's own user space, `base` the kernel source by its name in
+    kernel-patches/bases/, if that is not the default one. The evidence stays in `keep`, an empty
+    folder; without one nothing is left on disk. `force` boots what is predicted not to fit. A boot
+    that goes wrong is an outcome, no exception. Raises `UserError` for names that are not there,
     `HostError` where this host lacks something.
     """
     import tempfile
@@ -94,7 +96,7 @@ def boot_once(
     from harness.results import Results
     from harness.run import loop, prepare
 
-    asked = loop.single(project, variant, machine, clock, append=append, image=image)
+    asked = loop.single(project, variant, machine, clock, append=append, image=image, base=base)
     session = prepare(project, asked)
     with tempfile.TemporaryDirectory(prefix="pageinit-boot-") as folder:
         (slot,) = session.experiment.schedule()

@@ -113,6 +113,8 @@ class Question:
     machine: str
     metric: str
     results: Path
+    base: str | None = None
+    """whose ports of the series and fragments are taken; the default one's without"""
 
     @property
     def experiment(self) -> Experiment:
@@ -160,7 +162,8 @@ def measure(question: Question, point: Point) -> Trial:
     if point.tree is None:
         return Trial(point, None, point.problem)
     variant = question.variant
-    kernels = Kernels(question.project, given=point.source, trees={variant.name: point.tree})
+    made = {variant.name: point.tree}
+    kernels = Kernels(question.project, on=question.base, given=point.source, trees=made)
     ran = run_experiment(
         question.project,
         question.experiment,
@@ -222,11 +225,10 @@ def step(
     if threshold.factor is not None:
         if not good:
             raise UserError("a factor needs --good REV", where="--above, --below")
-        point = line.point(good, question.project, question.variant)
-        reference = measure(question, point).value
+        reference = measure(question, line.point(good, question)).value
     if changed := dirty(line.origin):
         log.warning(f"{line.origin}: {', '.join(changed)}: not committed, and not measured")
-    trial = measure(question, line.point("HEAD", question.project, question.variant))
+    trial = measure(question, line.point("HEAD", question))
     return trial, threshold.verdict(trial.value, reference)
 
 
@@ -239,7 +241,8 @@ def prefixes(kernels: Kernels, variant: Variant, name: str) -> list[Point]:
             remedy=f"it has: {', '.join(variant.series)}; name another with --variant",
         )
     place = variant.series.index(name)
-    folders = [kernels.project.patches / series for series in variant.series[: place + 1]]
+    names = variant.series[: place + 1]
+    folders = [kernels.project.port(series, kernels.asked) for series in names]
     before = patches.apply(kernels.base, folders[:-1])
     steps = patches.apply(kernels.base, folders).steps[len(before.steps) :]
     first = Point(f"before {name}", kernels.base, before.tree)
@@ -280,15 +283,17 @@ class CommitRange:
             raise UserError("no commit in this range", where=f"{good}..{bad}")
         return [first, *text.split()]
 
-    def point(self, commit: str, project: Project, variant: Variant) -> Point:
+    def point(self, commit: str, question: Question) -> Point:
         """A commit with the series of a variant on top; without a tree where they do not apply."""
         full = self._ask("rev-parse", "--verify", f"{commit}^{{commit}}")
         subject = self._ask("log", "-1", "--format=%h %s", full)
         tree = self.own.tree_of(full)
         release = kernel_release(self.own.read(tree, "Makefile") or "")
         source = Source(repo=self.own.path, tree=tree, version=release, sha256=None, origin=full)
+        project = question.project
+        folders = project.series(question.variant, project.base(question.base))
         try:
-            return Point(subject, source, patches.apply(source, project.series(variant)).tree)
+            return Point(subject, source, patches.apply(source, folders).tree)
         except PatchError as error:
             return Point(subject, source, None, str(error).splitlines()[0])
 

@@ -92,8 +92,13 @@ def tame(value: Any) -> Any:
     return value
 
 
+TEXTS = frozenset({"bases", "ports"})
+"""Keys whose values are names of bases, which look like numbers: 6.10 is not 6.1."""
+
+
 class _Loader(yaml.SafeLoader):
-    """The safe loader, but for equal keys, of which that one takes the last without a word."""
+    """The safe loader, but for equal keys, of which that one takes the last without a word, and
+    for `TEXTS`."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
@@ -104,6 +109,11 @@ class _Loader(yaml.SafeLoader):
                 raise UserError(f"line {line}: {key!r} again; it stands on line {lines[key]}")
             if isinstance(key, Hashable):
                 lines[key] = line
+        for name, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(name, yaml.ScalarNode) and name.value in TEXTS:
+                for item in value.value if isinstance(value, yaml.SequenceNode) else (value,):
+                    if isinstance(item, yaml.ScalarNode) and item.tag in _NUMBERS:
+                        item.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
 
 

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.model import Experiment, Machine, Role, Variant, definition, load_named
+from harness.model import Base, Experiment, Machine, Role, Variant, definition, load_named
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,40 @@ class Project:
         return self.root / "kernel-patches"
 
     @property
-    def base(self) -> Path:
-        return self.patches / "base.yaml"
+    def bases(self) -> tuple[str, ...]:
+        """The names of all bases."""
+        return tuple(sorted(path.stem for path in (self.patches / "bases").glob("*.yaml")))
+
+    def base(self, name: str | None = None) -> Base:
+        """Loads kernel-patches/bases/NAME.yaml; without a name the default one.
+
+        Raises `UserError` for a name that is not there, and where it is not clear which is meant.
+        """
+        folder = self.patches / "bases"
+        if name is not None:
+            base = load_named(Base, folder, name)
+            if base.ports is not None and base.ports not in self.bases:
+                there = f"there are: {', '.join(self.bases)}"
+                said = f"ports: no base called {base.ports!r}"
+                raise UserError(said, where=str(folder / f"{name}.yaml"), remedy=there)
+            return base
+        found = [self.base(each) for each in self.bases]
+        chosen = [base for base in found if base.default] or found
+        if len(chosen) == 1:
+            return chosen[0]
+        raise UserError(
+            f"{len(chosen)} bases may be meant: {', '.join(base.name for base in chosen)}"
+            if chosen
+            else "no base there",
+            where=str(folder),
+            remedy="write `default: true` into one of them, and into no other",
+        )
+
+    def chosen(self, base: str | None) -> str | None:
+        """A base that was named, if that is not the default one: kernels of that go without."""
+        if base is None or self.base(base).name == self.base().name:
+            return None
+        return base
 
     def variant(self, name: str) -> Variant:
         """Loads kernel-patches/variants/NAME.yaml and checks that what it names is there.
@@ -50,9 +82,9 @@ class Project:
         """
         variant = load_named(Variant, self.patches / "variants", definition(name))
         for index, series in enumerate(variant.series):
-            self._need(name, f"series[{index}]", self.patches / series / "series")
+            self._need(name, f"series[{index}]", self.patches / series, "series")
         for index, fragment in enumerate(variant.fragments):
-            self._need(name, f"fragments[{index}]", self.fragment(fragment))
+            self._need(name, f"fragments[{index}]", self.patches / "configs", f"{fragment}.config")
         return variant
 
     def machine(self, name: str) -> Machine:
@@ -71,21 +103,68 @@ class Project:
         found = sorted(p.stem for p in (self.patches / "variants").glob("*.yaml"))
         return tuple(name for name in found if self.variant(name).role == role)
 
-    def fragment(self, name: str) -> Path:
-        return self.patches / "configs" / f"{name}.config"
+    def port(self, series: str, base: Base) -> Path:
+        """The folder of a series as it was made for a base, else the one that fits all.
 
-    def series(self, variant: Variant) -> tuple[Path, ...]:
-        """The folders of a variant's series, in order."""
-        return tuple(self.patches / name for name in variant.series)
+        Raises `UserError` that names the bases which the series was ported to.
+        """
+        folder = self.patches / series
+        for place in (*(folder / home for home in base.homes), folder):
+            if (place / "series").is_file():
+                return place
+        known = ", ".join(sorted(path.parent.name for path in folder.glob("*/series")))
+        raise UserError(
+            f"series {series} has no port to base {base.name}",
+            where=str(folder),
+            remedy=f"it has ports to: {known or 'none'}; docs/patches.md shows how one is made",
+        )
 
-    def fragments(self, variant: Variant) -> tuple[Path, ...]:
-        """The fragments of a variant's configuration, in order."""
-        return tuple(self.fragment(name) for name in variant.fragments)
+    def built(self, names: Sequence[str] = (), base: str | None = None) -> list[Variant]:
+        """The variants of these names; without names all that are built from source on a base."""
+        if names:
+            return [self.variant(name) for name in dict.fromkeys(names)]
+        every = [self.variant(name) for name in self.variants()]
+        found = [variant for variant in every if not variant.prebuilt]
+        asked = self.base(base) if found else None
+        return [variant for variant in found if asked and self.ported(variant, asked)]
 
-    def _need(self, variant: str, key: str, path: Path) -> None:
-        if not path.is_file():
+    def ported(self, variant: Variant, base: Base) -> bool:
+        """Whether all series of a variant are made for a base."""
+        try:
+            self.series(variant, base)
+        except UserError:
+            return False
+        return True
+
+    def series(self, variant: Variant, base: Base) -> tuple[Path, ...]:
+        """The folders of a variant's series on a base, in order."""
+        return tuple(self.port(name, base) for name in variant.series)
+
+    def fragments(self, names: Iterable[str], base: Base) -> tuple[Path, ...]:
+        """The files of fragments: what all bases have in common, then what a base has beside it.
+
+        Raises `UserError` for a fragment that has neither.
+        """
+        files: list[Path] = []
+        folder = self.patches / "configs"
+        for name in names:
+            own = (folder / home / f"{name}.config" for home in base.homes)
+            found = [*filter(Path.is_file, [folder / f"{name}.config"])]
+            found += [file for file in own if file.is_file()][:1]
+            if not found:
+                raise UserError(
+                    f"no fragment {name} for base {base.name}",
+                    where=str(folder),
+                    remedy=f"write {name}.config here, or in {base.name}/",
+                )
+            files += found
+        return tuple(files)
+
+    def _need(self, variant: str, key: str, folder: Path, file: str) -> None:
+        """The file is there: for all bases, or for one at least."""
+        if not any(path.is_file() for path in (folder / file, *folder.glob(f"*/{file}"))):
             raise UserError(
-                f"{key}: no such file: {path}",
+                f"{key}: no such file: {folder / file}",
                 where=str(self.patches / "variants" / f"{variant}.yaml"),
             )
 

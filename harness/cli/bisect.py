@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.bisect import STATUS, Threshold
-from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import (
+    add_base,
+    add_examples,
+    add_json,
+    out,
+    print_json,
+    print_table,
+    project,
+)
 from harness.errors import UserError
 from harness.kernel import Kernels
 from harness.report import Table
@@ -41,6 +49,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--machine", metavar="NAME", required=True, help="in qemu-configs/")
     parser.add_argument("--metric", metavar="NAME", required=True, help="as of `harness compare`")
+    add_base(parser)
     limit = parser.add_mutually_exclusive_group(required=True)
     limit.add_argument("--above", metavar="N", help="bad is above: 1.1x, 10%%, or a value")
     limit.add_argument("--below", metavar="N", help="bad is below: 0.9x, 10%%, or a value")
@@ -65,9 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
     from harness.bisect import CommitRange, Hunt, prefixes
 
     question, threshold = _question(arguments), _threshold(arguments)
-    place, variant = question.project, question.variant
+    place = question.project
     if arguments.series:
-        known = prefixes(Kernels(place), variant, arguments.series)
+        kernels = Kernels(place, on=question.base)
+        known = prefixes(kernels, question.variant, arguments.series)
         last = len(known) - 1
 
         def open_point(index: int) -> Point:
@@ -80,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         last = len(commits) - 1
 
         def open_point(index: int) -> Point:
-            return line.point(commits[index], place, variant)
+            return line.point(commits[index], question)
 
     hunt = Hunt(question, threshold, open_point)
     return _report(arguments, hunt, hunt.run(last))
@@ -113,7 +123,8 @@ def _question(arguments: argparse.Namespace) -> Question:
     place = project(arguments)
     place.machine(arguments.machine)
     variant = place.variant(arguments.variant or arguments.series or "eager")
-    return Question(place, variant, arguments.machine, arguments.metric, arguments.results)
+    base = place.chosen(arguments.base)
+    return Question(place, variant, arguments.machine, arguments.metric, arguments.results, base)
 
 
 def _threshold(arguments: argparse.Namespace) -> Threshold:

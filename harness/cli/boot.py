@@ -12,7 +12,15 @@ from pathlib import Path
 from harness.boot import ESCAPE_NAME
 from harness.cli.parse import phase_table
 from harness.cli.run import status
-from harness.cli.terminal import add_examples, add_json, err, out, print_json, project
+from harness.cli.terminal import (
+    add_base,
+    add_examples,
+    add_json,
+    err,
+    out,
+    print_json,
+    project,
+)
 from harness.errors import UserError
 from harness.guest import initramfs
 from harness.model import GOOD, Run
@@ -49,6 +57,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_examples(
         parser,
         "harness boot eager tiny-2g                      # console live, then outcome and phases",
+        "harness boot eager tiny-2g --base 7.3           # the same on another base",
         "harness boot grow quad-16t --keep /tmp/16t      # 16 TiB of guest, the evidence kept",
         "harness boot eager quad-16g --clock work --json # instructions a phase, as a record",
         "harness boot eager quad-16g --image debian.qcow2 # to the login of a distribution",
@@ -64,6 +73,7 @@ def _add_what_boots(parser: argparse.ArgumentParser) -> None:
         default="time",
         help="time: seconds, emulated under TCG; work: guest instructions (default: time)",
     )
+    add_base(parser)
     parser.add_argument(
         "--append",
         action="append",
@@ -91,7 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _boot(arguments: argparse.Namespace, folder: Path) -> int:
     place = project(arguments)
     names = (arguments.variant, arguments.machine, arguments.clock)
-    experiment = loop.single(place, *names, append=arguments.append, image=arguments.image)
+    more = {"append": arguments.append, "image": arguments.image, "base": arguments.base}
+    experiment = loop.single(place, *names, **more)
     session = prepare(place, experiment)
     (slot,) = experiment.schedule()
     if arguments.interact:

@@ -6,7 +6,14 @@ from __future__ import annotations
 import argparse
 import logging
 
-from harness.cli.terminal import add_examples, add_json, print_json, print_table, project
+from harness.cli.terminal import (
+    add_base,
+    add_examples,
+    add_json,
+    print_json,
+    print_table,
+    project,
+)
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.kernel import Kernels
 from harness.report import Table
@@ -18,9 +25,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Says what the command takes."""
     parser.description = (
         "Builds the kernels of the named variants (default: all that are built from"
-        " source), and lists where each kernel is. One that is in the store already costs"
-        " nothing. Exit status 1 when one does not compile, 2 when a patch does not apply or an"
-        " option is dropped."
+        " source, and whose series are made for the base), and lists where each kernel is. One"
+        " that is in the store already costs nothing. Exit status 1 when one does not compile, 2"
+        " when a patch does not apply or an option is dropped."
     )
     parser.add_argument(
         "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"
@@ -28,6 +35,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=0, metavar="N", help="parallel jobs (default: one a CPU)"
     )
+    add_base(parser)
     add_json(parser)
     add_examples(
         parser,
@@ -40,12 +48,10 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Builds and lists."""
     place = project(arguments)
-    kernels = Kernels(place, arguments.jobs)
-    named = [place.variant(name) for name in arguments.variants or place.variants()]
+    kernels = Kernels(place, arguments.jobs, place.chosen(arguments.base))
+    named = place.built(arguments.variants, arguments.base)
     rows, found, worst = [], {}, 0
     for variant in named:
-        if variant.prebuilt and not arguments.variants:
-            continue
         try:
             built = kernels.get(variant)
         except (PatchError, ConfigError, BuildError) as error:

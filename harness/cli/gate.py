@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.cli.run import BootLines
 from harness.cli.terminal import (
+    add_base,
     add_examples,
     add_json,
     out,
@@ -17,8 +18,6 @@ from harness.cli.terminal import (
     project,
 )
 from harness.gate import GateResult, checks, prove_variants
-from harness.model import Variant
-from harness.project import Project
 from harness.report import Table
 from harness.run import RunOptions
 from harness.text import clean
@@ -27,13 +26,15 @@ from harness.text import clean
 def register(parser: argparse.ArgumentParser) -> None:
     """Says what the command takes."""
     parser.description = (
-        "Boots both builds of each variant (default: all that are built from source)"
-        f" on {checks.MACHINE}, sends them through every check and writes gate.csv. Exit status 1"
+        "Boots both builds of each variant (default: all that are built from source,"
+        f" and whose series are made for the base) on"
+        f" {checks.MACHINE}, sends them through every check and writes gate.csv. Exit status 1"
         " when a check fails, or a boot has left no record that can be read."
     )
     parser.add_argument(
         "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"
     )
+    add_base(parser)
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="DIR", help="default: results"
     )
@@ -54,8 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     place = project(arguments)
     options = RunOptions(arguments.results, fresh=arguments.fresh, force=arguments.force)
-    variants = _variants(place, arguments.variants)
-    proof = prove_variants(place, variants, options, on_event=BootLines())
+    base = place.chosen(arguments.base)
+    variants = place.built(arguments.variants, base)
+    proof = prove_variants(place, variants, options, base=base, on_event=BootLines())
     render.publish(proof.results)
     if arguments.json:
         wrong = {item.key: str(item) for item in proof.wrong}
@@ -64,12 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _show(proof)
     return int(not proof.passed)
-
-
-def _variants(place: Project, names: Sequence[str]) -> list[Variant]:
-    """Those that are named, else all that are built from source."""
-    found = [place.variant(name) for name in dict.fromkeys(names or place.variants())]
-    return [variant for variant in found if names or not variant.prebuilt]
 
 
 def _show(proof: GateResult) -> None:

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.run import BootLines
-from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import (
+    add_base,
+    add_examples,
+    add_json,
+    out,
+    print_json,
+    print_table,
+    project,
+)
 from harness.errors import UserError
 from harness.nightly import prune as pruning
 from harness.units import format_size, parse_size
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 def register(parser: argparse.ArgumentParser) -> None:
     """Says what the command takes."""
     parser.description = (
-        "Gets the newest base that base.yaml allows, boots the experiment, adds the"
+        "Gets the newest base that there is, boots the experiment, adds the"
         " night to the history and writes JUnit, KTAP, Markdown, CSV and a dashboard to"
         " DIR/reports/DATE. A night that is in the history already is only reported again. Exit"
         " status 1 when something regressed or a boot failed, 2 when the host or the input was at"
@@ -39,6 +47,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--date", metavar="DATE", type=date.fromisoformat, help="its name (default: today, UTC)"
     )
+    add_base(parser)
     parser.add_argument(
         "--no-update", action="store_true", help="do not renew apt's lists before asking for a base"
     )
@@ -101,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
             tolerance,
             day=arguments.date,
             update=not arguments.no_update,
+            base=arguments.base,
             force=arguments.force,
             on_event=BootLines(),
         )

@@ -6,7 +6,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from harness.cli.terminal import add_examples, add_json, print_json, print_table, project
+from harness.cli.terminal import (
+    add_base,
+    add_examples,
+    add_json,
+    print_json,
+    print_table,
+    project,
+)
 from harness.errors import UserError
 from harness.files import write_atomic
 from harness.kernel import Kernels, Record, SeriesReport, check
@@ -21,13 +28,15 @@ HEAD = (
 def register(parser: argparse.ArgumentParser) -> None:
     """Says what the command takes."""
     parser.description = (
-        "Applies each prefix of the named series (default: all that variants name)"
-        " behind the series that come before it, without fuzz; compiles all that it touches and"
-        " what includes it; runs the base's checkpatch.pl --strict; counts lines. What is known is"
-        " not built again. Exit status 1 where a prefix does not apply or build, brings a warning,"
-        " or where checkpatch says what the series does not answer."
+        "Applies each prefix of the named series (default: all that variants name and"
+        " that are made for the base) behind the series that come before it, without fuzz;"
+        " compiles all that it touches and what includes it; runs the base's checkpatch.pl"
+        " --strict; counts lines. What is known is not built again. Exit status 1 where a prefix"
+        " does not apply or build, brings a warning, or where checkpatch says what the series does"
+        " not answer."
     )
     parser.add_argument("series", nargs="*", metavar="SERIES", help="folders of kernel-patches/")
+    add_base(parser)
     parser.add_argument(
         "--jobs", type=int, default=0, metavar="N", help="parallel jobs (default: one a CPU)"
     )
@@ -48,11 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write and arguments.series:
         raise UserError("--write keeps what was found in all series; name none")
     place = project(arguments)
-    variants = [place.variant(n) for role in ("proposal", "broken") for n in place.variants(role)]
-    asked = check.subjects(variants, arguments.series)
-    record = check.check(Kernels(place, arguments.jobs), asked)
+    kernels = Kernels(place, arguments.jobs, arguments.base)
+    record = check.check(kernels, check.subjects_on(place, kernels.asked, arguments.series))
     if arguments.write:
-        write_atomic(place.patches / check.RECORD, record.model_dump_json(indent=1) + "\n")
+        file = place.patches / check.RECORDS / f"{kernels.asked.name}.json"
+        write_atomic(file, record.model_dump_json(indent=1) + "\n")
     if arguments.json:
         print_json(record.model_dump(mode="json"))
     else:

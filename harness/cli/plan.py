@@ -14,7 +14,7 @@ from harness.cli.terminal import add_examples, add_json, out, print_json, print_
 from harness.errors import HarnessError
 from harness.guest import disk
 from harness.kernel import Kernels, kconfig
-from harness.model import Experiment, Slot, definition
+from harness.model import Experiment, Slot, base_of, first_arm
 from harness.project import Project
 from harness.qemu import command, footprint
 from harness.report import Table
@@ -155,23 +155,26 @@ def _config(place: Project, experiment: Experiment, name: str) -> tuple[Mapping[
 
     What is not in the store yet is what its fragments ask for.
     """
-    variant = fit(place, experiment, place.variant(name))
+    store = Kernels(place).at(base_of(name))
+    variant = fit(store, experiment, place.variant(name))
     with contextlib.suppress(HarnessError):
-        built = Kernels(place).known(variant)
+        built = store.known(variant)
         if built and built.config:
             text = built.config.read_text(encoding="utf-8", errors="replace")
             return kconfig.values(text), True
-    text = "\n".join(path.read_text(encoding="utf-8") for path in place.fragments(variant))
+    files = place.fragments(variant.fragments, store.asked) if not variant.prebuilt else ()
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     return kconfig.values(text), False
 
 
 def _unbuilt(place: Project, experiment: Experiment) -> list[str]:
     """Variants whose kernel is not in the store; all of them where that cannot be told."""
-    store = Kernels(place)
+    every = Kernels(place)
     missing = []
-    for name in dict.fromkeys(map(definition, experiment.variants)):
+    for name in dict.fromkeys(map(first_arm, experiment.variants)):
+        store = every.at(base_of(name))
         try:
-            known = store.known(fit(place, experiment, place.variant(name)))
+            known = store.known(fit(store, experiment, place.variant(name)))
         except HarnessError:
             known = None
         if known is None:

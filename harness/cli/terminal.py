@@ -80,6 +80,12 @@ def add_examples(parser: argparse.ArgumentParser, *lines: str) -> None:
         parser.description = textwrap.fill(parser.description, 79, break_on_hyphens=False)
 
 
+def add_base(parser: argparse.ArgumentParser) -> None:
+    """Adds --base."""
+    told = "name in kernel-patches/bases/ (default: the one that says so)"
+    parser.add_argument("--base", metavar="NAME", help=told)
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Adds --json."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from harness.compare.fit import fit
 from harness.dataset import UNITS, Summary
-from harness.model import TOUCHES, Claim, Clock, Lockfile, Variant
+from harness.model import TOUCHES, Claim, Clock, Lockfile, Variant, peer
 from harness.units import amount, format_size
 
 Verdict = Literal[
@@ -121,7 +121,7 @@ def _pair(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> _Points | N
         for each in evidence:
             if claim.experiment not in (None, each.lock.experiment.name):
                 continue
-            base = claim.against or each.lock.experiment.baseline
+            base = peer(claim.against or each.lock.experiment.baseline, name)
             ours, theirs = (_points(each, v, claim.metric, clock) for v in (name, base))
             found.append(_Points(clock, theirs, ours, base))
         best = max(found, key=lambda p: (p.largest, len(p.mine)), default=None)

@@ -22,7 +22,7 @@ from harness.compare.verdict import Interest, Verdict, but_fails, decide
 from harness.compare.warnings import Suspect, arms_fail, suspects
 from harness.dataset import Dataset
 from harness.errors import UserError
-from harness.model import TOUCHES, definition, is_arm
+from harness.model import TOUCHES, first_arm, is_arm, peer
 from harness.units import MIB
 
 
@@ -145,7 +145,9 @@ def compare_variants(
 
 def _need(baseline: str | None, dataset: Dataset, optional: bool) -> None:
     known = sorted(map(str, set(dataset.runs["variant"])))
-    if baseline not in known and not (optional and baseline is None):
+    if baseline is not None and any(peer(baseline, name) in known for name in known):
+        return
+    if not (optional and baseline is None):
         named = "no baseline" if baseline is None else f"no variant called {baseline!r}"
         raise UserError(named, where="--baseline", remedy=f"there are: {', '.join(known)}")
 
@@ -162,7 +164,7 @@ class _Pair:
 def _pairs(mine: Table, theirs: Table, baseline: str | None, same: bool) -> Iterator[_Pair]:
     for subject, variants in mine.items():
         for variant, series in variants.items():
-            name = baseline or variant
+            name = peer(baseline, variant) if baseline else variant
             base = theirs.get(subject, {}).get(name)
             if base is not None and not (same and variant == name):
                 yield _Pair(subject, variant, series, name, base)
@@ -237,7 +239,7 @@ def _defects(table: Table) -> Iterator[Defect]:
         if subject.clock != "work" or subject.metric == RSS:
             continue
         for variant, series in variants.items():
-            first = variants.get(definition(variant), series).values[0]
+            first = variants.get(first_arm(variant), series).values[0]
             if not series.exact or series.values[0] != first:
                 counts = dict(zip(series.blocks.tolist(), map(int, series.values), strict=True))
                 yield Defect(subject, variant, counts)

@@ -21,7 +21,7 @@ from harness.compare.series import pair, series_of
 from harness.dataset import Dataset, collate
 from harness.errors import UserError
 from harness.files import append_line, read_plain
-from harness.model import Experiment, Model, Slot, is_arm
+from harness.model import Experiment, Model, Slot, is_arm, peer
 from harness.results import Damage, Results
 from harness.run import Session, Steps
 
@@ -101,11 +101,12 @@ def look(dataset: Dataset, experiment: Experiment, metric: str, wanted: float, b
     """The width of the interval of `metric` for each variant and machine of the time clock."""
     widths = []
     for subject, variants in series_of(dataset, (metric,)).items():
-        base = variants.get(experiment.baseline)
-        if subject.clock != "time" or base is None:
+        if subject.clock != "time":
             continue
         for variant, series in variants.items():
-            if variant == experiment.baseline or is_arm(variant):
+            baseline = peer(experiment.baseline, variant)
+            base = variants.get(baseline)
+            if base is None or variant == baseline or is_arm(variant):
                 continue
             a, b = pair(series, base)
             half = paired(a, b).width if len(a) else None

@@ -17,7 +17,7 @@ from scipy import stats
 
 from harness.compare.effect import ALPHA, adjusted
 from harness.dataset import CELL
-from harness.model import GOOD, is_arm
+from harness.model import GOOD, is_arm, peer
 
 ALL = "all"
 """Stands for every machine of the dataset."""
@@ -92,7 +92,7 @@ def _counts(runs: pd.DataFrame) -> Counts:
 
 def _cells(mine: Counts, theirs: Counts, baseline: str | None, same: bool) -> Iterator[Success]:
     for (variant, machine, clock), counts in mine.items():
-        name = baseline or variant
+        name = peer(baseline, variant) if baseline else variant
         base = theirs.get((name, machine, clock))
         if base is not None and not (same and name == variant):
             yield Success(machine, clock, variant, name, *counts, *base)

@@ -20,7 +20,7 @@ from harness.compare.series import Series, Table, pair
 from harness.compare.success import ALL, WORSE, Success
 from harness.compare.verdict import Interest
 from harness.dataset import Dataset
-from harness.model import is_arm
+from harness.model import first_arm, is_arm, peer
 
 Rule = Literal[
     "A/A",
@@ -73,11 +73,15 @@ def suspects(
     """Everything that the rules find on the time clock."""
     runs = dataset.runs
     timed = runs[(runs["clock"] == "time") & ~runs["warmup"]]
-    yield from _arms(table, baseline, interest)
+    yield from _arms(table, interest)
     yield from _host(timed)
     for subject, variants in table.items():
-        if (subject.clock, subject.name) == ("time", "boot") and baseline in variants:
-            yield from _steady(subject.machine, variants[baseline], interest(subject.metric).part)
+        if baseline is None or (subject.clock, subject.name) != ("time", "boot"):
+            continue
+        for name in dict.fromkeys(peer(baseline, variant) for variant in variants):
+            if name in variants:
+                part = interest(subject.metric).part
+                yield from _steady(subject.machine, variants[name], part)
     for machine, boots in timed.groupby("machine", sort=False):
         yield from _changed(str(machine), boots)
         yield from _apart(str(machine), boots)
@@ -94,13 +98,14 @@ def arms_fail(found: Iterable[Success]) -> Iterator[Suspect]:
             yield Suspect("A/A", success.machine, detail)
 
 
-def _arms(table: Table, baseline: str | None, interest: Interests) -> Iterator[Suspect]:
+def _arms(table: Table, interest: Interests) -> Iterator[Suspect]:
     """The same kernel under two names must not differ by an effect of interest."""
     for subject, variants in table.items():
         for variant, series in variants.items():
-            if subject.clock != "time" or not is_arm(variant) or baseline not in variants:
+            first = first_arm(variant)
+            if subject.clock != "time" or first == variant or first not in variants:
                 continue
-            a, b = pair(series, variants[baseline])
+            a, b = pair(series, variants[first])
             if len(a) < 3:
                 continue
             effect, limits = paired(a, b), interest(subject.metric).bounds(float(np.median(b)))

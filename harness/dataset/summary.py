@@ -18,7 +18,7 @@ import pandas as pd
 from harness.dataset.observations import CELL, OWN, SUBJECT, observe, own
 from harness.dataset.rows import Row
 from harness.gate import MARKS, MEANING
-from harness.model import GOOD, Lockfile
+from harness.model import GOOD, Lockfile, peer
 
 RESAMPLES = 1000
 SEED = 20130814
@@ -49,7 +49,7 @@ def summarise(
         }
         boot_row = {"kind": "boots", "name": "analysed", "metric": "boots"}
         rows.append(about | boot_row | {"n": len(boots) - failed})
-        base = figures.get((str(baseline), machine, clock), {})
+        base = figures.get((peer(str(baseline), variant), machine, clock), {})
         for subject, values in figures.get((variant, machine, clock), {}).items():
             named = {k: v or None for k, v in zip(SUBJECT, subject, strict=True)}
             rows.append(about | named | _figure(values) | _ratio(values, base.get(subject)))

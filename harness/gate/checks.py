@@ -15,7 +15,20 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from harness.gate.facts import PAGE, Facts, MissingFactError, State
-from harness.model import Experiment, Group, Outcome, Probes, Run, Slot, Timeouts, Variant
+from harness.model import (
+    Experiment,
+    Group,
+    Outcome,
+    Probes,
+    Run,
+    Slot,
+    Timeouts,
+    Variant,
+    base_of,
+    definition,
+    on_base,
+    peer,
+)
 
 Result = Literal["pass", "fail", "skip"]
 Verdict = tuple[Result, str]
@@ -73,8 +86,8 @@ def debug(variant: Variant) -> Variant:
     )
 
 
-def experiment(names: Sequence[str]) -> Experiment:
-    """Both builds of every variant, and those of the eager kernel to compare with."""
+def experiment(names: Sequence[str], base: str | None = None) -> Experiment:
+    """Both builds of every variant, and those of the eager kernel to compare with, on a base."""
     subjects = [name + suffix for name in names for suffix in ("", SUFFIX)]
     measures = [n for n in (BASELINE, BASELINE + SUFFIX) if n not in subjects]
     cell = {"machines": (MACHINE,), "clocks": {"time": {}}}
@@ -84,6 +97,7 @@ def experiment(names: Sequence[str]) -> Experiment:
         name="gate",
         description="what every variant has to prove before its numbers count",
         baseline=BASELINE,
+        bases=base and (base,),
         matrix=tuple(Group.model_validate(group) for group in groups),
         # All memory is filled without a word, on a slow build.
         limits=Timeouts(silence_s=60, progress_s=75),
@@ -109,7 +123,8 @@ def checks(
         if "fill" not in asked.probes_of(run.variant, run.machine, run.clock).run:
             continue
         name, build = split(run.variant)
-        eager = measures.get((BASELINE + run.variant.removeprefix(name), run.machine))
+        measure = peer(BASELINE + SUFFIX * (build == "debug"), run.variant)
+        eager = measures.get((measure, run.machine))
         cells.setdefault((run.variant, run.machine), []).extend(judge(run, name, build, eager))
     return [check for cell in sorted(cells) for check in cells[cell]]
 
@@ -132,8 +147,9 @@ def _lacking(
 
 def split(variant: str) -> tuple[str, Build]:
     """A variant's name and the build of it that ran."""
-    name = variant.removesuffix(SUFFIX)
-    return name, "measured" if name == variant else "debug"
+    own = definition(variant)
+    name = on_base(own.removesuffix(SUFFIX), base_of(variant))
+    return name, "debug" if own.endswith(SUFFIX) else "measured"
 
 
 def judge(run: Run, name: str, build: Build, eager: Run | None) -> list[Check]:

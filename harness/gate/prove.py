@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.errors import UserError
 from harness.gate import checks as gate
 from harness.gate.checks import Check
-from harness.model import Variant
+from harness.model import Variant, on_base
 from harness.project import Project
 from harness.results import Results, Wrong
 from harness.run import Event, RunOptions, gate_verdict, keep_status, run_experiment
@@ -34,10 +34,12 @@ def prove_variants(
     variants: Sequence[Variant],
     options: RunOptions,
     *,
+    base: str | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> GateResult:
     """Boots both builds of each variant and judges them; `eager` boots beside, to compare with.
 
+    `base` is the kernel source by its name, where it is not the default one.
     The verdict on each kernel is kept in the cache, from where the locks of experiments have it.
 
     A variant of which fewer boots can be read than were planned has failed. Raises `UserError` for
@@ -45,14 +47,14 @@ def prove_variants(
     """
     if prebuilt := [variant.name for variant in variants if variant.prebuilt]:
         raise UserError(f"{', '.join(prebuilt)}: a prebuilt kernel has no debug build")
-    asked = gate.experiment([variant.name for variant in variants])
+    asked = gate.experiment([variant.name for variant in variants], base)
     derived = [gate.debug(each) for each in (*variants, project.variant(gate.BASELINE))]
     ran = run_experiment(project, asked, options, derived=derived, on_event=on_event)
     runs, _ = ran.results.read()
     unread = {item.key: str(item) for item in ran.unread}
     checks = gate.checks((stored.run for stored in runs), asked, unread)
     rows, lock = gate.rows(checks), ran.session.lock
-    for name in (variant.name for variant in variants):
+    for name in (on_base(variant.name, base) for variant in variants):
         said = gate_verdict(rows, name)
         keep_status(project.cache, lock.variants[name], lock.kernels[name], said)
     return GateResult(ran.results, tuple(checks), ran.wrong)

@@ -276,7 +276,7 @@ def _session(plan: Plan, folder: Path) -> Session:
     from harness import host
     from harness.guest import Initramfs
     from harness.kernel import BuiltKernel
-    from harness.model import Lockfile, definition
+    from harness.model import Lockfile, first_arm
     from harness.project import Project
     from harness.qemu import Plugin
     from harness.run import Session
@@ -285,7 +285,7 @@ def _session(plan: Plan, folder: Path) -> Session:
     lock = lock.model_copy(update={"on_file": plan.hash})
     kernels: dict[str, BuiltKernel | str] = {}
     for name in dict.fromkeys(slot.variant for slot in plan.slots):
-        kernel = lock.kernels[name] if name in lock.kernels else lock.kernels[definition(name)]
+        kernel = lock.kernels[name] if name in lock.kernels else lock.kernels[first_arm(name)]
         if isinstance(kernel, str):
             kernels[name] = kernel
             continue

@@ -28,7 +28,8 @@ from harness.kernel.mail import Mail, read
 from harness.kernel.patches import SERIES_FILE
 from harness.kernel.source import Source
 from harness.kernel.store import Kernels
-from harness.model import Model, Variant
+from harness.model import Base, Model, Role, Variant
+from harness.project import Project
 
 SCRIPTS = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
 
@@ -179,8 +180,8 @@ def _anywhere(warning: str) -> str:
     return re.sub(r":\d+(:\d+)?:", ":", warning, count=1)
 
 
-RECORD = "hygiene.json"
-"""The file of kernel-patches/ that keeps the last look at all series."""
+RECORDS = "hygiene"
+"""The folder of kernel-patches/ that keeps the last look at all series of a base, ``BASE.json``."""
 
 LINES = "lines"
 """The metric of a claim about the size of a series."""
@@ -257,6 +258,17 @@ def subjects(variants: Iterable[Variant], names: Sequence[str] = ()) -> list[Ser
     ]
 
 
+def subjects_on(project: Project, base: Base, names: Sequence[str] = ()) -> list[SeriesInPlace]:
+    """The series that are made for a base, as `subjects` has them; raises `UserError` as it does,
+    and for a name that has no port to the base."""
+    roles: tuple[Role, ...] = ("proposal", "broken")
+    every = [project.variant(name) for role in roles for name in project.variants(role)]
+    known = {series for variant in every for series in variant.series}
+    for name in known.intersection(names):
+        project.port(name, base)
+    return subjects([each for each in every if project.ported(each, base)], names)
+
+
 def check(kernels: Kernels, asked: Sequence[SeriesInPlace]) -> Record:
     """Looks at each series; what is known from an earlier look is not built again."""
     found = []
@@ -270,8 +282,8 @@ def check(kernels: Kernels, asked: Sequence[SeriesInPlace]) -> Record:
 
 def _check(kernels: Kernels, subject: SeriesInPlace) -> SeriesReport:
     project, source = kernels.project, kernels.base
-    folder = project.patches / subject.series
-    before = patches.apply(source, [project.patches / name for name in subject.after])
+    folder = project.port(subject.series, kernels.asked)
+    before = patches.apply(source, [project.port(name, kernels.asked) for name in subject.after])
     steps, problems = _applied(kernels, subject)
     said = complaints(source, [one for patch in patches.read_series(folder) for one in read(patch)])
     known = answers(folder)
@@ -312,9 +324,9 @@ def _applied(
     kernels: Kernels, subject: SeriesInPlace
 ) -> tuple[tuple[patches.AppliedPatch, ...], list[str]]:
     """The longest prefix of the series that applies, and why the next patch does not."""
-    folders = [kernels.project.patches / name for name in subject.after]
+    folders = [kernels.project.port(name, kernels.asked) for name in subject.after]
     earlier = [patch for folder in folders for patch in patches.read_series(folder)]
-    mine = patches.read_series(kernels.project.patches / subject.series)
+    mine = patches.read_series(kernels.project.port(subject.series, kernels.asked))
     problem: list[str] = []
     for count in range(len(mine), 0, -1):
         try:
@@ -331,7 +343,7 @@ def _built(
 ) -> tuple[tuple[str, ...], list[str]]:
     """The new warnings of a prefix, or why it does not build."""
     project, source = kernels.project, kernels.base
-    fragments = [project.fragment(name) for name in subject.fragments]
+    fragments = project.fragments(subject.fragments, kernels.asked)
     chosen = kernels.chosen()
     job, base = (build.plan(source, name, fragments, chosen) for name in (tree, source.tree))
     try:

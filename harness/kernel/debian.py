@@ -52,7 +52,7 @@ def lookup(name: str, version: str | None = None) -> Package:
     if version and known:
         raise SourceError(
             f"{name} {version} is not in the archive (there: {', '.join(known)})",
-            remedy="name one of these in base.yaml, or drop `version`, or give a tarball instead",
+            remedy="name one of these in the base, or drop `version`, or give a tarball instead",
         )
     raise HostError(f"apt does not know the package {name}", remedy=_STALE)
 

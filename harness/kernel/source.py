@@ -115,8 +115,8 @@ def _fetch_debian(base: Base, asked: DebianSource, sources: Path) -> Source:
     if asked.sha256 not in (None, package.sha256):
         raise SourceError(
             f"sha256 of {package.name} {package.version} is {package.sha256},"
-            f" base.yaml says {asked.sha256}",
-            remedy="correct sha256 in base.yaml, or name the version that it belongs to",
+            f" bases/{base.name}.yaml says {asked.sha256}",
+            remedy="correct sha256 there, or name the version that it belongs to",
         )
     if source := _load(folder, package.sha256):
         return source
@@ -208,7 +208,7 @@ def _download(url: str, file: Path) -> None:
 
 
 def _describe(base: Base, source: Source) -> None:
-    """Writes source.json after a last check: the tree must be the kernel that base.yaml names."""
+    """Writes source.json after a last check: the tree must be the kernel that the base says."""
     release = kernel_release(source.repository.read(source.tree, "Makefile") or "")
     _check_version(base, release, source.origin)
     facts = source.model_dump(mode="json", exclude={"repo"})
@@ -221,7 +221,8 @@ def _check_version(base: Base, found: str, origin: str) -> None:
     release = re.split("[-+~]", found)[0]
     if not f"{release}.".startswith(f"{base.version}."):
         raise SourceError(
-            f"this is Linux {found or '(no version in Makefile)'}, base.yaml says {base.version}",
+            f"this is Linux {found or '(no version in Makefile)'},"
+            f" {base.name}.yaml says {base.version}",
             where=origin,
         )
 

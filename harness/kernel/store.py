@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from harness.cache import claim
@@ -25,27 +25,34 @@ class Kernels:
 
     project: Project
     jobs: int = 0
+    on: str | None = None
+    """name of the base; the default one where there is none"""
     given: source.Source | None = None
-    """a base that base.yaml does not name"""
+    """a source of a base that its file does not name"""
     trees: Mapping[str, str] = field(default_factory=dict)
     """trees of variants that are not what their series make"""
 
     @cached_property
-    def base(self) -> source.Source:
-        """The verified base source; raises `SourceError` or `HostError`."""
-        return self.given or source.fetch(self._asked, self.project.cache)
+    def asked(self) -> Base:
+        """What the file of the base says; raises `UserError`."""
+        return self.project.base(self.on)
 
     @cached_property
-    def _asked(self) -> Base:
-        return Base.load(self.project.base)
+    def base(self) -> source.Source:
+        """The verified base source; raises `UserError`, `SourceError` or `HostError`."""
+        return self.given or source.fetch(self.asked, self.project.cache)
+
+    def at(self, base: str | None) -> Kernels:
+        """The kernels of the same project on another base; without a name, these."""
+        return self if base is None else replace(self, on=base, given=None, trees={})
 
     def chosen(self, variant: Variant | None = None) -> Toolchain:
-        """What compiles a variant: what it says, else what base.yaml says, else the host's gcc."""
-        return (variant and variant.toolchain) or self._asked.toolchain or Toolchain()
+        """What compiles a variant: what it says, else what the base says, else the host's gcc."""
+        return (variant and variant.toolchain) or self.asked.toolchain or Toolchain()
 
     def tree(self, variant: Variant) -> patches.PatchedTree:
         """The base with the variant's series applied; raises `PatchError`."""
-        return patches.apply(self.base, self.project.series(variant))
+        return patches.apply(self.base, self.project.series(variant, self.asked))
 
     def get(self, variant: Variant) -> BuiltKernel:
         """The kernel, built if it is not in the store.
@@ -56,7 +63,8 @@ class Kernels:
         if variant.prebuilt:
             return self._prebuilt(variant.prebuilt)
         cache, tree = self.project.cache, self.trees.get(variant.name) or self.tree(variant).tree
-        made_of = self.base, tree, self.project.fragments(variant), cache, self.chosen(variant)
+        fragments = self.project.fragments(variant.fragments, self.asked)
+        made_of = self.base, tree, fragments, cache, self.chosen(variant)
         if found := build.known(*made_of):
             return found
         with beside(cache, log.info):
@@ -67,11 +75,11 @@ class Kernels:
         if variant.prebuilt:
             return self._prebuilt(variant.prebuilt) if variant.prebuilt.path else None
         cache = self.project.cache
-        base = source.cached(self._asked, cache)
+        base = source.cached(self.asked, cache)
         if base is None:
             return None
-        tree = patches.apply(base, self.project.series(variant)).tree
-        fragments = self.project.fragments(variant)
+        tree = patches.apply(base, self.project.series(variant, self.asked)).tree
+        fragments = self.project.fragments(variant.fragments, self.asked)
         return build.known(base, tree, fragments, cache, self.chosen(variant))
 
     def _prebuilt(self, wanted: Prebuilt) -> BuiltKernel:

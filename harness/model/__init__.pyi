@@ -35,9 +35,13 @@ from .run import Run as Run
 from .run import StoreCount as StoreCount
 from .schedule import Block as Block
 from .schedule import Slot as Slot
+from .schedule import base_of as base_of
 from .schedule import blocks as blocks
 from .schedule import definition as definition
+from .schedule import first_arm as first_arm
 from .schedule import is_arm as is_arm
+from .schedule import on_base as on_base
+from .schedule import peer as peer
 from .schema import Model as Model
 from .schema import load_named as load_named
 from .variant import Claim as Claim

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""kernel-patches/base.yaml: the kernel source that every series applies to, and who provides it."""
+"""kernel-patches/bases/: the kernel sources that series apply to, and who provides them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from harness.model.schema import Model, Name, form, located
+from harness.model.schedule import BaseName
+from harness.model.schema import Model, form, located
 
 PackageName = Annotated[str, form("[a-z0-9][a-z0-9.+-]*", "the name of a Debian package")]
 Sha256 = Annotated[str, form("[0-9a-f]{64}", "a SHA-256: 64 lower-case hexadecimal digits")]
@@ -117,15 +118,24 @@ class Toolchain(Model):
 
 
 class Base(Model):
-    """kernel-patches/base.yaml. Paths in it are relative to its folder; `~` is a home folder."""
+    """One file of kernel-patches/bases/. Paths are relative to it; `~` is a home folder."""
 
-    name: Name = "base"
+    name: BaseName
     version: Annotated[str, form(r"[0-9]+\.[0-9]+(\.[0-9]+)?", "a version as 6.12 or 6.12.117")]
     """the kernel version that the source must show in its Makefile; `6.12` fits any 6.12.y"""
     provider: Provider
     """exactly one of three"""
     toolchain: Toolchain | None = None
     """what compiles its kernels, where it is not the host's gcc"""
+    default: bool = False
+    """what is meant where no base is named; one of them says so, if there are several"""
+    ports: str | None = None
+    """the base whose ports of series and forms of fragments fit where this one has none"""
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The folders of a series, or of fragments, that hold what is made for this base."""
+        return (self.name, *filter(None, [self.ports]))
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import random
-from typing import Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.guest import Distribution
 from harness.model.run import Clock
-from harness.model.schedule import ARM, Slot, definition
+from harness.model.schedule import ARM, BaseName, Slot, first_arm, on_base
 from harness.model.schema import Model, Name, Parameter
 from harness.units import GIB, Size
 
@@ -63,6 +64,15 @@ class Probes(Model):
         return self.touch_bytes if "touch" in self.run else 0
 
 
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if again := next((name for n, name in enumerate(names) if name in names[:n]), None):
+        raise ValueError(f"{again!r} is named twice; each base has a name of its own")
+    return names
+
+
+Bases = Annotated[tuple[BaseName, ...], Field(min_length=1), AfterValidator(_distinct)]
+
+
 class Group(Model):
     """A part of the matrix: every variant on every machine, by every clock."""
 
@@ -72,6 +82,8 @@ class Group(Model):
     """names in qemu-configs/"""
     clocks: dict[Clock, ClockPlan] = Field(min_length=1)
     """`time`, `work` or both"""
+    bases: Bases | None = None
+    """the bases of these variants, where they are not those of the experiment"""
     probes: Probes | None = None
     """what runs in the guest here, where it is not what the experiment says"""
     count_stores: bool = False
@@ -109,6 +121,8 @@ class Experiment(Model):
     """the variant that all ratios refer to"""
     matrix: tuple[Group, ...] = Field(min_length=1)
     """groups of variants, machines and clocks; a cell named twice boots once"""
+    bases: Bases | None = None
+    """names in kernel-patches/bases/: each variant is built on each, and called VARIANT@BASE"""
     probes: Probes = Probes()
     """what runs in the guest"""
     limits: Timeouts = Timeouts()
@@ -135,10 +149,11 @@ class Experiment(Model):
 
     @model_validator(mode="after")
     def _baseline_takes_part(self) -> Self:
-        if self.baseline not in self.variants:
+        there = tuple(dict.fromkeys(v for group in self.matrix for v in group.variants))
+        if self.baseline not in there:
             raise ValueError(
                 f"baseline: {self.baseline!r} is in no group of the matrix"
-                f" (there: {', '.join(self.variants)})"
+                f" (there: {', '.join(there)})"
             )
         return self
 
@@ -152,8 +167,17 @@ class Experiment(Model):
     @property
     def variants(self) -> tuple[str, ...]:
         """Every variant, in the order of the file; the second arm of the baseline comes last."""
-        arm = [self.baseline + ARM] * any(group.has_arm for group in self.matrix)
-        return tuple(dict.fromkeys([*(v for g in self.matrix for v in g.variants), *arm]))
+        names = [name for group in self.matrix for name in self.on_bases(group, group.variants)]
+        arms = [name for group in self.matrix if group.has_arm for name in self._arms(group)]
+        return tuple(dict.fromkeys([*names, *arms]))
+
+    def on_bases(self, group: Group, variants: Iterable[str]) -> tuple[str, ...]:
+        """These variants of a group by their names in the schedule, base after base."""
+        bases = group.bases or self.bases or (None,)
+        return tuple(on_base(variant, base) for base in bases for variant in variants)
+
+    def _arms(self, group: Group) -> list[str]:
+        return [name + ARM for name in self.on_bases(group, (self.baseline,))]
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -188,7 +212,7 @@ class Experiment(Model):
     def _group_of(self, variant: str, machine: str, clock: Clock) -> Group | None:
         for group in self.matrix:
             if (
-                definition(variant) in group.variants
+                first_arm(variant) in self.on_bases(group, group.variants)
                 and machine in group.machines
                 and clock in group.clocks
             ):
@@ -215,7 +239,7 @@ class Experiment(Model):
         return tuple(slots.values())
 
     def _shuffled(self, group: Group, machine: str, clock: Clock, block: int) -> list[str]:
-        arm = [self.baseline + ARM] * group.clocks[clock].aa
-        order = list(dict.fromkeys([*group.variants, *arm]))
+        arms = self._arms(group) if group.clocks[clock].aa else []
+        order = list(dict.fromkeys([*self.on_bases(group, group.variants), *arms]))
         random.Random(f"{self.seed}/{machine}/{clock}/{block}").shuffle(order)
         return order

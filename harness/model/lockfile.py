@@ -33,7 +33,7 @@ GateStatus = Literal["green", "failed"]
 # What may differ between two starts of the same experiment.
 _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
 # Keys that came later, and are no part of what an experiment without them is.
-_ADDED = ("guest", "image_sha256", "program_sha256")
+_ADDED = ("guest", "image_sha256", "program_sha256", "bases")
 # What is only said about an experiment, a variant or a machine. Where it runs: see environment.
 _WORDS = ("description", "origin", "claims", "host_labels")
 
@@ -46,6 +46,9 @@ class Lockfile(Model):
 
     experiment: Experiment
     base: str
+    """version of the source; of all of them where there are several"""
+    bases: dict[str, str] | None = None
+    """version of each base that the experiment names"""
     variants: dict[str, Variant]
     machines: dict[str, Machine]
     kernels: dict[str, Kernel | str]
@@ -73,7 +76,7 @@ class Lockfile(Model):
             for key in _WORDS:
                 entry.pop(key, None)
         for key in _ADDED:
-            for entry in (data, data["experiment"]):
+            for entry in (data, data["experiment"], *data["experiment"]["matrix"]):
                 if entry.get(key, key) is None:
                     del entry[key]
         text = json.dumps(data, sort_keys=True)

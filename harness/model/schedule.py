@@ -1,13 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Slots and blocks: which boots an experiment has, and in what order."""
+"""Slots and blocks: which boots an experiment has, and in what order.
+
+A kernel of the schedule is called ``VARIANT``, ``VARIANT@BASE`` where the experiment names bases,
+and has `ARM` behind it in the second arm of an A/A comparison.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from harness.model.run import Clock
+from harness.model.schema import Name
+
+
+def _no_arm(name: str) -> str:
+    if f"@{name}" == ARM:
+        raise ValueError(f"{name!r} is no name of a base: a second arm is called NAME{ARM}")
+    return name
+
+
+BaseName = Annotated[Name, AfterValidator(_no_arm)]
+"""A file in kernel-patches/bases/."""
 
 ARM = "@2"
 """What the second arm of an A/A comparison has behind the name of its variant."""
@@ -18,9 +36,29 @@ def is_arm(variant: str) -> bool:
     return variant.endswith(ARM)
 
 
+def first_arm(variant: str) -> str:
+    """The same kernel under its own name."""
+    return variant.removesuffix(ARM)
+
+
 def definition(variant: str) -> str:
     """The variant that a name in the schedule stands for."""
-    return variant.removesuffix(ARM)
+    return variant.partition("@")[0]
+
+
+def base_of(variant: str) -> str | None:
+    """The base that a name in the schedule says."""
+    return first_arm(variant).partition("@")[2] or None
+
+
+def on_base(variant: str, base: str | None) -> str:
+    """The name of a variant on a base; its own where the experiment names none."""
+    return f"{variant}@{base}" if base else variant
+
+
+def peer(baseline: str, variant: str) -> str:
+    """What a kernel is compared with: the baseline on its own base, unless that says which."""
+    return baseline if "@" in baseline else on_base(baseline, base_of(variant))
 
 
 @dataclass(frozen=True)

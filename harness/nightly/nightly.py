@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.files import write_atomic
 from harness.kernel import debian
-from harness.model import Base, Experiment
+from harness.model import Experiment
 from harness.nightly import dashboard, history, prune, testcases
 from harness.nightly.changes import Tolerance, changes, status
 from harness.nightly.dashboard import Board
@@ -46,20 +46,25 @@ def run_night(
     *,
     day: date | None = None,
     update: bool = True,
+    base: str | None = None,
     force: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Reported:
     """Boots a night, today if `day` names no other (UTC), and reports it beside those before it.
 
     A night that is the newest of the history is only reported again. `update` renews apt's lists
-    before asking for a base. Raises `UserError` for a date that is buried in the history.
+    before asking for a base; `base` is the one to boot on, where not those of the experiment.
+    Raises `UserError` for a date that is buried in the history.
     """
     with Results(folder).locked():
         nights, damage = _read(folder)
         day = day or datetime.now(UTC).date()
         if by_day(nights, day) is None:
+            if base := project.chosen(base):
+                experiment = experiment.model_copy(update={"bases": (base,)})
             if update:
-                _update(project)
+                for name in experiment.bases or (None,):
+                    _update(project, name)
             options = RunOptions(folder / prune.BOOTS / day.isoformat(), force=force)
             ran = run_experiment(project, experiment, options, on_event=on_event)
             found = render.publish(ran.results)
@@ -95,8 +100,8 @@ def _read(folder: Path) -> tuple[list[Night], list[Damage]]:
     return nights, damage
 
 
-def _update(project: Project) -> None:
-    provider = Base.load(project.base).provider
+def _update(project: Project, base: str | None) -> None:
+    provider = project.base(base).provider
     if provider.debian and not provider.debian.version:
         log.info("renewed apt's lists" if debian.refresh() else "apt's lists are as they are")
 

@@ -184,7 +184,8 @@ def claimed(dataset: Dataset, figures: Summary) -> Section:
     if dataset.lock is None:
         return Section("Claims")
     evidence = [claims.ClaimData(dataset.lock, figures)]
-    once = [variant for name, variant in dataset.lock.variants.items() if not is_arm(name)]
+    variants = dataset.lock.variants.items()
+    once = [v.model_copy(update={"name": name}) for name, v in variants if not is_arm(name)]
     found = list(claims.findings(once, evidence))
     rows = [
         [

@@ -325,8 +325,10 @@ def single(
     *,
     append: Sequence[str] = (),
     image: str | None = None,
+    base: str | None = None,
 ) -> Experiment:
     """The experiment that is one boot; raises `UserError` for names that are not there."""
+    base = project.chosen(base)
     group = {
         "variants": [project.variant(variant).name],
         "machines": [project.machine(machine).name],
@@ -337,6 +339,7 @@ def single(
         description="one boot by hand",
         baseline=variant,
         matrix=[group],
+        bases=base and (base,),
         boot=tuple(append),
         guest={"image": image} if image else None,
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from harness import cache, host
 from harness.boot import Guest, accel
@@ -14,7 +14,17 @@ from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.guest import Initramfs, initramfs
 from harness.guest import disk as image
 from harness.kernel import BuiltKernel, Kernels
-from harness.model import Accel, Environment, Experiment, Lockfile, Machine, Variant, definition
+from harness.model import (
+    Accel,
+    Environment,
+    Experiment,
+    Lockfile,
+    Machine,
+    Variant,
+    base_of,
+    definition,
+    first_arm,
+)
 from harness.project import Project
 from harness.qemu import Plugin
 from harness.qemu import plugin as counter
@@ -61,12 +71,16 @@ def prepare(
     """
     cache.claim(project.cache)
     known, made = derived or {}, machines or {}
-    named = {name: known.get(name) or project.variant(name) for name in experiment.variants}
-    variants = {name: fit(project, experiment, variant) for name, variant in named.items()}
+    store = store or Kernels(project)
+    stores = {base: store.at(base) for base in map(base_of, experiment.variants)}
+    variants = {}
+    for name in experiment.variants:
+        variant = known.get(definition(name)) or project.variant(name)
+        variants[name] = fit(stores[base_of(name)], experiment, variant)
     machines = {name: made.get(name) or project.machine(name) for name in experiment.machines}
     host.find_qemu()
-    guest, store = _guest(project, experiment), store or Kernels(project)
-    kernels, misfits = _build(store, variants)
+    guest = _guest(project, experiment)
+    kernels, misfits = _build(stores, variants)
     probes = initramfs.build(project.cache)
     environment = host.environment(_accel(project, machines, kernels, probes))
     first = initramfs.entry(project.cache) if guest else probes
@@ -74,7 +88,7 @@ def prepare(
     records = {n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()}
     lock = Lockfile(
         experiment=experiment,
-        base=_base(store, variants),
+        **_bases(stores, variants),
         variants=variants,
         machines=machines,
         kernels=records,
@@ -89,27 +103,26 @@ def prepare(
     return Session(project, experiment, variants, machines, *made_of)
 
 
-def fit(project: Project, experiment: Experiment, variant: Variant) -> Variant:
+def fit(store: Kernels, experiment: Experiment, variant: Variant) -> Variant:
     """The variant with what the experiment's guest needs of a kernel; a prebuilt one must have it.
 
-    Raises `UserError` where there is no such fragment.
+    Raises `UserError` where the base has no such fragment, or a series was not ported to it.
     """
-    more = experiment.guest.fragments if experiment.guest else ()
-    if variant.prebuilt or not more:
+    if variant.prebuilt:
         return variant
-    for name in more:
-        if not project.fragment(name).is_file():
-            raise UserError(
-                f"guest.fragments: no such file: {project.fragment(name)}", where=experiment.name
-            )
+    more = experiment.guest.fragments if experiment.guest else ()
     fragments = tuple(dict.fromkeys((*variant.fragments, *more)))
+    store.project.series(variant, store.asked)
+    store.project.fragments(fragments, store.asked)
     return variant.model_copy(update={"fragments": fragments})
 
 
-def _base(store: Kernels, variants: Mapping[str, Variant]) -> str:
-    """The version that kernels are built from; nothing where none is."""
-    built = any(not variant.prebuilt for variant in variants.values())
-    return store.base.version if built else ""
+def _bases(stores: Mapping[str | None, Kernels], variants: Mapping[str, Variant]) -> dict[str, Any]:
+    """The versions that kernels are built from; nothing where none is."""
+    built = dict.fromkeys(base_of(n) for n, variant in variants.items() if not variant.prebuilt)
+    versions = {base: stores[base].base.version for base in built}
+    named = {base: version for base, version in versions.items() if base}
+    return {"base": ", ".join(versions.values()), "bases": named or None}
 
 
 def _guest(project: Project, experiment: Experiment) -> Guest | None:
@@ -121,17 +134,17 @@ def _guest(project: Project, experiment: Experiment) -> Guest | None:
 
 
 def _build(
-    store: Kernels, variants: dict[str, Variant]
+    stores: Mapping[str | None, Kernels], variants: dict[str, Variant]
 ) -> tuple[dict[str, BuiltKernel | str], tuple[str, ...]]:
     """The kernel of each variant, or what is wrong with it; and whose input is wrong."""
     kernels: dict[str, BuiltKernel | str] = {}
     misfits = []
     for name, variant in variants.items():
-        if definition(name) in kernels:
-            kernels[name] = kernels[definition(name)]
+        if first_arm(name) in kernels:
+            kernels[name] = kernels[first_arm(name)]
             continue
         try:
-            kernels[name] = store.get(variant)
+            kernels[name] = stores[base_of(name)].get(variant)
         except (PatchError, ConfigError, BuildError) as error:
             log.warning(f"{name}: {error}")
             kernels[name] = str(error)

@@ -63,7 +63,7 @@ def configure(kernels, tmp_path: Path, text: str) -> ConfigError:
     fragment = tmp_path / "more.config"
     fragment.write_text(text)
     variant = kernels.project.variant("eager")
-    fragments = [*kernels.project.fragments(variant), fragment]
+    fragments = [*kernels.project.fragments(variant.fragments, kernels.asked), fragment]
     tree = kernels.tree(variant).tree
     with pytest.raises(ConfigError) as caught:
         build.build(kernels.base, tree, fragments, kernels.project.cache)
@@ -117,7 +117,7 @@ def test_a_patch_that_does_not_apply_names_file_hunk_and_base(kernels, tmp_path)
 
 
 def test_a_patch_that_is_there_already_is_told_apart(kernels, tmp_path):
-    marks = kernels.project.patches / "boot-marks"
+    marks = kernels.project.port("boot-marks", kernels.asked)
     (first, *_) = patches.read_series(marks)
     again = series(tmp_path / "again", once_more=first.read_text())
     with pytest.raises(PatchError, match="already applied") as caught:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 FAKES = ROOT / "tests" / "fakes"
 # The fake is run by this Python: another `python3` may take longer to start than a boot takes.
 PATH = os.pathsep.join((str(FAKES), str(Path(sys.executable).parent), os.environ["PATH"]))
+BASE = "kernel-patches/bases/6.12.yaml"
 MACHINE = """
 description: two small nodes
 accel: tcg
@@ -45,16 +46,18 @@ def bzimage(release: str) -> bytes:
 
 def lay_checkout(root: Path) -> dict[str, str]:
     """A checkout with variants `one` and `two`; answers its environment."""
-    for folder in ("kernel-patches/variants", "qemu-configs", "experiments"):
-        (root / folder).mkdir(parents=True)
+    for folder in ("variants", "bases"):
+        (root / "kernel-patches" / folder).mkdir(parents=True)
+    for folder in ("qemu-configs", "experiments"):
+        (root / folder).mkdir()
     for name in ("one", "two"):
         (root / f"{name}.img").write_bytes(bzimage(f"6.1-{name}"))
         text = f"description: kernel {name}\nprebuilt: {{path: {name}.img}}\n"
         (root / f"kernel-patches/variants/{name}.yaml").write_text(text)
     (root / "qemu-configs/small.yaml").write_text(MACHINE)
     (root / "experiments/pair.yaml").write_text(EXPERIMENT)
-    base = (ROOT / "kernel-patches/base.yaml").read_text()
-    (root / "kernel-patches/base.yaml").write_text(base)
+    base = (ROOT / BASE).read_text()
+    (root / BASE).write_text(base)
     return environment(root)
 
 

@@ -8,9 +8,11 @@ from tests.support.checkout import ROOT
 
 PATCHES = ROOT / "kernel-patches"
 PROJECT = Project(ROOT, ROOT)
-RECORD = Record.model_validate_json((PATCHES / check.RECORD).read_bytes())
+RECORDS = {
+    path.stem: Record.model_validate_json(path.read_bytes())
+    for path in sorted((PATCHES / check.RECORDS).glob("*.json"))
+}
 
 
-def subjects(*names: str) -> list[check.SeriesInPlace]:
-    every = [PROJECT.variant(n) for role in ("proposal", "broken") for n in PROJECT.variants(role)]
-    return check.subjects(every, names)
+def subjects(base: str, *names: str) -> list[check.SeriesInPlace]:
+    return check.subjects_on(PROJECT, PROJECT.base(base), names)

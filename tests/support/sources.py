@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 from harness.model.base import Base
+from tests.support.checkout import BASE
 
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n"
 KBUILD = (
@@ -56,7 +57,7 @@ def lay_base(checkout: Path, makefile: str = MAKEFILE) -> Path:
     sha256 = tarball(archive, {"Makefile": makefile, "mm/page.c": MM})
     patches = checkout / "kernel-patches"
     provider = f"{{tarball: {{path: {archive}, sha256: {sha256}}}}}"
-    (patches / "base.yaml").write_text(f"version: '6.12'\nprovider: {provider}\n")
+    (checkout / BASE).write_text(f"version: '6.12'\nprovider: {provider}\n")
     (patches / "configs").mkdir()
     (patches / "configs/base.config").write_text("CONFIG_NUMA=y\n")
     return patches
@@ -72,4 +73,4 @@ def built_from_source(checkout: Path, keys: str) -> Path:
 
 def base(path: Path, sha256: str, version: str = "6.12") -> Base:
     data = {"version": version, "provider": {"tarball": {"path": path, "sha256": sha256}}}
-    return Base.parse(data, "base.yaml")
+    return Base.parse({"name": "6.12", **data}, "6.12.yaml")

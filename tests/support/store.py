@@ -32,7 +32,7 @@ def keep(
     """Puts the kernel of a variant into the store, as a build leaves it there."""
     kernels = Kernels(project)
     tree = kernels.tree(variant).tree
-    plan = build.plan(kernels.base, tree, project.fragments(variant))
+    plan = build.plan(kernels.base, tree, project.fragments(variant.fragments, kernels.asked))
     folder = project.cache / "kernels" / plan.kernel_id
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bzImage").write_bytes(bzimage("6.12.1"))

@@ -115,7 +115,7 @@ def test_messages_in_the_documents_are_those_of_the_code() -> None:
 def test_phases_in_the_documents_are_those_of_the_kernel() -> None:
     text = (ROOT / "docs/measuring.md").read_text()
     table = text.partition("## Phases")[2].partition("\n## ")[0]
-    patch = next((ROOT / "kernel-patches/boot-marks").glob("0001-*.patch")).read_text()
+    patch = next((ROOT / "kernel-patches/boot-marks/6.12").glob("0001-*.patch")).read_text()
     names = set(re.findall(r'= "(\w+)",$', patch, re.M))
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == names
     assert set(MARKS) == names and set(REQUIRED) == names - {"deferred_init"}

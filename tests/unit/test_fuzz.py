@@ -312,7 +312,7 @@ MODELS = {
     Machine: "qemu-configs/quad-16g.yaml",
     Experiment: "experiments/scale.yaml",
     Variant: "kernel-patches/variants/lazy.yaml",
-    Base: "kernel-patches/base.yaml",
+    Base: "kernel-patches/bases/6.12.yaml",
 }
 HOSTS = b"hosts:\n  a: {address: b, user: c, memory: 1GiB, cores: 1, jump: b}\n"
 HOSTS += b"  b: {address: b, user: c, memory: 1GiB, cores: 1, labels: [x]}\n"

@@ -14,7 +14,7 @@ import pytest
 
 from harness.model.schema import read_yaml
 from harness.nightly.history import History
-from tests.support.checkout import FAKES, ROOT
+from tests.support.checkout import BASE, FAKES, ROOT
 
 SHIPPED = ROOT / "tools/nightly"
 LOGROTATE = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -28,8 +28,8 @@ def home(checkout, tmp_path) -> Path:
     text = (root / "experiments/pair.yaml").read_text()
     text = text.replace("time: {blocks: 2, warmup: 1}", "work: {blocks: 1}")
     (root / "experiments/nightly.yaml").write_text(text)
-    base = (root / "kernel-patches/base.yaml").read_text()
-    (root / "kernel-patches/base.yaml").write_text(re.sub(r"(?ms)^provider:.*", PINNED, base))
+    base = (root / BASE).read_text()
+    (root / BASE).write_text(re.sub(r"(?ms)^provider:.*", PINNED, base))
     (root / "harness").symlink_to(ROOT / "harness")
     python = root / ".venv/bin/python"
     python.parent.mkdir(parents=True)

@@ -9,9 +9,9 @@ import pytest
 from harness.errors import PatchError, UserError
 from harness.kernel import check, patches
 from harness.model.variant import Variant
-from tests.support.series import PATCHES, RECORD, subjects
+from tests.support.series import PATCHES, PROJECT, RECORDS, subjects
 
-NAMES = [found.series for found in RECORD.series]
+LOOKED = [(base, found) for base, record in RECORDS.items() for found in record.series]
 
 
 def lines(patch: Path) -> tuple[int, int]:
@@ -28,26 +28,33 @@ def lines(patch: Path) -> tuple[int, int]:
     return added, removed
 
 
-@pytest.fixture(params=RECORD.series, ids=NAMES)
-def found(request) -> check.SeriesReport:
-    return request.param
+@pytest.fixture(params=LOOKED, ids=lambda one: f"{one[1].series}-{one[0]}")
+def looked(request) -> tuple[Path, check.SeriesReport]:
+    """The folder of a series on a base, and what was found there."""
+    base, found = request.param
+    return PROJECT.port(found.series, PROJECT.base(base)), found
 
 
 def test_every_series_was_looked_at() -> None:
-    folders = sorted(path.parent.name for path in PATCHES.glob("*/series"))
-    assert sorted(NAMES) == folders
-    asked = [(s.series, s.after, s.fragments) for s in subjects()]
-    assert [(f.series, f.after, f.fragments) for f in RECORD.series] == asked
+    folders = sorted(path.parent for path in PATCHES.glob("*/**/series"))
+    assert sorted(PROJECT.port(f.series, PROJECT.base(base)) for base, f in LOOKED) == folders
 
 
-def test_the_record_is_of_these_patches(found) -> None:
-    there = {path.name: check.digest(path) for path in patches.read_series(PATCHES / found.series)}
+@pytest.mark.parametrize("base", RECORDS)
+def test_every_series_was_looked_at_in_its_place(base: str) -> None:
+    asked = [(s.series, s.after, s.fragments) for s in subjects(base)]
+    assert [(f.series, f.after, f.fragments) for f in RECORDS[base].series] == asked
+
+
+def test_the_record_is_of_these_patches(looked) -> None:
+    folder, found = looked
+    there = {path.name: check.digest(path) for path in patches.read_series(folder)}
     looked = {prefix.patch: prefix.sha256 for prefix in found.prefixes}
     assert looked == there, "run: harness patches --write"
 
 
-def test_lines_are_those_of_the_patches(found) -> None:
-    folder = PATCHES / found.series
+def test_lines_are_those_of_the_patches(looked) -> None:
+    folder, found = looked
     counted = [lines(path) for path in patches.read_series(folder)]
     assert counted == [(prefix.added, prefix.removed) for prefix in found.prefixes]
     # Lines that one patch adds and another removes are no part of the whole.
@@ -60,16 +67,18 @@ def test_lines_are_those_of_the_patches(found) -> None:
     assert (parts["insertion"], parts.get("deletion", 0)) == (found.added, found.removed)
 
 
-def test_nothing_is_left_to_answer(found) -> None:
+def test_nothing_is_left_to_answer(looked) -> None:
+    _, found = looked
     assert not found.problems
     assert all(prefix.built and not prefix.warnings for prefix in found.prefixes)
 
 
-def test_answers_are_those_of_the_series_and_its_letter(found) -> None:
-    known = check.answers(PATCHES / found.series)
+def test_answers_are_those_of_the_series_and_its_letter(looked) -> None:
+    folder, found = looked
+    known = check.answers(folder)
     given = {c.type: c.answer for prefix in found.prefixes for c in prefix.complaints}
     assert given == known
-    letter = (PATCHES / found.series / "0000-cover-letter.patch").read_text()
+    letter = (folder / "0000-cover-letter.patch").read_text()
     assert not known or "checkpatch" in letter
 
 

@@ -50,7 +50,7 @@ def test_a_truncated_tarball_leaves_nothing(tmp_path):
 def test_another_kernel_is_refused(tmp_path):
     path = tmp_path / "linux.tar.xz"
     sha256 = tarball(path, {"Makefile": MAKEFILE})
-    with pytest.raises(SourceError, match=r"this is Linux 6\.12\.1, base\.yaml says 6\.6"):
+    with pytest.raises(SourceError, match=r"this is Linux 6\.12\.1, 6\.12\.yaml says 6\.6"):
         source.fetch(base(path, sha256, "6.6"), tmp_path / "cache")
 
 
@@ -76,7 +76,8 @@ def ask(repo, *words):
 
 def git_base(repo, commit, **more) -> Base:
     git = {"path": repo, "commit": commit, **more}
-    return Base.parse({"version": "6.12", "provider": {"git": git}}, "base.yaml")
+    keys = {"name": "6.12", "version": "6.12", "provider": {"git": git}}
+    return Base.parse(keys, "6.12.yaml")
 
 
 def test_a_commit_of_a_git_checkout(checked_out, tmp_path, caplog):
@@ -144,7 +145,7 @@ def test_a_base_in_the_cache_is_still_the_version_that_is_asked_for(tmp_path):
     sha256 = tarball(path, {"Makefile": MAKEFILE})
     source.fetch(base(path, sha256), tmp_path / "cache")
     for ask_for in (source.fetch, source.cached):
-        with pytest.raises(SourceError, match=r"this is Linux 6\.12\.1, base\.yaml says 6\.6"):
+        with pytest.raises(SourceError, match=r"this is Linux 6\.12\.1, 6\.12\.yaml says 6\.6"):
             ask_for(base(path, sha256, "6.6"), tmp_path / "cache")
 
 
@@ -155,7 +156,7 @@ def test_a_path_is_found_from_its_file_whatever_the_folder(tmp_path, monkeypatch
     path = tmp_path / "sources/linux.tar.xz"
     path.parent.mkdir()
     sha256 = tarball(path, {"Makefile": MAKEFILE})
-    file = tmp_path / "checkout/kernel-patches/base.yaml"
+    file = tmp_path / "checkout/kernel-patches/6.12.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(
         f"version: '6.12'\nprovider: {{tarball: {{path: {where}, sha256: {sha256}}}}}\n"
@@ -166,7 +167,7 @@ def test_a_path_is_found_from_its_file_whatever_the_folder(tmp_path, monkeypatch
 
 
 def test_the_home_of_nobody_is_one_error(tmp_path):
-    file = tmp_path / "base.yaml"
+    file = tmp_path / "6.12.yaml"
     commit = "0" * 40
     file.write_text(
         f"version: '6.12'\nprovider: {{git: {{path: ~nobody-at-all/x, commit: '{commit}'}}}}\n"

@@ -11,7 +11,7 @@ from harness.kernel.build import Build
 from harness.kernel.store import Kernels
 from harness.model import Lockfile, Toolchain, Variant
 from harness.project import Project
-from tests.support.checkout import ROOT
+from tests.support.checkout import BASE, ROOT
 from tests.support.sources import KBUILD, lay_base
 
 LOCKS = sorted((ROOT / "results/reference").glob("*/experiment.lock.yaml"))
@@ -59,9 +59,9 @@ def test_what_was_chosen_is_told_to_make_and_part_of_the_id(place):
     assert prefix.format("cc") in other.image.read_text()
     assert other.kernel.kernel_id != plain.kernel_id
     assert other.kernel.toolchain.endswith("; CC=cc")
-    # base.yaml chooses for all its variants, and one of them may choose otherwise.
-    base = place.base.read_text()
-    place.base.write_text(base + "toolchain: {compiler: cc}\n")
+    # A base chooses for all its variants, and one of them may choose otherwise.
+    base = place.root / BASE
+    base.write_text(base.read_text() + "toolchain: {compiler: cc}\n")
     file.write_text("description: d\nfragments: [base]\n")
     assert Kernels(place).get(place.variant("toy")).kernel == other.kernel
     file.write_text("description: d\nfragments: [base]\ntoolchain: {}\n")
@@ -83,7 +83,7 @@ def test_a_toolchain_names_its_programs():
 )
 def test_a_toolchain_is_no_place_for_flags(keys):
     with pytest.raises(UserError):
-        Toolchain.parse(keys, "base.yaml")
+        Toolchain.parse(keys, "6.12.yaml")
 
 
 def test_a_prebuilt_kernel_is_compiled_already():

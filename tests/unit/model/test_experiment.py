@@ -99,3 +99,53 @@ def test_stores_are_counted_on_the_work_clock_only():
     )
     assert found.counted and found.counts_stores("a", "m", "work")
     assert not found.counts_stores("b", "m", "work")
+
+
+BASES = """
+description: d
+baseline: a
+bases: [6.10, 7.3]
+matrix:
+  - variants: [a, b]
+    machines: [m]
+    clocks: {time: {blocks: 1, aa: true}}
+  - variants: [c]
+    machines: [n]
+    clocks: {work: {}}
+    bases: [7.3]
+"""
+
+
+def test_each_variant_is_there_on_each_base(tmp_path: Path) -> None:
+    found = experiment(tmp_path, BASES)
+    # Names that look like numbers are as they were written: 6.10 is not 6.1.
+    assert found.bases == ("6.10", "7.3")
+    timed = ("a@6.10", "b@6.10", "a@7.3", "b@7.3")
+    arms = ("a@6.10@2", "a@7.3@2")
+    assert found.variants == (*timed, "c@7.3", *arms)
+    slots = {slot.variant: slot.key for slot in found.schedule()}
+    assert set(slots) == set(found.variants)
+    assert slots["a@7.3@2"] == "a@7.3@2/m/time/000"
+    # All bases boot in one block: they can be compared in pairs.
+    assert {s.variant for s in found.schedule() if s.block_key == ("m", "time", 0)} == {
+        *timed,
+        *arms,
+    }
+    assert found.probes_of("c@7.3", "n", "work") == found.probes
+    assert not found.counts_stores("c@6.10", "n", "work")
+
+
+@pytest.mark.parametrize(
+    ("bases", "said"),
+    [
+        ("[7.3, 6.12, 7.3]", "'7.3' is named twice"),
+        ("[]", "bases: "),
+        ("['2']", "bases[0]: "),
+        ("[../x]", "bases[0]: "),
+        ("7.3", "bases: "),
+    ],
+)
+def test_bases_have_names_of_their_own(tmp_path: Path, bases: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        experiment(tmp_path, BASES.replace("[6.10, 7.3]", bases))
+    assert said in str(caught.value)

@@ -46,7 +46,7 @@ def test_marks_cut_short_are_told():
     assert "1 marks lost" in phases.missing(console, phases.read_phases(console))
 
 
-SERIES = ROOT / "kernel-patches" / "boot-marks"
+SERIES = ROOT / "kernel-patches/boot-marks/6.12"
 
 
 def test_the_marks_are_those_of_the_series():
