@@ -189,7 +189,8 @@ def test_trees_of_a_range_do_not_share_what_was_applied(patched, tree, tmp_path)
     place = Project(patched, tmp_path / "cache")
     variant = place.variant("two").model_copy(update={"series": ("before",)})
     line = CommitRange.open(tree, place.cache)
-    first, second = (line.point(f"HEAD~{n}", place, variant) for n in (1, 4))
+    asked = Question(place, variant, "small", "memmap_init", tmp_path)
+    first, second = (line.point(f"HEAD~{n}", asked) for n in (1, 4))
     assert first.tree
     assert second.tree
     assert first.tree != second.tree

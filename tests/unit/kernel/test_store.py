@@ -9,7 +9,7 @@ from harness.errors import UserError
 from harness.kernel import Source, build, kconfig
 from harness.kernel.build import Build
 from harness.kernel.store import Kernels
-from harness.model import Lockfile, Toolchain, Variant
+from harness.model import Lockfile, Toolchain, Variant, base_of
 from harness.project import Project
 from tests.support.checkout import BASE, ROOT
 from tests.support.sources import KBUILD, lay_base
@@ -130,7 +130,8 @@ def test_ids_are_those_of_the_committed_kernels(lock):
     for name, kernel in known.kernels.items():
         if isinstance(kernel, str) or not (kernel.tree and kernel.toolchain):
             continue
-        files = [Project(ROOT, ROOT).fragment(f) for f in known.variants[name].fragments]
+        place = Project(ROOT, ROOT)
+        files = place.fragments(known.variants[name].fragments, place.base(base_of(name)))
         asked = kconfig.merge(kconfig.parse(file.read_text(), str(file)) for file in files)
         source = Source(repo=ROOT, tree="", version="", sha256=None, origin="")
         assert Build(source, kernel.tree, asked, kernel.toolchain).kernel_id == kernel.kernel_id

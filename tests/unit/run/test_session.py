@@ -50,6 +50,8 @@ def test_an_experiment_without_a_guest_is_called_what_it_was(session):
     del data["image_sha256"], data["program_sha256"], data["experiment"]["guest"], data["gate"]
     for entry in (data, data["experiment"], *data["experiment"]["matrix"]):
         del entry["bases"]
+    for entry in data["variants"].values():
+        del entry["toolchain"]
     text = json.dumps(data, sort_keys=True)
     assert bare.hash == hashlib.sha256(text.encode()).hexdigest()[:12] != lock.hash
 
@@ -67,7 +69,7 @@ def test_an_image_stays_on_the_host_that_has_it(session, tmp_path):
 
 
 def test_every_variant_is_built_with_what_the_guest_needs(checkout):
-    store = Kernels(Project(checkout, checkout), print)
+    store = Kernels(Project(checkout, checkout))
     built = Variant(name="a", description="a", fragments=("base",))
     wanted = an_experiment(guest={"image": "x", "fragments": ["base", "distro"]})
     (checkout / "kernel-patches/configs").mkdir()
