@@ -50,8 +50,6 @@ def test_an_experiment_without_a_guest_is_called_what_it_was(session):
     del data["image_sha256"], data["program_sha256"], data["experiment"]["guest"], data["gate"]
     for entry in (data, data["experiment"], *data["experiment"]["matrix"]):
         del entry["bases"]
-    for entry in data["variants"].values():
-        del entry["toolchain"]
     text = json.dumps(data, sort_keys=True)
     assert bare.hash == hashlib.sha256(text.encode()).hexdigest()[:12] != lock.hash
 
