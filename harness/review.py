@@ -199,8 +199,8 @@ def _fit(project: Project, like: Variant, posting: Posting, paths: Sequence[Path
 
     Raises `PatchError` where it does not apply to the base, or touches the same lines as the marks.
     """
-    base = Kernels(project).base
-    marks = [project.patches / series for series in like.series]
+    kernels = Kernels(project)
+    base, marks = kernels.base, project.series(like, kernels.asked)
     try:
         patches.apply(base, [*marks, paths[0].parent])
         return
