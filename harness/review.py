@@ -26,8 +26,9 @@ from harness.dataset import Dataset, Row
 from harness.errors import HostError, PatchError, UserError
 from harness.files import filling, read_bytes, write_atomic
 from harness.gate import GateResult, prove_variants
-from harness.kernel import Kernels, environment, mails, patches
-from harness.kernel.mails import Mail, Posting
+from harness.kernel import Kernels, environment, patches
+from harness.kernel import posting as postings
+from harness.kernel.posting import Mail, Posting
 from harness.model import TOUCHES, Variant
 from harness.project import Project
 from harness.report import publish
@@ -100,13 +101,13 @@ def gather(words: Sequence[str], stdin: Callable[[], bytes]) -> Posting:
     if more:
         return _commits(path, more[0])
     if what == "-":
-        return mails.read(stdin(), "standard input")
+        return postings.read(stdin(), "standard input")
     if path.is_dir():
-        return mails.read_folder(path)
+        return postings.read_folder(path)
     if path.is_file():
-        return mails.read(read_bytes(path), what)
+        return postings.read(read_bytes(path), what)
     if found := _MESSAGE_ID.fullmatch(what):
-        return mails.read(_fetched(found[1]), what)
+        return postings.read(_fetched(found[1]), what)
     raise UserError(
         f"no such file or folder, and no Message-ID: {what}",
         where="WHAT",
@@ -134,7 +135,7 @@ def _commits(tree: Path, line: str) -> Posting:
         raise UserError(one_line(str(error), 300) or "git failed", where=f"{tree} {line}") from None
     if not data:
         raise UserError("no commits", where=f"{tree} {line}")
-    return mails.read(data, f"{tree} {line}")
+    return postings.read(data, f"{tree} {line}")
 
 
 def _fetched(message_id: str) -> bytes:

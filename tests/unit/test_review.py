@@ -14,7 +14,7 @@ from harness.compare import CompareOptions, compare_variants, regressions, rows
 from harness.dataset import dataset
 from harness.errors import PatchError, UserError
 from harness.kernel.git import environment
-from harness.kernel.mails import read
+from harness.kernel.posting import read
 from harness.kernel.store import Kernels
 from harness.project import Project
 from tests.support.checkout import ROOT

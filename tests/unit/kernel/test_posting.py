@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import PatchError
-from harness.kernel import mails
+from harness.kernel import posting
 from tests.support.checkout import ROOT
 
 DIFF = """diff --git a/mm/page.c b/mm/page.c
@@ -33,12 +33,12 @@ def mail(subject: str, body: str = DIFF, *, author: str = "Jörg <j@example.org>
 
 
 def subjects(data: bytes) -> list[str]:
-    return [found.subject for found in mails.read(data, "x.mbox").patches]
+    return [found.subject for found in posting.read(data, "x.mbox").patches]
 
 
 def test_patches_come_in_the_order_of_their_numbers():
     data = mail("[PATCH 2/2] second") + mail("[PATCH 0/2] cover", "") + mail("[PATCH 1/2] first")
-    found = mails.read(data, "x.mbox")
+    found = posting.read(data, "x.mbox")
     assert [patch.subject for patch in found.patches] == ["first", "second"]
     assert found.subject == "cover" and found.author == "Jörg <j@example.org>"
 
@@ -50,7 +50,7 @@ def test_replies_and_older_versions_are_left_out():
         + mail("Re: [PATCH v2] change", DIFF)
         + mail("[RFC PATCH v2] change better")
     )
-    found = mails.read(data, "x.mbox")
+    found = posting.read(data, "x.mbox")
     assert ([p.subject for p in found.patches], found.version) == (["change better"], 2)
 
 
@@ -71,19 +71,19 @@ def test_whatever_a_mailer_makes_of_it_the_diff_is_the_same(how):
         plain = head + f"\nContent-Transfer-Encoding: {how}\n\n".encode() + body
     elif how == "crlf":
         plain = plain.replace(b"\n", b"\r\n")
-    (patch,) = mails.read(plain, "x.mbox").patches
+    (patch,) = posting.read(plain, "x.mbox").patches
     assert DIFF.encode() in patch.text and b"\r" not in patch.text
 
 
 def test_a_bare_diff_is_a_series_of_one():
-    found = mails.read(DIFF.replace("\n", "\r\n").encode(), "fix.diff")
+    found = posting.read(DIFF.replace("\n", "\r\n").encode(), "fix.diff")
     assert (found.subject, found.patches[0].text) == ("fix", DIFF.encode())
 
 
 def test_the_base_is_that_of_the_trailer():
     commit = "0123456789abcdef0123456789abcdef01234567"
     data = mail("[PATCH] change", DIFF + f"\nbase-commit: {commit}\n")
-    assert mails.read(data, "x.mbox").base_commit == commit
+    assert posting.read(data, "x.mbox").base_commit == commit
 
 
 @pytest.mark.parametrize(
@@ -98,17 +98,17 @@ def test_the_base_is_that_of_the_trailer():
 )
 def test_what_is_no_series_is_said(data, said):
     with pytest.raises(PatchError, match=said):
-        mails.read(data, "x.mbox")
+        posting.read(data, "x.mbox")
 
 
 def test_a_size_beyond_all_bounds_is_refused(monkeypatch):
-    monkeypatch.setattr(mails, "MAX_BYTES", 100)
+    monkeypatch.setattr(posting, "MAX_BYTES", 100)
     with pytest.raises(PatchError, match="no series of patches"):
-        mails.read(mail("[PATCH] a"), "x.mbox")
+        posting.read(mail("[PATCH] a"), "x.mbox")
 
 
 def test_folders_of_format_patch_and_maildirs(tmp_path):
-    found = mails.read_folder(ROOT / "kernel-patches/grow")
+    found = posting.read_folder(ROOT / "kernel-patches/grow")
     assert found.subject.startswith("initialise memory when it is needed")
     assert len(found.patches) == 3
     for name in ("cur", "new", "tmp"):
@@ -116,16 +116,16 @@ def test_folders_of_format_patch_and_maildirs(tmp_path):
     (tmp_path / "cur/1.host:2,S").write_bytes(mail("[PATCH 2/2] b"))
     (tmp_path / "new/2.host").write_bytes(mail("[PATCH 1/2] a"))
     (tmp_path / "new/link").symlink_to("/dev/zero")
-    assert [patch.subject for patch in mails.read_folder(tmp_path).patches] == ["a", "b"]
+    assert [patch.subject for patch in posting.read_folder(tmp_path).patches] == ["a", "b"]
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_series_or_an_error(data):
     with contextlib.suppress(PatchError):
-        assert mails.read(data, "x").patches
+        assert posting.read(data, "x").patches
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_in_a_mail_are_a_series_or_an_error(data):
     with contextlib.suppress(PatchError):
-        assert mails.read(mail("[PATCH] a") + data, "x").patches
+        assert posting.read(mail("[PATCH] a") + data, "x").patches

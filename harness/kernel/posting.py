@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Patches as they come by mail: decoded, told apart from what was said about them, in order.
+"""A series as it was posted: its mails told apart, the newest version, in order.
 
 Nothing here is believed: the bytes are bounded, and git reads mails in a folder of its own.
 """
