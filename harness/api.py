@@ -91,16 +91,15 @@ def boot_once(
     that goes wrong is an outcome, no exception. Raises `UserError` for names that are not there,
     `HostError` where this host lacks something.
     """
-    import tempfile
-
+    from harness.files import scratch
     from harness.results import Results
     from harness.run import loop, prepare
 
     asked = loop.single(project, variant, machine, clock, append=append, image=image, base=base)
     session = prepare(project, asked)
-    with tempfile.TemporaryDirectory(prefix="pageinit-boot-") as folder:
+    with scratch() as folder:
         (slot,) = session.experiment.schedule()
-        return loop.boot_once(session, Results(keep or Path(folder)), slot, force)
+        return loop.boot_once(session, Results(keep or folder), slot, force)
 
 
 def run_experiment(

@@ -15,10 +15,11 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from harness.errors import HostError, ResultsError, SourceError
 
@@ -294,6 +295,70 @@ def _replace(part: Path, final: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
     else:
         part.rename(final)
+
+
+_NAMES = ("pageinit-vm-", "pageinit-tmp-", _NEW := "pageinit-new-")
+_YOUNG_S = 60.0
+"""For which a new folder may be without its lock."""
+
+
+class WorkDir:
+    """A new private folder for temporary files of a `kind`.
+
+    Those whose makers were killed are removed on the way. A maker holds a lock that ends with his
+    process; his number would not tell, since /tmp may be shared with another PID namespace.
+    """
+
+    def __init__(self, kind: Literal["vm", "tmp"] = "vm", parent: Path = Path("/tmp")) -> None:
+        _sweep(parent)
+        # It gets the name that others look for once it is locked.
+        new = Path(tempfile.mkdtemp(prefix=_NEW, dir=parent))
+        self._held = _hold(new)
+        name = new.name.replace(_NEW, f"pageinit-{kind}-{os.getpid()}-")
+        self.path = new.rename(new.with_name(name))
+
+    def write(self, name: str, data: bytes) -> None:
+        """A new file, private as well."""
+        path = self.path / name
+        with disk_errors(path), private_file(path) as out:
+            out.write(data)
+
+    def remove(self) -> None:
+        """With all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._held)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A `WorkDir` that ends with the block."""
+    work = WorkDir("tmp", Path(tempfile.gettempdir()))
+    try:
+        yield work.path
+    finally:
+        work.remove()
+
+
+def _sweep(parent: Path) -> None:
+    late = time.time() - _YOUNG_S
+    for old in (path for name in _NAMES for path in parent.glob(f"{name}*")):
+        with contextlib.suppress(OSError):
+            if old.name.startswith(_NEW) and old.lstat().st_mtime > late:
+                continue
+            held = _hold(old)
+            shutil.rmtree(old, ignore_errors=True)
+            os.close(held)
+
+
+def _hold(path: Path) -> int:
+    """Locks a folder; raises `OSError` where somebody else has."""
+    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise
+    return held
 
 
 def sha256_of(path: Path) -> str:

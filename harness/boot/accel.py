@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import platform
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ from harness import host
 from harness.boot.boot import boot
 from harness.boot.request import BootRequest
 from harness.errors import HostError
-from harness.files import write_atomic
+from harness.files import scratch, write_atomic
 from harness.model import Accel, Machine, Probes, Timeouts
 
 _LIMITS = Timeouts(silence_s=5, progress_s=8, grace_s=0.5)
@@ -79,8 +78,8 @@ def _try(kernel: Path, initrd: Path) -> AccelProbe:
     request = BootRequest(
         kernel, initrd, machine, "kvm", probes=Probes(run=()), limits=_LIMITS, force=True
     )
-    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
-        ending = boot(replace(request), Path(folder)).ending
+    with scratch() as folder:
+        ending = boot(replace(request), folder).ending
     if ending.cause == "done":
         return AccelProbe(True, f"booted to user space in {ending.wall_s:.1f} s")
     how = ending.detail.splitlines()[-1] if ending.detail else ""

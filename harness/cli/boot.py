@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from harness.cli.terminal import (
     project,
 )
 from harness.errors import UserError
+from harness.files import scratch
 from harness.guest import initramfs
 from harness.model import GOOD, Run
 from harness.results import Results
@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.keep.exists() and any(arguments.keep.iterdir()):
             raise UserError("not empty", where=str(arguments.keep), remedy="name another folder")
         return _boot(arguments, arguments.keep)
-    with tempfile.TemporaryDirectory(prefix="pageinit-boot-") as folder:
-        return _boot(arguments, Path(folder))
+    with scratch() as folder:
+        return _boot(arguments, folder)
 
 
 def _boot(arguments: argparse.Namespace, folder: Path) -> int:

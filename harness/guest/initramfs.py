@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,8 +121,8 @@ def compile_program(main: str, out: Path, *more: str) -> None:
 
 
 def _entries(main: str, *more: str) -> list[CpioEntry]:
-    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
-        program = Path(folder) / "init"
+    with files.scratch() as folder:
+        program = folder / "init"
         compile_program(main, program, *more)
         # The kernel opens /dev/console for init before anything is mounted.
         return [

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import re
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from harness import process
 from harness.errors import BuildError, ConfigError, PatchError, SourceError, UserError
-from harness.files import disk_errors, locked, write_atomic
+from harness.files import disk_errors, locked, scratch, write_atomic
 from harness.kernel import build, patches
 from harness.kernel.build import Build
 from harness.kernel.mail import Mail, read
@@ -58,8 +57,7 @@ class Complaint(Model):
 
 def complaints(source: Source, mails: Sequence[Mail]) -> list[tuple[Complaint, ...]]:
     """What the base's checkpatch.pl says of each patch, as it is decoded."""
-    with tempfile.TemporaryDirectory(prefix="pageinit-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         for script in SCRIPTS:
             text = source.repository.read(source.tree, f"scripts/{script}")
             if text is None:

@@ -12,7 +12,6 @@ import contextlib
 import lzma
 import re
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from harness import process
 from harness.errors import SourceError, UserError
+from harness.files import scratch
 from harness.kernel.symbols import SystemMap
 from harness.model import Model
 
@@ -134,8 +134,8 @@ class Code:
 @contextlib.contextmanager
 def code(image: Path, system_map: Path) -> Iterator[Code]:
     """Unpacks a kernel for as long as it is looked at."""
-    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
-        elf = Path(folder) / "vmlinux"
+    with scratch() as folder:
+        elf = folder / "vmlinux"
         elf.write_bytes(vmlinux(image.read_bytes(), str(image)))
         yield Code(elf, tuple(functions(system_map.read_text(encoding="utf-8"))))
 
@@ -261,8 +261,8 @@ def edits(old: Stream, new: Stream) -> tuple[int, int]:
     where a line is frequent (xdiff/xprepare.c), and instructions are.
     """
     shown = ("--old-line-format=-", "--new-line-format=+", "--unchanged-line-format=")
-    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
-        files = [Path(folder) / name for name in ("old", "new")]
+    with scratch() as folder:
+        files = [folder / name for name in ("old", "new")]
         for path, stream in zip(files, (old, new), strict=True):
             path.write_text("".join(f"{word}\n" for word in stream), encoding="utf-8")
         argv = ["diff", "--minimal", "--text", *shown, *map(str, files)]

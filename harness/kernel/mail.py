@@ -7,13 +7,13 @@ git splits and decodes them. A file that needs neither is taken byte by byte.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import process
 from harness.errors import PatchError
+from harness.files import scratch
 from harness.kernel.git import environment
 
 _FROM = re.compile(rb"^From \S+ .*\d\d:\d\d:\d\d.*\d{4}\s*$", re.M)
@@ -63,9 +63,9 @@ def read(patch: Path) -> tuple[Mail, ...]:
 
 
 def _split(data: bytes, patch: Path) -> Iterator[bytes]:
-    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
-        _git(patch, Path(folder), data, "mailsplit", "-b", "--keep-cr", f"-o{folder}")
-        for path in sorted(Path(folder).iterdir()):
+    with scratch() as folder:
+        _git(patch, folder, data, "mailsplit", "-b", "--keep-cr", f"-o{folder}")
+        for path in sorted(folder.iterdir()):
             yield path.read_bytes()
 
 
@@ -97,8 +97,7 @@ def _header(data: bytes) -> bytes:
 
 def _unpacked(data: bytes, patch: Path) -> bytes:
     """A mail in plain text: subject, message and patch."""
-    with tempfile.TemporaryDirectory(prefix="pageinit-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         facts = _git(patch, folder, data, "mailinfo", "--encoding=UTF-8", "message", "patch")
         info = dict(line.partition(b": ")[::2] for line in facts.splitlines())
         author = info.get(b"Author", b"") + b" <" + info.get(b"Email", b"") + b">"

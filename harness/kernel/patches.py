@@ -8,13 +8,12 @@ import json
 import logging
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import PatchError
-from harness.files import write_atomic
+from harness.files import scratch, write_atomic
 from harness.kernel.git import Repository
 from harness.kernel.mail import Mail, read
 from harness.kernel.source import Source
@@ -131,8 +130,8 @@ def _remembered(memory: Path, count: int) -> list[str] | None:
 
 def _apply_all(source: Source, mails: Sequence[Mail]) -> list[str]:
     repository, trees = source.repository, []
-    with tempfile.TemporaryDirectory(prefix="pageinit-") as folder:
-        index = Path(folder) / "index"
+    with scratch() as folder:
+        index = folder / "index"
         _fill_index(source, index)
         for mail in mails:
             if mail.notes or mail.number:

@@ -7,7 +7,6 @@ Nothing here is believed: the bytes are bounded, and git reads mails in a folder
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from harness import process
 from harness.errors import PatchError
-from harness.files import read_bytes
+from harness.files import MAX_EVIDENCE, read_file, scratch
 from harness.kernel.git import environment
 from harness.text import one_line
 
@@ -77,8 +76,8 @@ def read(data: bytes, where: str) -> Posting:
         text = data.replace(b"\r\n", b"\n")
         subject = Path(where).stem or "patch"
         return _posting([Mail(subject, "", "", 1, 1, 1, False, text)], where)
-    with tempfile.TemporaryDirectory(prefix="pageinit-mails-") as folder:
-        return _posting(_split(data.lstrip(), Path(folder), where), where)
+    with scratch() as folder:
+        return _posting(_split(data.lstrip(), folder, where), where)
 
 
 def read_folder(folder: Path) -> Posting:
@@ -90,8 +89,8 @@ def read_folder(folder: Path) -> Posting:
     for path in files:
         plain = path.is_file() and not path.is_symlink() and not path.name.startswith(".")
         if plain and (len(places) == 2 or path.suffix in wanted):
-            with tempfile.TemporaryDirectory(prefix="pageinit-mails-") as scratch:
-                mails += _split(read_bytes(path), Path(scratch), str(path))
+            with scratch() as place:
+                mails += _split(read_file(path, MAX_EVIDENCE), place, str(path))
     return _posting(mails, str(folder))
 
 

@@ -12,9 +12,7 @@ import os
 import re
 import resource
 import shlex
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +22,7 @@ from typing import Any, Self
 from qemu.qmp import EventListener, QMPClient, QMPError
 
 from harness import process
-from harness.files import disk_errors, private_file, write_atomic
+from harness.files import WorkDir, disk_errors, write_atomic
 from harness.model import HostSample
 from harness.parse import Chunk
 from harness.qemu.command import CONSOLE, MONITOR, PROBES
@@ -99,54 +97,6 @@ class SerialPort(asyncio.Protocol):
                 raise self._error
 
 
-_NAME, _NEW = "pageinit-vm-", "pageinit-new-"
-
-
-class WorkDir:
-    """A new one, in /tmp: a UNIX socket's name has 108 bytes, too few for the folder of a run.
-
-    Those whose makers were killed are removed on the way. A maker holds a lock that ends with his
-    process; his number would not tell, since /tmp may be shared with another PID namespace.
-    """
-
-    def __init__(self) -> None:
-        _sweep()
-        # It gets the name that others look for once it is locked.
-        new = Path(tempfile.mkdtemp(prefix=_NEW, dir="/tmp"))
-        self._held = _hold(new)
-        self.path = new.rename(new.with_name(f"{_NAME}{os.getpid()}-{new.name[len(_NEW) :]}"))
-
-    def write(self, name: str, data: bytes) -> None:
-        """A new file, private as well."""
-        path = self.path / name
-        with disk_errors(path), private_file(path) as out:
-            out.write(data)
-
-    def remove(self) -> None:
-        """With all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._held)
-
-
-def _sweep() -> None:
-    for old in Path("/tmp").glob(f"{_NAME}*"):
-        with contextlib.suppress(OSError):
-            held = _hold(old)
-            shutil.rmtree(old, ignore_errors=True)
-            os.close(held)
-
-
-def _hold(path: Path) -> int:
-    """Locks a folder; raises `OSError` where somebody else has."""
-    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(held)
-        raise
-    return held
-
-
 _PR_SET_THP_DISABLE = 41
 """include/uapi/linux/prctl.h"""
 
@@ -204,6 +154,7 @@ class VM:
         self.events: list[tuple[str, dict[str, Any]]] = []
 
     async def __aenter__(self) -> Self:
+        # In /tmp: a UNIX socket's name has 108 bytes, too few for the folder of a run.
         self._work = WorkDir()
         try:
             await self._launch(self._work)

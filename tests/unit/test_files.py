@@ -3,6 +3,7 @@
 
 import errno
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import files
-from harness.errors import HostError
+from harness.errors import HostError, ResultsError
 from harness.files import append_line, read_bytes, write_atomic
 
 LINES = st.lists(st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), min_size=1))
@@ -161,3 +162,54 @@ def test_compressed_evidence_is_read_like_plain(tmp_path: Path) -> None:
     (tmp_path / "console.log.gz").write_bytes(gzip.compress(b"raw\xff"))
     assert read_bytes(tmp_path / "console.log") == b"raw\xff"
     assert read_bytes(tmp_path / "none") == b""
+
+
+SCRATCH = """
+from harness.files import scratch
+with scratch() as folder:
+    print(folder, flush=True)
+    input()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGQUIT, signal.SIGTERM])
+def test_what_a_killed_process_left_is_swept_by_the_next_start(tmp_path, number):
+    """Each leaves a folder; TMPDIR is where such folders go."""
+    there = os.environ | {"TMPDIR": str(tmp_path)}
+    argv = [sys.executable, "-c", SCRATCH]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(argv, **pipes, text=True, env=there) as other:
+        path = Path(other.stdout.readline().strip())
+        subprocess.run(argv, env=there, input=b"\n", check=True, stdout=subprocess.DEVNULL)
+        assert path.is_dir()  # it lives
+        other.send_signal(number)
+    subprocess.run(argv, env=there, input=b"\n", check=True, stdout=subprocess.DEVNULL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_never_got_its_lock_is_swept_when_it_is_old(tmp_path):
+    young, old = tmp_path / "pageinit-new-a", tmp_path / "pageinit-new-b"
+    young.mkdir()
+    old.mkdir()
+    os.utime(old, (0, 0))
+    files.WorkDir("tmp", tmp_path).remove()
+    assert list(tmp_path.iterdir()) == [young]
+
+
+def test_only_plain_files_with_one_name_are_read(tmp_path):
+    (tmp_path / "plain").write_bytes(b"x" * 9)
+    assert files.read_plain(tmp_path / "plain", 9) == b"x" * 9
+    with pytest.raises(OSError, match="has more than"):
+        files.read_plain(tmp_path / "plain", 8)
+    (tmp_path / "link").symlink_to("plain")
+    os.mkfifo(tmp_path / "fifo")
+    os.link(tmp_path / "plain", tmp_path / "hard")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("link", "fifo", "hard", "plain", "loop", ""):
+        with pytest.raises(OSError, match=r"link|plain|folder"):
+            files.read_plain(tmp_path / name)
+    for name in ("link", "fifo", "hard"):
+        with pytest.raises(ResultsError, match=r"link|plain"):
+            append_line(tmp_path / name, "x")
+    append_line(tmp_path / "link", "x", linked=True)
+    assert (tmp_path / "plain").read_bytes().endswith(b"x\n")
