@@ -11,9 +11,11 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
+
+from harness.parse import formats
 
 MAX_BYTES = 64 << 20
 """Of a longer log the two ends are kept, each half of this."""
@@ -31,17 +33,18 @@ _ESCAPE = re.compile(
     rb"|\xc2[\x80-\x9f])++"
 )
 _CONTROL = bytes(c for c in range(32) if c not in b"\n\t\x1b") + b"\x7f"
-_STAMP = r"\[ *+(\d{1,7}\.\d{6})\](?: ?\[ *[TC]\d+\])? ?"
+_STAMP = r"\[ *+(\d{1,10}\.\d{6})\](?: ?\[ *[TC]\d+\])? ?"
 _PREFIX = re.compile(
     r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ kernel: )?(?:<\d{1,3}>)?"
     rf"(?:{_STAMP}|\[[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d \d{{4}}\] )"
 )
 _SYSLOG = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ kernel: |<\d{1,3}>")
-_STAMPED = re.compile(rf"^(?:<\d{{1,3}}>)?{_STAMP}", re.M)
+_STAMPED = re.compile(rf"\n(?:<\d{{1,3}}>)?{_STAMP}")
 _INSIDE = re.compile(_STAMP)
 _INDEX = re.compile(
     r'^\{"offset": ([0-9]{1,18}), "host_s": ([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?), ".*"\}$', re.M
 )
+_TAGGED = re.compile(r"\n<\d{1,3}>")
 _VERSION = re.compile(r"Linux version (\S{1,100})")
 
 
@@ -75,6 +78,8 @@ class Dmesg:
     text: str = field(repr=False)
     chunks: tuple[Chunk, ...] = field(default=(), repr=False)
     truncated: bool = False
+    tagged: bool = False
+    """whether ``<6>`` stands before lines of the kernel that have no stamp"""
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -87,16 +92,32 @@ class Dmesg:
             offset += len(raw) + 1
         return tuple(found)
 
-    def find(self, literal: str, start: int = 0) -> Iterator[tuple[int, Line]]:
-        """Each line with `literal` in it, and where in `text` the literal is."""
-        while (at := self.text.find(literal, start)) >= 0:
-            begin = self.text.rfind("\n", 0, at) + 1
-            end = self.text.find("\n", at)
-            end = len(self.text) if end < 0 else end
-            for line in _parse(self.text[begin:end], 0, None):
+    def around(
+        self, sign: str | re.Pattern[str], start: int = 0
+    ) -> Iterator[tuple[int, list[Line]]]:
+        """What each raw line with `sign` in it holds, and where in `text` the raw line begins.
+
+        A pattern may begin with the newline before the line.
+        """
+        text = self.text
+        if isinstance(sign, re.Pattern) and not start and sign.match("\n" + text[:MAX_LINE]):
+            start = max(0, text.find("\n"))
+            yield 0, _parse(text[: start or None], 0, None)
+            if not start:
+                return
+        while (at := _search(text, sign, start)) >= 0:
+            begin = text.rfind("\n", 0, at + (text[at] == "\n")) + 1
+            end = text.find("\n", begin)
+            end = len(text) if end < 0 else end
+            yield begin, _parse(text[begin:end], 0, None)
+            start = end
+
+    def find(self, literal: str) -> Iterator[tuple[int, Line]]:
+        """Each line with `literal` in it, and where in `text` its raw line begins."""
+        for at, lines in self.around(literal):
+            for line in lines:
                 if literal in line.text:
                     yield at, line
-            start = end + 1
 
     def first(self, literal: str) -> Line | None:
         """The first line with `literal` in it."""
@@ -121,9 +142,16 @@ class Dmesg:
 
     @cached_property
     def command_line(self) -> str | None:
+        """What the kernel was started with; a long one comes in lines that end with a backslash."""
         for literal in ("Kernel command line: ", "Command line: "):
-            if line := self.first(literal):
-                return line.text.partition(literal)[2]
+            pieces: list[str] = []
+            for _, line in self.find(literal):
+                piece = line.text.partition(literal)[2]
+                if not piece.endswith("\\"):
+                    return " ".join([*pieces, piece])
+                pieces.append(piece[:-1].rstrip())
+            if pieces:
+                return " ".join(pieces)
         return None
 
     @cached_property
@@ -140,8 +168,8 @@ class Dmesg:
 
     @cached_property
     def stamped(self) -> bool:
-        """Whether the kernel of this console puts stamps before its lines (printk.time)."""
-        return bool(_STAMPED.search(self.text))
+        """Whether lines of the kernel can be told: it puts stamps before them (printk.time)."""
+        return self.tagged or _begins(self.text, _STAMPED)
 
     @property
     def early_stamps_unknown(self) -> int:
@@ -170,6 +198,38 @@ def read(data: bytes, chunks: Sequence[Chunk] = ()) -> Dmesg:
     clean = _plain(data) if b"\x1b" in data or b"\xc2" in data else data
     text = clean.translate(None, _CONTROL + b"\x1b").decode("utf-8", "replace")
     return Dmesg(data, text, tuple(chunks), truncated)
+
+
+def read_any(data: bytes) -> Dmesg:
+    """Reads a log however others keep it: as dmesg, a journal, a mail or a tool shows it."""
+    kept = _ends(data)
+    console = read(formats.unpack(kept))
+    text = formats.peel(_shortened(console.text))
+    return replace(
+        console,
+        text=text,
+        truncated=console.truncated or kept is not data,
+        tagged=_begins(text, _TAGGED),
+    )
+
+
+def _shortened(text: str) -> str:
+    """The text without the rest of lines that are longer than any is read."""
+    if len(text) < MAX_LINE * (text.count("\n") + 1):
+        return text
+    return "\n".join(line[:MAX_LINE] for line in text.split("\n"))
+
+
+def _begins(text: str, pattern: re.Pattern[str]) -> bool:
+    """Whether a line begins with a pattern that has the newline before it."""
+    return bool(pattern.match("\n" + text[:MAX_LINE]) or pattern.search(text))
+
+
+def _search(text: str, sign: str | re.Pattern[str], start: int) -> int:
+    if isinstance(sign, str):
+        return text.find(sign, start)
+    match = sign.search(text, start)
+    return match.start() if match else -1
 
 
 def _plain(data: bytes) -> bytes:
@@ -221,17 +281,18 @@ def host_stamps_from_jsonl(text: str) -> tuple[Chunk, ...]:
 
 
 def _parse(text: str, offset: int, host_s: float | None) -> list[Line]:
-    """One line, or two where a line of printk begins behind output of user space."""
+    """One line, or more where another of printk begins before the first has ended."""
     text = text[:MAX_LINE]
     match = _PREFIX.match(text)
-    if match:
-        return [Line(text[match.end() :], _seconds(match[1]), host_s, True, offset)]
-    if syslog := _SYSLOG.match(text):
-        return [Line(text[syslog.end() :], None, host_s, True, offset)]
-    if inside := _INSIDE.search(text, 1):
-        rest = Line(text[inside.end() :], _seconds(inside[1]), host_s, True, offset)
-        return [Line(text[: inside.start()], None, host_s, False, offset), rest]
-    return [Line(text, None, host_s, False, offset)]
+    syslog = None if match else _SYSLOG.match(text)
+    begin = match.end() if match else syslog.end() if syslog else 0
+    stamp, printk = _seconds(match[1]) if match else None, bool(match or syslog)
+    found = []
+    while inside := _INSIDE.search(text, begin or 1):
+        if inside.start() > begin:
+            found.append(Line(text[begin : inside.start()], stamp, host_s, printk, offset))
+        begin, stamp, printk = inside.end(), _seconds(inside[1]), True
+    return [*found, Line(text[begin:], stamp, host_s, printk, offset)]
 
 
 def _seconds(stamp: str | None) -> float | None:

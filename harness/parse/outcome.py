@@ -4,33 +4,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model import Ending, Judgement, Outcome, Phase
-from harness.parse import dmesg, phases
-from harness.parse.dmesg import Dmesg, Line
+from harness.model import GOOD, Ending, Judgement, Outcome, Phase
+from harness.parse import boots, dmesg, formats, phases, trouble
+from harness.parse.dmesg import Dmesg
+from harness.parse.trouble import Trouble
 
 _INT3 = "cc"
 _CODE = re.compile(r"Code: (?:[0-9a-f]{2} )*([0-9a-f]{2}) <[0-9a-f]{2}>")
 """The bytes around RIP as an oops shows them; an int3 lies before RIP."""
 
+EARLIER = 20
+"""Boots before the last whose outcome is told."""
+
 EXCERPT = 40
 """Lines of the console around the trouble that a judgement keeps."""
 
-MAX_TROUBLES = 200
-
-_STALL = ("soft lockup", "hard LOCKUP", "workqueue lockup")
-_STALLS = ("detected stalls on CPUs", "self-detected stall on CPU", "blocked for more than")
-_OOPS = (
-    "Oops: ",
-    "Oops - ",
-    "general protection fault",
-    "kernel BUG at ",
-    "Kernel BUG at ",
-    "Unable to handle",
-)
 _SEVERITY = (Outcome.PANIC, Outcome.OOPS, Outcome.BAD_PAGE)
 _BY_CAUSE = {
     "build-failed": Outcome.BUILD_FAILED,
@@ -62,24 +54,25 @@ _MILESTONES = (
     ("smp: Bringing up secondary CPUs", "smp_init"),
     ("smp: Brought up ", "page_alloc_init_late"),
     ("devtmpfs: initialized", "initcalls"),
-    ("Freeing unused kernel image", "initcalls"),
+    ("Freeing unused kernel", "initcalls"),
+    ("Freeing init memory", "initcalls"),
     (phases.INIT, "user space"),
 )
 """Lines by which a boot without marks tells how far it came."""
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """A line of the kernel that tells of something wrong, at a position of the text."""
-
-    outcome: Outcome
-    line: Line
-    at: int
-
-
 def judge(console: Dmesg, ending: Ending, found: Sequence[Phase], done: bool) -> Judgement:
     """The outcome of a boot; `done` tells that the last probe reported. Never raises."""
-    troubles = sorted(_troubles(console), key=lambda trouble: trouble.at)
+    return _judge(console, ending, found, done, trouble.find(console))
+
+
+def _judge(
+    console: Dmesg,
+    ending: Ending,
+    found: Sequence[Phase],
+    done: bool,
+    troubles: Sequence[Trouble],
+) -> Judgement:
     outcome, reason = _outcome(console, ending, tuple(found), done, troubles)
     return Judgement(
         outcome=outcome,
@@ -89,6 +82,16 @@ def judge(console: Dmesg, ending: Ending, found: Sequence[Phase], done: bool) ->
         last_stamp_s=console.last_stamp_s,
         excerpt=_excerpt(console, outcome, troubles),
     )
+
+
+_SAID = (
+    "Kernel command line: ",
+    "Zone ranges:",
+    "smp: Brought up ",
+    "devtmpfs: initialized",
+    "Freeing unused kernel",
+    "Freeing init memory",
+)
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,15 @@ class BootReport:
     """the defect of QEMU's TCG that ended it, where it was no fault of the kernel"""
     banner: str | None
     version: str | None
+    boots: int
+    """boots in the log: the last is judged, and all but `earlier` is of it"""
+    earlier: tuple[Outcome, ...]
+    """how those before it ended, the last `EARLIER` of them"""
     command_line: str | None
     phases: tuple[Phase, ...]
     """in the order of their begin; seconds, instructions where the log is one of the work clock"""
     missing: tuple[str, ...]
-    """phases that each kernel with marks has, and this log has not"""
+    """marks that this kernel should have printed and has not; none where it prints no marks"""
     last_phase: str | None
     last_stamp_s: float | None
     early_stamps_unknown: int
@@ -120,39 +127,65 @@ class BootReport:
     def plain(self) -> dict[str, Any]:
         """The same as JSON has it."""
         phases = [phase.model_dump(mode="json", exclude_none=True) for phase in self.phases]
-        lists = {"phases": phases, "missing": [*self.missing], "excerpt": [*self.excerpt]}
-        return {**vars(self), "outcome": self.outcome.value, **lists}
+        lists = {name: [*getattr(self, name)] for name in ("missing", "excerpt", "earlier")}
+        return {**vars(self), "outcome": self.outcome.value, "phases": phases, **lists}
 
 
 def parse_log(data: bytes) -> BootReport:
     """Any Linux boot log, ours or not, without the host that saw it end.
 
     `data` are the bytes of a serial console, of dmesg or of a journal, at most so many of them as
-    `dmesg` reads. Total: any bytes give a report, none raise.
+    `dmesg` reads. Of several boots the last is judged. Total: any bytes give a report, none raise.
     """
-    console = dmesg.read(data)
-    found = phases.read_phases(console)
-    reached = any(
-        console.first(s) for s in (phases.INIT, "systemd[1]", "login: ", "Freeing unused kernel")
-    )
-    cause = "done" if reached else ("exited" if console.text.strip() else "no-output")
-    judgement = judge(console, Ending.model_validate({"cause": cause}), found, reached)
+    whole = dmesg.read_any(data)
+    parts = boots.split(whole)
+    console, before = parts[-1], parts[-1 - EARLIER : -1]
+    found = phases.read_phases(console, zero=len(parts) == 1)
+    earlier = [_judge_alone(part).outcome for part in before]
+    again = len(parts) if earlier and earlier[-1] not in GOOD else 0
+    judgement = _judge_alone(console, found, again)
     return BootReport(
         outcome=judgement.outcome,
         reason=judgement.reason,
         emulator_defect=judgement.emulator_defect,
         banner=console.banner,
         version=console.version,
+        boots=len(parts) if console.banner else 0,
+        earlier=tuple(earlier),
         command_line=console.command_line,
         phases=tuple(found),
-        missing=tuple(phases.missing(console, found)),
+        missing=tuple(phases.missing(console, found) if phases.has_marks(console) else ()),
         last_phase=judgement.last_phase,
         last_stamp_s=judgement.last_stamp_s,
         early_stamps_unknown=console.early_stamps_unknown,
-        lines=console.text.count("\n") + (not console.text.endswith("\n")),
-        truncated=console.truncated,
+        lines=whole.text.count("\n") + (not whole.text.endswith("\n")),
+        truncated=whole.truncated,
         excerpt=tuple(judgement.excerpt),
     )
+
+
+def _judge_alone(console: Dmesg, found: Sequence[Phase] = (), again: int = 0) -> Judgement:
+    """The judgement of a boot whose end nobody saw: the log has to tell.
+
+    It is the last of `again` boots, of which the one before came to no good end.
+    """
+    troubles = trouble.find(console)
+    known = bool(console.banner or console.stamped or troubles or _says(console))
+    reached = known and boots.reached(console)
+    if reached:
+        ending = Ending(cause="done")
+    elif not console.text.strip():
+        ending = Ending(cause="no-output")
+    elif not known:
+        ending = Ending(cause="exited", detail="no line of a kernel is in this text")
+    elif any(one.outcome is Outcome.STALLED for one in troubles):
+        ending = Ending(cause="no-progress", detail="user space did not begin")
+    elif again:
+        times = f"the kernel began {again} times and did not come to user space"
+        ending = Ending(cause="guest-reset", detail=times)
+    else:
+        ending = Ending(cause="exited")
+    return _judge(console, ending, found, reached, troubles)
 
 
 def report(data: bytes) -> dict[str, Any]:
@@ -193,27 +226,10 @@ def _unfinished(ending: Ending, troubles: Sequence[Trouble]) -> tuple[Outcome, s
     if stall and ending.cause in ("no-progress", "deadline"):
         seen = f"; {ending.detail}" if ending.detail else ""
         return Outcome.STALLED, _bounded(stall.line.text + seen)
-    said = ending.detail or _WITHOUT_WORDS.get(ending.cause, "")
-    return _BY_CAUSE[ending.cause], _bounded(said)
-
-
-def _troubles(console: Dmesg) -> Iterator[Trouble]:
-    """Each line of the kernel that begins with a word of trouble."""
-    for literal, outcome in (
-        ("Kernel panic - not syncing", Outcome.PANIC),
-        ("WARNING: ", Outcome.WARNING),
-        *((text, Outcome.OOPS) for text in _OOPS),
-        *((text, Outcome.STALLED) for text in _STALLS),
-    ):
-        yield from _lines(console, literal, outcome)
-    for trouble in _lines(console, "BUG: ", Outcome.OOPS):
-        text = trouble.line.text
-        if text.startswith("BUG: Bad page"):
-            yield Trouble(Outcome.BAD_PAGE, trouble.line, trouble.at)
-        elif any(stall in text for stall in _STALL):
-            yield Trouble(Outcome.STALLED, trouble.line, trouble.at)
-        else:
-            yield trouble
+    said = [ending.detail or _WITHOUT_WORDS.get(ending.cause, "")]
+    if troubles:
+        said.insert(0, troubles[0].line.text)
+    return _BY_CAUSE[ending.cause], _bounded("; ".join(said))
 
 
 def _stale_breakpoint(console: Dmesg) -> str | None:
@@ -224,22 +240,10 @@ def _stale_breakpoint(console: Dmesg) -> str | None:
     translation (fixed by its commit deba78709ae8), and the trap finds nobody who expects it.
     """
     for at, _ in console.find("Oops: int3: "):
-        code = _CODE.search(console.text, at, at + 4000)
+        code = _CODE.search(console.text, at, at + 4100)
         if code and code[1] != _INT3:
             return "int3 trap where memory has no int3: stale translation of QEMU before 8.1"
     return None
-
-
-def _lines(console: Dmesg, literal: str, outcome: Outcome) -> Iterator[Trouble]:
-    anywhere = outcome is Outcome.STALLED
-    for count, (at, line) in enumerate(console.find(literal)):
-        if count > MAX_TROUBLES:
-            return
-        # Where the kernel stamps its lines, one without a stamp is of user space.
-        if console.stamped and not line.printk:
-            continue
-        if line.text.startswith(literal) or (anywhere and line.printk):
-            yield Trouble(outcome, line, at)
 
 
 def last_phase(console: Dmesg, found: Sequence[Phase]) -> str | None:
@@ -247,20 +251,31 @@ def last_phase(console: Dmesg, found: Sequence[Phase]) -> str | None:
     marks = [p for p in found if p.source == "mark" and p.name != "boot"]
     if marks:
         return max(marks, key=lambda phase: phase.end).name
-    reached = [name for text, name in _MILESTONES if console.first(text)]
+    reached = _milestones(console)
     return reached[-1] if reached else None
+
+
+def _says(console: Dmesg) -> bool:
+    """Whether a line begins with words that every kernel says."""
+    found = ((text, console.first(text)) for text in _SAID)
+    return any(line and line.text.startswith(text) for text, line in found)
+
+
+def _milestones(console: Dmesg) -> list[str]:
+    return [name for text, name in _MILESTONES if console.first(text)]
 
 
 def _excerpt(console: Dmesg, outcome: Outcome, troubles: Sequence[Trouble]) -> tuple[str, ...]:
     """The lines from the trouble on; where there is none and the boot failed, the last lines."""
     if troubles:
         worst = next((t for t in troubles if t.outcome is outcome), troubles[0])
-        begin = console.text.rfind("\n", 0, worst.at) + 1
-        lines = console.text[begin : begin + EXCERPT * 400].split("\n")[:EXCERPT]
+        lines = console.text[worst.at : worst.at + EXCERPT * 400].split("\n")[:EXCERPT]
     elif outcome is Outcome.OK:
         return ()
     else:
         lines = console.text[-EXCERPT * 400 :].rstrip("\n").split("\n")[-EXCERPT // 2 :]
+    if console.tagged:
+        lines = [line.removeprefix(formats.KERNEL) for line in lines]
     return tuple(_bounded(line) for line in lines)
 
 

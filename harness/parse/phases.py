@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from harness.model import Clock, Phase
-from harness.parse.dmesg import Dmesg
+from harness.parse.dmesg import Dmesg, Line
 
 MARKS = (
     "boot",
@@ -87,8 +87,13 @@ class Marks:
         return round(self.arrival_s - (self.now - tsc) / (self.tsc_khz * 1000), 6)
 
 
-def read_phases(console: Dmesg, clock: Clock = "time", shift: int = 0) -> tuple[Phase, ...]:
+def read_phases(
+    console: Dmesg, clock: Clock = "time", shift: int = 0, *, zero: bool = False
+) -> tuple[Phase, ...]:
     """Every phase that the log tells of; empty where it tells nothing.
+
+    With `zero` a banner stamped 0.000000 is where `boot` begins: for a log of one boot, whose begin
+    no host saw.
 
     Marks count from the begin of `boot`: in seconds on the time clock, in instructions on the
     work clock, where a tick of the TSC is a ns of the guest and an instruction 2^`shift` ns.
@@ -96,7 +101,7 @@ def read_phases(console: Dmesg, clock: Clock = "time", shift: int = 0) -> tuple[
     marks = read_marks(console)
     found = _from_marks(marks, clock, shift) if marks else []
     if not found:
-        found = _from_printk(console)
+        found = _from_printk(console, zero)
     return (*found, *_from_arrival(console))
 
 
@@ -159,17 +164,26 @@ def _from_marks(marks: Marks, clock: Clock, shift: int) -> list[Phase]:
     ]
 
 
-def _from_printk(console: Dmesg) -> list[Phase]:
+_UP = ("smp: Brought up ", "Brought up ")
+_FREED = ("Freeing unused kernel image", "Freeing unused kernel memory", "Freeing init memory")
+_LINES = (
+    ("smp_init", ("smp: Bringing up secondary CPUs", "x86: Booting SMP configuration"), _UP),
+    ("initcalls", _UP, _FREED),
+    ("boot", ("Linux version ",), (INIT, *_FREED)),
+)
+"""A phase, and the lines of any kernel between which it lies: the first of them that came."""
+
+
+def _from_printk(console: Dmesg, zero: bool) -> list[Phase]:
     """What lines of any kernel tell, as far as printk had a clock."""
     found = []
-    for name, first, last in (
-        ("smp_init", "smp: Bringing up secondary CPUs", "smp: Brought up "),
-        ("initcalls", "smp: Brought up ", "Freeing unused kernel image"),
-        ("boot", "Linux version ", INIT),
-    ):
-        a, b = console.first(first), console.first(last)
-        if a and b and a.stamp_s is not None and b.stamp_s is not None and b.stamp_s >= a.stamp_s:
-            found.append(Phase(name=name, source="printk", start=a.stamp_s, end=b.stamp_s))
+    for name, first, last in _LINES:
+        a, b = _first(console, first), _first(console, last)
+        begin = a.stamp_s if a else None
+        if a and zero and name == "boot" and a.printk and begin is None and console.stamped:
+            begin = 0.0
+        if b and begin is not None and b.stamp_s is not None and b.stamp_s >= begin:
+            found.append(Phase(name=name, source="printk", start=begin, end=b.stamp_s))
     seen: dict[int, Phase] = {}
     for _, line in console.find("deferred pages initialised in"):
         match = _DEFERRED.search(line.text)
@@ -183,6 +197,10 @@ def _from_printk(console: Dmesg) -> list[Phase]:
                 end=line.stamp_s,
             )
     return found + list(seen.values())
+
+
+def _first(console: Dmesg, literals: tuple[str, ...]) -> Line | None:
+    return next((line for literal in literals if (line := console.first(literal))), None)
 
 
 def _from_arrival(console: Dmesg) -> list[Phase]:
