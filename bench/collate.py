@@ -8,12 +8,11 @@ import itertools
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.child import Cost, cost
 from bench.figure import Figure
 from bench.setting import Setting
 from harness.dataset import dataset
@@ -38,17 +37,18 @@ def measure(setting: Setting) -> Iterator[Figure]:
     # Copied first: links cannot leave their file system.
     sample = Results(shutil.copytree(setting.sample, setting.scratch / "sample"))
     size = multiply(sample, folder, RUNS)
-    again: list[float] = []
+    again: list[Cost] = []
     tables: list[float] = []
     for number in range(ROUNDS):
         log.info(f"collate: round {number + 1} of {ROUNDS}")
-        again.append(_command(folder))
+        again.append(cost("collate", str(folder), "--json"))
         tables.append(_tables(folder))
     cells = len({stored.folder.parent for stored in sample.read()[0]})
     note = f"{RUNS} runs of {cells} cells, {size >> 20} MiB of evidence"
-    yield Figure(
-        "collate: harness collate, logs parsed again", "s", tuple(again), below=AIM_S, note=note
-    )
+    spent = tuple(each.seconds for each in again)
+    yield Figure("collate: harness collate, logs parsed again", "s", spent, below=AIM_S, note=note)
+    most = tuple(each.mib for each in again)
+    yield Figure("collate: memory of the largest process", "MiB", most)
     told = "tables and CSV from run.json alone"
     yield Figure("collate: without the logs", "s", tuple(tables), below=AIM_S, note=told)
 
@@ -94,13 +94,6 @@ def _copy(item: StoredRun, folder: Path, number: int, block: int) -> int:
     text = text.replace(run.run_id, run_id, 1)
     (to / RUN_FILE).write_text(text.replace(f'"block": {run.block},', f'"block": {block},', 1))
     return size
-
-
-def _command(folder: Path) -> float:
-    argv = [sys.executable, "-m", "harness", "collate", str(folder), "--json"]
-    start = time.perf_counter()
-    subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - start
 
 
 def _tables(folder: Path) -> float:

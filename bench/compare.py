@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
+from bench.child import cost
 from bench.collate import RUNS
 from bench.figure import Figure
 from bench.setting import Setting
@@ -34,12 +32,15 @@ def measure(setting: Setting) -> Iterator[Figure]:
     log.info(f"compare: making {RUNS} runs")
     folder = setting.scratch / "compared"
     count = multiply(setting.sample, folder, RUNS)
-    times = []
+    costs = []
     for number in range(ROUNDS):
         log.info(f"compare: round {number + 1} of {ROUNDS}")
-        times.append(_command(folder))
+        costs.append(cost("compare", str(folder)))
     note = f"{count} runs, every phase, variant and machine"
-    yield Figure("compare: harness compare", "s", tuple(times), below=AIM_S, note=note)
+    spent = tuple(each.seconds for each in costs)
+    yield Figure("compare: harness compare", "s", spent, below=AIM_S, note=note)
+    most = tuple(each.mib for each in costs)
+    yield Figure("compare: memory of the largest process", "MiB", most)
 
 
 def multiply(sample: Path, folder: Path, count: int) -> int:
@@ -65,10 +66,3 @@ def multiply(sample: Path, folder: Path, count: int) -> int:
     dataset.write(Dataset.of({**tables, **many}), folder)
     write_atomic(folder / LOCK_FILE, (sample / LOCK_FILE).read_bytes())
     return len(many["runs"])
-
-
-def _command(folder: Path) -> float:
-    argv = [sys.executable, "-m", "harness", "compare", str(folder)]
-    start = time.perf_counter()
-    subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - start
