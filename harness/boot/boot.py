@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +75,8 @@ async def launch(request: BootRequest, folder: Path, on_output: Output | None = 
     says how. Raises `HostError` where QEMU is missing or the disk is full.
     """
     binary = host.find_qemu()
+    if request.idle and not host.has_plugins(binary):
+        request = replace(request, idle=None)
     argv = command.render(request.command(binary))
     write_atomic(folder / "qemu.sh", script(command.render(request.command(binary, sockets=False))))
     if refused := _refusal(request, binary):

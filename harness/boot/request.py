@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from harness.guest import Initramfs
 from harness.kernel import kconfig
 from harness.model import Accel, Clock, Distribution, Image, Machine, MemoryModel, Probes, Timeouts
 from harness.qemu import command, plugin
-from harness.results import folder
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class BootRequest:
     force: bool = False
     plugin: Path | None = None
     """the plugin that counts stores, where they are counted"""
+    idle: Path | None = None
+    """the plugin that tells idle from work, on the work clock"""
     guest: Guest | None = None
     """a distribution that `initrd` hands over to"""
     typed: bool = False
@@ -52,10 +54,7 @@ class BootRequest:
     @property
     def obstacle(self) -> str | None:
         """Why kernel and machine do not fit; none where nothing says so."""
-        text = ""
-        if self.config and self.config.is_file():
-            text = self.config.read_text(encoding="utf-8", errors="replace")
-        known, disk = kconfig.values(text), self.guest is not None
+        known, disk = kconfig.read(self.config), self.guest is not None
         return command.obstacle(self.machine) or kconfig.obstacle(known, self.machine, disk=disk)
 
     @property
@@ -91,8 +90,9 @@ class BootRequest:
             binary,
             (*self.words, *(guest.distribution.words if guest else probe_words(self.probes))),
             self.tsc_khz,
-            self._plugin,
+            tuple(self._plugins()),
             guest.image if guest else None,
+            hz=kconfig.hz(kconfig.read(self.config)),
             sockets=sockets,
             typed=self.typed,
         )
@@ -109,11 +109,11 @@ class BootRequest:
         more = self.guest.distribution.login_s if self.guest else 0
         return (self.machine.deadline_s + more) * self.slowdown
 
-    @property
-    def _plugin(self) -> str | None:
-        if not self.plugin or plugin.obstacle(self.machine, self.symbols):
-            return None
-        return plugin.option(self.plugin, self.machine, self.symbols, folder.STORES)
+    def _plugins(self) -> Iterator[str]:
+        if self.plugin and not plugin.obstacle(self.machine, self.symbols):
+            yield plugin.option(self.plugin, self.machine, self.symbols)
+        if self.idle and self.clock == "work":
+            yield plugin.idle_option(self.idle)
 
 
 def probe_words(probes: Probes) -> tuple[str, ...]:

@@ -136,6 +136,7 @@ def _cell(
         "tcg",
         host.find_qemu(),
         (*variant.boot, *experiment.boot, *(guest.words if (guest := experiment.guest) else ())),
+        hz=kconfig.hz(config),
         image=disk.read(guest.path(place.root), place.cache) if guest else None,
         sockets=False,
     )
@@ -160,8 +161,7 @@ def _config(place: Project, experiment: Experiment, name: str) -> tuple[Mapping[
     with contextlib.suppress(HarnessError):
         built = store.known(variant)
         if built and built.config:
-            text = built.config.read_text(encoding="utf-8", errors="replace")
-            return kconfig.values(text), True
+            return kconfig.read(built.config), True
     files = place.fragments(variant.fragments, store.asked) if not variant.prebuilt else ()
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     return kconfig.values(text), False

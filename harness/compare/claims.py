@@ -151,6 +151,8 @@ def _median(figures: Summary, cell: tuple[str, str, Clock], name: str) -> float 
         row = figures.get(cell, "host", "qemu", "", "", PEAK)
     else:
         row = figures.phase(cell, name) or figures.phase(cell, name, "span")
+        if figures.waits(cell, name):  # what waits is no work
+            return None
     return None if row is None else row["median"]
 
 

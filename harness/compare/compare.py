@@ -20,7 +20,7 @@ from harness.compare.series import RSS, Series, Subject, Table, pair, series_of
 from harness.compare.success import Success, failing, successes
 from harness.compare.verdict import Interest, Verdict, but_fails, decide
 from harness.compare.warnings import Suspect, arms_fail, suspects
-from harness.dataset import Dataset
+from harness.dataset import Dataset, untold
 from harness.errors import UserError
 from harness.model import TOUCHES, first_arm, is_arm, peer
 from harness.units import MIB
@@ -91,7 +91,11 @@ class Defect:
 
 @dataclass(frozen=True)
 class Growth:
-    """How a figure of a variant grows with memory; without a line where there are under 3 sizes."""
+    """How a figure of a variant grows with memory.
+
+    There is no line where there are under 3 sizes, nor where it `waits`: a wait follows from timers
+    and not from memory.
+    """
 
     clock: str
     name: str
@@ -99,6 +103,7 @@ class Growth:
     variant: str
     sizes: int
     line: Fit | None
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def compare_variants(
         tuple(_exact(pairs)),
         tuple(_defects(mine)),
         booted,
-        tuple(_growth(mine, dataset.runs)),
+        tuple(_growth(mine, dataset.runs, untold(dataset.phases))),
         (*arms_fail(booted), *suspects(dataset, mine, baseline, options.interest)),
         paired=against is None,
     )
@@ -245,7 +250,9 @@ def _defects(table: Table) -> Iterator[Defect]:
                 yield Defect(subject, variant, counts)
 
 
-def _growth(table: Table, runs: pd.DataFrame) -> Iterator[Growth]:
+def _growth(
+    table: Table, runs: pd.DataFrame, waiting: frozenset[tuple[str, str]]
+) -> Iterator[Growth]:
     memory = dict(runs[["machine", "memory_bytes"]].dropna().drop_duplicates().to_numpy().tolist())
     medians: dict[tuple[str, str, str, str], dict[int, float]] = {}
     for subject, variants in table.items():
@@ -255,4 +262,6 @@ def _growth(table: Table, runs: pd.DataFrame) -> Iterator[Growth]:
                 medians.setdefault(key, {})[memory[subject.machine]] = series.median
     for (clock, name, metric, variant), sizes in medians.items():
         if not is_arm(variant) and name not in TOUCHES:
-            yield Growth(clock, name, metric, variant, len(sizes), fit(sizes))
+            waits = clock == "work" and (variant, name) in waiting
+            line = None if waits else fit(sizes)
+            yield Growth(clock, name, metric, variant, len(sizes), line, waits)

@@ -162,6 +162,8 @@ def _success(success: Success) -> Row:
 
 def _growth(growth: Growth) -> Row:
     about = {key: getattr(growth, key) for key in ("clock", "name", "metric", "variant", "sizes")}
+    if growth.waits:
+        return about | {"fit": "not fitted: holds waits, which were not recorded apart"}
     if growth.line is None:
         return about | {"fit": f"not fitted: {growth.sizes} sizes, {SIZES} needed"}
     line = asdict(growth.line)

@@ -7,10 +7,12 @@ from .dataset import machine_title as machine_title
 from .dataset import write as write
 from .observations import BUSY as BUSY
 from .observations import CELL as CELL
+from .observations import IDLE as IDLE
 from .observations import OWN as OWN
 from .observations import Metrics as Metrics
 from .observations import observe as observe
 from .observations import own as own
+from .observations import untold as untold
 from .rows import Row as Row
 from .summary import CLOCKS as CLOCKS
 from .summary import UNITS as UNITS

@@ -130,7 +130,11 @@ PHASES = (
     ),
     _i("start_instructions", "work clock: start, since start_kernel", "instruction"),
     _i("end_instructions", "work clock: end, since start_kernel", "instruction"),
-    _i("instructions", "work clock: end - start; a count, never a time", "instruction"),
+    _i(
+        "instructions",
+        "work clock: end - start, executed by all CPUs; with what was idle where idle is empty",
+        "instruction",
+    ),
     _i("busy_instructions", "work clock: sum over the calls of the phase", "instruction"),
     _n("instructions_per_page", "work clock: busy_instructions over pages", "instruction/page"),
     _n("host_start_s", "time clock: start on the host's clock, since the launch of QEMU", "s"),
@@ -139,6 +143,12 @@ PHASES = (
         "host_rss_grown_bytes",
         "time clock: growth of QEMU's RSS meanwhile, from samples around",
         "B",
+    ),
+    _i(
+        "idle",
+        "work clock: what it moved meanwhile while no CPU had anything to do, in instructions that"
+        " it would have taken; in none of the other columns",
+        "instruction",
     ),
 )
 
@@ -237,6 +247,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
 
 OPTIONAL = frozenset({"gate", "limits", "stores"})
 """Tables that have no file where they have no row."""
+LATER = frozenset({"idle"})
+"""Columns that came after datasets were published: not in the file where no row has a value."""
 
 TITLES = {
     "runs": "One row per boot, failed boots included",

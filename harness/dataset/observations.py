@@ -11,19 +11,20 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from harness.model import GOOD
-from harness.parse import SCATTERED
+from harness.parse import SCATTERED, WAITING
 
 CELL = ["variant", "machine", "clock"]
 RUN = [*CELL, "block", "run_id"]
 SUBJECT = ["kind", "name", "node", "source", "metric"]
 
 GROWN = "host_rss_grown_bytes"
+IDLE = "idle"
 
 Metrics = Mapping[tuple[str, str], Sequence[str]]
 
 METRICS: Metrics = {
     ("phase", "time"): ("duration_s", "busy_s", "ns_per_page", GROWN),
-    ("phase", "work"): ("instructions", "busy_instructions", "instructions_per_page"),
+    ("phase", "work"): ("instructions", "busy_instructions", "instructions_per_page", IDLE),
     ("touch", "time"): ("duration_ns", "ns_per_page"),
     ("touch", "work"): ("instructions", "instructions_per_page"),
     ("host", ""): ("host_rss_peak_bytes", "host_rss_end_bytes", "host_minor_faults"),
@@ -47,6 +48,13 @@ def observe(
         *(_long(good, metric, "host", "qemu") for metric in metrics["host", ""]),
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def untold(phases: pd.DataFrame) -> frozenset[tuple[str, str]]:
+    """Variants and phases whose figures by the work clock hold waits not recorded apart."""
+    mine = phases[phases["phase"].isin(WAITING) & phases[IDLE].isna()]
+    mine = mine[mine[OWN["work"]].notna()]
+    return frozenset(mine[["variant", "phase"]].itertuples(index=False, name=None))
 
 
 def own(name: str, clock: str) -> str:

@@ -168,6 +168,7 @@ def _instructions(phase: Phase, shift: int) -> Row:
         "end_instructions": end,
         "instructions": count,
         "busy_instructions": busy,
+        "idle": _integer(phase.idle),
         "instructions_per_page": _per(count if busy is None else busy, phase.pages),
     }
 

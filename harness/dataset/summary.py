@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.dataset.observations import CELL, OWN, SUBJECT, observe, own
+from harness.dataset.observations import CELL, IDLE, OWN, SUBJECT, observe, own
 from harness.dataset.rows import Row
 from harness.gate import MARKS, MEANING
 from harness.model import GOOD, Lockfile, peer
+from harness.parse import WAITING
 
 RESAMPLES = 1000
 SEED = 20130814
@@ -161,6 +162,13 @@ class Summary:
             if row := self.rows.get((*cell, "phase", name, node, source, metric)):
                 return row
         return None
+
+    def waits(self, cell: Cell, name: str) -> bool:
+        """Whether a phase by the work clock holds waits that were not recorded apart from work."""
+        told = any(
+            self.rows.get((*cell, "phase", name, node, "mark", IDLE)) for node in ("", "max")
+        )
+        return cell[2] == "work" and name in WAITING and not told
 
     def get(self, cell: Cell, *subject: str) -> dict[str, Any] | None:
         """`subject`: kind, name, node, source, metric."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.dataset.columns import DTYPES, TABLES, TITLES, Column
+from harness.dataset.columns import DTYPES, LATER, TABLES, TITLES, Column
 from harness.dataset.rows import Row
 from harness.files import read_plain
 from harness.foreign import MAX_JSON, read_json
@@ -27,7 +27,11 @@ def frame(rows: Iterable[Row], columns: tuple[Column, ...]) -> pd.DataFrame:
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
-    """A table as CSV: LF line ends, shortest float that reads back equal, empty = not observed."""
+    """A table as CSV: LF line ends, shortest float that reads back equal, empty = not observed.
+
+    What came later is left out where nothing was observed: old evidence gives the same bytes.
+    """
+    table = table[[name for name in table if name not in LATER or table[name].notna().any()]]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(table.columns)
@@ -74,8 +78,8 @@ FILE = "datapackage.json"
 
 def resource(name: str, data: bytes) -> dict[str, Any]:
     """One CSV in the words of Frictionless Data."""
-    fields = []
-    for column in TABLES[name]:
+    fields, there = [], data[: data.index(b"\n")].decode().split(",")
+    for column in (c for c in TABLES[name] if c.name in there):
         entry = {"name": column.name, "type": column.type, "description": column.description}
         fields.append(entry | ({"unit": column.unit} if column.unit else {}))
     return {

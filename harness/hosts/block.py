@@ -58,8 +58,11 @@ class Plan(Model):
     """kernel by variant"""
     maps: dict[str, str]
     """its System.map, where there is one"""
+    configs: dict[str, str]
+    """its configuration, where it is known"""
     initramfs: str
     plugin: str | None = None
+    idle: str | None = None
     force: bool = False
     seconds: float
     """longest that its boots may take"""
@@ -70,8 +73,8 @@ class Plan(Model):
     @property
     def files(self) -> set[str]:
         """All that have to be there."""
-        more = {self.plugin} if self.plugin else set()
-        return {self.lock, self.initramfs, *self.images.values(), *self.maps.values(), *more}
+        kernels = (*self.images.values(), *self.maps.values(), *self.configs.values())
+        return {self.lock, self.initramfs, *kernels, *filter(None, (self.plugin, self.idle))}
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,10 @@ def pack(
         slots=block.slots,
         images={name: add(kernel.image) for name, kernel in built.items()},
         maps={n: add(k.system_map) for n, k in built.items() if k.system_map},
+        configs={n: add(k.config) for n, k in built.items() if k.config},
         initramfs=add(session.initramfs.path),
         plugin=add(session.plugin.path) if session.plugin else None,
+        idle=add(session.idle.path) if session.idle else None,
         force=force,
         seconds=seconds,
     )
@@ -289,9 +294,10 @@ def _session(plan: Plan, folder: Path) -> Session:
         if isinstance(kernel, str):
             kernels[name] = kernel
             continue
-        system_map = files() / plan.maps[name] if name in plan.maps else None
-        kernels[name] = BuiltKernel(kernel, files() / plan.images[name], system_map)
+        more = (files() / of[name] if name in of else None for of in (plan.maps, plan.configs))
+        kernels[name] = BuiltKernel(kernel, files() / plan.images[name], *more)
     plugin = Plugin(files() / plan.plugin, lock.plugin_sha256 or "") if plan.plugin else None
+    idle = Plugin(files() / plan.idle, lock.idle_sha256 or "") if plan.idle else None
     return Session(
         project=Project(folder, blocks().parent),
         experiment=lock.experiment,
@@ -302,6 +308,7 @@ def _session(plan: Plan, folder: Path) -> Session:
         environment=host.environment(lock.environment.accel),
         lock=lock,
         plugin=plugin,
+        idle=idle,
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.errors import ConfigError
 from harness.model import Machine
@@ -148,6 +149,20 @@ def values(text: str) -> dict[str, str]:
     """The options of a finished `.config`, whoever made it; what is no option is passed over."""
     unset = re.findall(rf"^{_UNSET.pattern}$", text, re.M)
     return dict.fromkeys(unset, "n") | dict(re.findall(rf"^{_SET.pattern}$", text, re.M))
+
+
+def read(path: Path | None) -> dict[str, str]:
+    """The `values` of a file; nothing where there is none."""
+    if path is None or not path.is_file():
+        return {}
+    return values(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def hz(config: Mapping[str, str]) -> int | None:
+    """Ticks a second, by what was chosen or what follows from it; none where neither is known."""
+    chosen = (name[3:] for name, value in config.items() if name[:3] == "HZ_" and value == "y")
+    known = [config.get("HZ", ""), *chosen]
+    return next((int(rate) for rate in known if rate.isdecimal() and int(rate)), None)
 
 
 def obstacle(config: Mapping[str, str], machine: Machine, *, disk: bool = False) -> str | None:

@@ -185,6 +185,11 @@ class Experiment(Model):
         return tuple(dict.fromkeys(m for g in self.matrix for m in g.machines))
 
     @property
+    def clocks(self) -> tuple[Clock, ...]:
+        """Every clock that anything boots by, in order."""
+        return tuple(sorted({clock for group in self.matrix for clock in group.clocks}))
+
+    @property
     def gated(self) -> bool:
         """Whether any boot goes through the correctness gate."""
         return any("fill" in (group.probes or self.probes).run for group in self.matrix)

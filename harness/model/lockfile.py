@@ -21,7 +21,7 @@ from harness.files import read_plain
 from harness.foreign import MAX_YAML, read_yaml
 from harness.model.experiment import Experiment
 from harness.model.machine import Machine
-from harness.model.run import Environment, Kernel
+from harness.model.run import Clock, Environment, Kernel
 from harness.model.schema import Model
 from harness.model.variant import Variant
 
@@ -33,7 +33,7 @@ GateStatus = Literal["green", "failed"]
 # What may differ between two starts of the same experiment.
 _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
 # Keys that came later, and are no part of what an experiment without them is.
-_ADDED = ("guest", "image_sha256", "program_sha256", "bases")
+_ADDED = ("guest", "image_sha256", "program_sha256", "idle_sha256", "words", "bases")
 # What is only said about an experiment, a variant or a machine. Where it runs: see environment.
 _WORDS = ("description", "origin", "claims", "host_labels")
 
@@ -56,6 +56,11 @@ class Lockfile(Model):
     plugin_sha256: str | None = None
     image_sha256: str | None = None
     program_sha256: str | None = None
+    idle_sha256: str | None = None
+    """of the plugin that tells idle from work on the work clock"""
+    words: dict[str, dict[Clock, str]] | None = None
+    """kernel parameters that the harness itself gives, by variant and clock; those that follow from
+    the host's TSC rate are left out, as that is"""
     environment: Environment
     gate: dict[str, GateStatus] = Field(default={})
     """what the gate said of each variant's kernel, where it had seen it; it changes no boot"""

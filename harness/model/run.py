@@ -71,6 +71,9 @@ class Phase(Model):
     """how often the phase was entered"""
     pages: int | None = None
     """pages handled"""
+    idle: float | None = None
+    """what the work clock moved meanwhile while no CPU had anything to do, in instructions that it
+    would have taken; no part of the interval then, nor of what comes before `start`"""
     host_start_s: float | None = None
     """begin on the host's clock, s since the launch of QEMU; for marks on the time clock only"""
     host_end_s: float | None = None

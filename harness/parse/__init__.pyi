@@ -9,4 +9,5 @@ from .phases import MARKS as MARKS
 from .phases import OPTIONAL as OPTIONAL
 from .phases import REQUIRED as REQUIRED
 from .phases import SCATTERED as SCATTERED
+from .phases import WAITING as WAITING
 from .stores import AFTER as AFTER

@@ -13,13 +13,14 @@ from typing import Any
 
 from harness.files import need, read_bytes, read_text, write_atomic
 from harness.foreign import parse_json, tame
-from harness.model import GOOD, Clock, Ending, Judgement, Outcome, Phase, Run, StoreCount
-from harness.parse import dmesg, phases, size
+from harness.model import GOOD, Clock, Ending, Judgement, Outcome, Phase, Run
+from harness.parse import dmesg, idle, phases, size
 from harness.parse import outcome as judge
 from harness.parse import stores as counts
 from harness.parse.dmesg import Chunk
+from harness.parse.idle import IdleClock
 from harness.parse.size import Size
-from harness.results import STORES, StoredRun
+from harness.results import IDLE, STORES, StoredRun
 
 CONSOLE = "console.log"
 LINES = "console.jsonl"
@@ -61,13 +62,19 @@ def read_probes(data: bytes) -> tuple[dict[str, Any], ...]:
     return tuple(found)
 
 
-def derive(folder: Path, ending: Ending, clock: Clock, shift: int = 0) -> Findings:
+def derive(
+    folder: Path,
+    ending: Ending,
+    clock: Clock,
+    shift: int = 0,
+    idle: IdleClock | None = None,
+) -> Findings:
     """Reads the evidence in `folder`; `shift` is the one of ``-icount`` on the work clock."""
     chunks = dmesg.host_stamps_from_jsonl(read_text(folder / LINES))
     console = dmesg.read(read_bytes(folder / CONSOLE), chunks)
     probes = read_probes(read_bytes(folder / PROBES))
     done = any(p["probe"] == "done" for p in probes)
-    found = phases.read_phases(console, clock, shift)
+    found = phases.read_phases(console, clock, shift, idle)
     judgement = judge.judge(console, ending, found, done)
     return Findings(found, judgement, probes, size.reported(console, probes))
 
@@ -84,13 +91,16 @@ def complete(run: Run, folder: Path) -> Run:
         outcome = Outcome(run.ending.cause)
         judgement = Judgement(outcome=outcome, reason=run.ending.detail[:2000])
         return run.model_copy(update={"judgement": judgement})
-    found = derive(folder, run.ending, run.clock, run.work_shift)
-    judgement, stores = found.judgement, _stores(run, folder, found)
-    if isinstance(stores, str):
-        if judgement.outcome in GOOD:
-            incomplete = {"outcome": Outcome.INCOMPLETE, "reason": f"{STORES}: {stores}"}
-            judgement = judgement.model_copy(update=incomplete)
-        stores = ()
+    written = _written(run, folder, IDLE)
+    waited, no_idle = (None, None) if written is None else idle.read(written)
+    found = derive(folder, run.ending, run.clock, run.work_shift, waited)
+    written = _written(run, folder, STORES)
+    stores, no_stores = ((), None) if written is None else counts.read(written, found.phases)
+    judgement, why = found.judgement, {IDLE: no_idle, STORES: no_stores}
+    faults = [f"{name}: {fault}" for name, fault in why.items() if fault]
+    if faults and judgement.outcome in GOOD:
+        incomplete = {"outcome": Outcome.INCOMPLETE, "reason": "; ".join(faults)}
+        judgement = judgement.model_copy(update=incomplete)
     lacks = size.shortfall(found.size, size.emulated(run.argv), run.clock, run.command_line)
     if lacks and judgement.outcome in GOOD:
         smaller = {"outcome": Outcome.SMALLER, "reason": lacks}
@@ -125,12 +135,14 @@ def _login(run: Run, found: Sequence[Phase]) -> Iterator[Phase]:
         yield phases.on_host("login", booted.end, run.visit.login_s)
 
 
-def _stores(run: Run, folder: Path, found: Findings) -> tuple[StoreCount, ...] | str:
-    """What the plugin counted, or why nobody knows; nothing where it did not run."""
-    if "-plugin" not in run.argv:
-        return ()
-    counted, fault = counts.read(read_bytes(folder / STORES), found.phases)
-    return fault or counted
+def _written(run: Run, folder: Path, name: str) -> bytes | None:
+    """What a plugin wrote; none where it did not run."""
+    return read_bytes(folder / name) if _ran(run, name) else None
+
+
+def _ran(run: Run, name: str) -> bool:
+    """Whether the plugin that writes this file was loaded."""
+    return any(f"out={name}" in word.split(",") for word in run.argv)
 
 
 def reread(stored: StoredRun) -> Run:
@@ -140,7 +152,8 @@ def reread(stored: StoredRun) -> Run:
     """
     run = stored.run
     if run.ending.cause not in UNBOOTED:
-        counted = "-plugin" in run.argv and run.judgement.outcome in GOOD
-        for name in (CONSOLE, LINES, PROBES, *([STORES] if counted else [])):
+        good = run.judgement.outcome in GOOD
+        counts = (name for name in (STORES, IDLE) if good and _ran(run, name))
+        for name in (CONSOLE, LINES, PROBES, *counts):
             need(stored.folder / name)
     return complete(stored.run, stored.folder)

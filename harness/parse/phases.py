@@ -16,6 +16,7 @@ from itertools import islice
 
 from harness.model import Clock, Phase
 from harness.parse.dmesg import Dmesg, Line
+from harness.parse.idle import IdleClock
 
 MARKS = (
     "boot",
@@ -37,6 +38,8 @@ OPTIONAL = ("deferred_init",)
 """Those that not every variant has."""
 REQUIRED = tuple(name for name in MARKS if name not in OPTIONAL)
 """The marks that every boot with `boot-marks` has."""
+WAITING = frozenset({"boot", "smp_init", "page_alloc_init_late", "deferred_init", "initcalls"})
+"""Phases in which there is a scheduler, so that a CPU can wait. In the others none can."""
 SCATTERED = frozenset({"hash_tables"})
 """Phases whose calls lie far apart: what they take is the sum of the calls, not the interval."""
 
@@ -88,7 +91,12 @@ class Marks:
 
 
 def read_phases(
-    console: Dmesg, clock: Clock = "time", shift: int = 0, *, zero: bool = False
+    console: Dmesg,
+    clock: Clock = "time",
+    shift: int = 0,
+    idle: IdleClock | None = None,
+    *,
+    zero: bool = False,
 ) -> tuple[Phase, ...]:
     """Every phase that the log tells of; empty where it tells nothing.
 
@@ -96,10 +104,11 @@ def read_phases(
     no host saw.
 
     Marks count from the begin of `boot`: in seconds on the time clock, in instructions on the
-    work clock, where a tick of the TSC is a ns of the guest and an instruction 2^`shift` ns.
+    work clock, where a tick of the TSC is a ns of the guest and an instruction 2^`shift` ns. What
+    was `idle` there is taken out, where it is known.
     """
     marks = read_marks(console)
-    found = _from_marks(marks, clock, shift) if marks else []
+    found = _from_marks(marks, clock, shift, idle) if marks else []
     if not found:
         found = _from_printk(console, zero)
     return (*found, *_from_arrival(console))
@@ -142,19 +151,28 @@ def read_marks(console: Dmesg) -> Marks | None:
     )
 
 
-def _from_marks(marks: Marks, clock: Clock, shift: int) -> list[Phase]:
+def _from_marks(marks: Marks, clock: Clock, shift: int, idle: IdleClock | None) -> list[Phase]:
     zero, timed = marks.zero, clock == "time"
     ticks = marks.tsc_khz * 1000.0 if timed else float(1 << shift)
     if zero is None or not ticks:
         return []
+
+    def waited(begin: int, stop: int) -> int:
+        return idle.until(stop) - idle.until(begin) if idle else 0
+
+    def since(tsc: int) -> float:
+        return round((tsc - zero - waited(zero, tsc)) / ticks, 9)
+
     return [
         Phase(
             name=name,
             node=None if node < 0 else node,
             source="mark",
-            start=round((start - zero) / ticks, 9),
-            end=round((stop - zero) / ticks, 9),
-            busy=round(busy / ticks, 9),
+            start=since(start),
+            end=since(stop),
+            # Where there are more calls nobody knows in which of them it was idle, or between.
+            busy=round((busy - (waited(start, stop) if calls == 1 else 0)) / ticks, 9),
+            idle=round(waited(start, stop) / ticks, 9) if idle else None,
             calls=calls,
             pages=pages,
             host_start_s=marks.on_host(start) if timed else None,

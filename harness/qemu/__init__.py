@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QEMU: its arguments, what a boot will take, its process, the plugin that counts stores.
+"""QEMU: its arguments, what a boot will take, its process, its plugins.
 
 Every argument has its reason beside it; the process dies with the harness, whatever ends that.
 Judges nothing that comes out of a serial port, and knows no experiment.

@@ -58,8 +58,9 @@ class Qemu:
 class CommandLine:
     """What one boot needs from QEMU.
 
-    `words` are the kernel parameters of variant and experiment; `tsc_khz` is the host's TSC rate;
-    `plugin` is a plugin of TCG with its options; `image` is the guest's disk, where it has one.
+    `words` are the kernel parameters of variant and experiment; `tsc_khz` is the host's TSC rate,
+    `hz` what the kernel was built for (CONFIG_HZ), where they are known; `plugins` are those of TCG
+    with their options; `image` is the guest's disk, where it has one.
     With `sockets` off the console goes to stdout and the probes to a file: that is the line for
     people to run by hand. What is `typed` goes to the console by a FIFO of its own.
     """
@@ -72,15 +73,16 @@ class CommandLine:
     qemu: Qemu
     words: tuple[str, ...] = ()
     tsc_khz: int | None = None
-    plugin: str | None = None
+    plugins: tuple[str, ...] = ()
     image: Image | None = None
+    hz: int | None = field(default=None, kw_only=True)
     sockets: bool = field(default=True, kw_only=True)
     typed: bool = field(default=False, kw_only=True)
 
     @property
     def append(self) -> str:
         """The kernel command line. The kernel takes the last of two: experiments win."""
-        common = kernel_words(self.clock, self.accel, self.tsc_khz)
+        common = kernel_words(self.clock, self.accel, self.tsc_khz, self.hz)
         return " ".join((*common, *self.machine.boot, *self.words))
 
 
@@ -104,7 +106,7 @@ def render(line: CommandLine) -> list[str]:
         "-no-reboot",
         *_ports(line),
         *(_disk(line.image) if line.image else ()),
-        *(("-plugin", line.plugin) if line.plugin else ()),
+        *(word for plugin in line.plugins for word in ("-plugin", plugin)),
         *("-kernel", str(line.kernel), "-initrd", str(line.initrd), "-append", line.append),
         *machine.extra_args,
     ]
@@ -127,7 +129,9 @@ def _board(machine: Machine) -> str:
     return board + (",smbios-entry-point-type=64" if large else "")
 
 
-def kernel_words(clock: Clock, accel: Accel, tsc_khz: int | None) -> tuple[str, ...]:
+def kernel_words(
+    clock: Clock, accel: Accel, tsc_khz: int | None, hz: int | None
+) -> tuple[str, ...]:
     """The kernel parameters of every boot. Only what the measurement itself needs is here."""
     words = [
         "console=ttyS0",
@@ -153,6 +157,12 @@ def kernel_words(clock: Clock, accel: Accel, tsc_khz: int | None) -> tuple[str, 
         # Its calibration polls for 200 ms of virtual time, each poll an exit from translated code:
         # 20 s of the host, to find at the end that this timer cannot be trusted here.
         words.append("nolapic_timer")
+        # It waits ten ticks for what it is told here.
+        words.append("no_timer_check")
+        if hz:
+            # Else each further CPU counts its delay loop for ten ticks: 1 G instructions a CPU. The
+            # kernel delays by the TSC, whose cycles in a tick are what the first CPU takes.
+            words.append(f"lpj={WORK_TSC_KHZ * 1000 // hz}")
     return tuple(words)
 
 

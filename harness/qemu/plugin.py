@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The plugin of QEMU that counts stores: compiled by the host's gcc, kept in the cache."""
+"""Plugins of QEMU, compiled by the host's gcc and kept in the cache.
+
+`stores` counts the stores into the memmap, `idle` what the work clock moved while no CPU had
+anything to do.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from harness import files, process
 from harness.kernel import SystemMap
 from harness.model import Machine
 from harness.parse import MARKS, SCATTERED
 from harness.parse.stores import _NEEDED
+from harness.results import IDLE, STORES
 from harness.units import GIB, format_size
 
 SOURCES = Path(__file__).parent / "src"
+HEADER = "qemu-plugin.h"
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fvisibility=hidden")
 
 
@@ -26,25 +33,34 @@ class Plugin:
     sha256: str
 
 
-def build(cache: Path) -> Plugin:
-    """Answers the plugin; compiles it when the sources or the compiler are new.
+def build(cache: Path, name: Literal["stores", "idle"]) -> Plugin:
+    """Answers the plugin; compiles it when its source or the compiler is new.
 
     Raises `HostError` where there is no compiler.
     """
     env = process.environment()
     compiler = process.run(["gcc", "--version"], env=env).stdout
     digest = hashlib.sha256(b"\0".join((compiler, *(flag.encode() for flag in FLAGS))))
-    for source in sorted(SOURCES.iterdir()):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    name = digest.hexdigest()
+    for source in (HEADER, f"{name}.c"):
+        digest.update(source.encode() + b"\0" + (SOURCES / source).read_bytes())
+    sha256 = digest.hexdigest()
 
     def compile_it(out: Path) -> None:
-        argv: list[str | Path] = ["gcc", *FLAGS, "-shared", "-o", out, "stores.c"]
+        argv: list[str | Path] = ["gcc", *FLAGS, "-shared", "-o", out, f"{name}.c"]
         process.run(argv, cwd=SOURCES, env=env)
 
     with files.locked(cache / "plugin" / ".lock"):
-        path = files.kept(cache / "plugin" / name[:16] / "stores.so", compile_it)
-    return Plugin(path, name)
+        path = files.kept(cache / "plugin" / sha256[:16] / f"{name}.so", compile_it)
+    return Plugin(path, sha256)
+
+
+def idle_option(plugin: Path) -> str:
+    """The value of ``-plugin`` for `idle`, on any machine with any kernel."""
+    return f"{_quoted(plugin)},out={IDLE}"
+
+
+def _quoted(plugin: Path) -> str:
+    return str(plugin).replace(",", ",,")
 
 
 (IGNORED,) = SCATTERED
@@ -87,8 +103,8 @@ def ranges(machine: Machine) -> list[tuple[int, int, int]]:
     return found
 
 
-def option(plugin: Path, machine: Machine, system_map: str, out: str) -> str:
-    """The value of ``-plugin`` for a machine and kernel without an `obstacle`."""
+def option(plugin: Path, machine: Machine, system_map: str) -> str:
+    """The value of ``-plugin`` for `stores`, on a machine and kernel without an `obstacle`."""
     known = SystemMap.read(system_map)
     symbols = known.addresses
     marks = symbols["boot_marks"]
@@ -96,8 +112,8 @@ def option(plugin: Path, machine: Machine, system_map: str, out: str) -> str:
     code = sorted((symbols["boot_mark_end"], symbols["boot_marks_print"]))
     homes = {cpu: number for number, node in enumerate(machine.nodes) for cpu in node.cpus}
     words = [
-        str(plugin).replace(",", ",,"),
-        f"out={out}",
+        _quoted(plugin),
+        f"out={STORES}",
         *(f"ram={a:x}-{b:x}-{node:x}" for a, b, node in ranges(machine)),
         *(f"cpu={homes[cpu]:x}" for cpu in sorted(homes)),
         f"marks={marks:x}-{len(MARKS):x}-{columns:x}",

@@ -52,8 +52,7 @@ def stacks(context: Context) -> Section:
     note = (
         "One boot a variant, the one with the median boot, so that the parts add up. Phases of the"
         " whole machine that do not overlap; what nodes do at the same time lies inside"
-        " page_alloc_init_late or in the rest. On the work clock smp_init holds the wait of an idle"
-        " CPU for its timer, which is no work."
+        " page_alloc_init_late or in the rest."
     )
     return Section("Where the boot goes", (note,), figures=tuple(found))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.compare import claims
-from harness.dataset import CLOCKS, UNITS, Cell, Dataset, Summary, cells_of
+from harness.dataset import CLOCKS, IDLE, UNITS, Cell, Dataset, Summary, cells_of
 from harness.errors import ResultsError
 from harness.files import read_text
 from harness.model import TOUCHES, is_arm
@@ -32,29 +32,34 @@ def headline_table(dataset: Dataset, figures: Summary) -> Table:
     rows = []
     for cell in cells_of(dataset):
         boots = figures.get(cell, "boots", "analysed", "", "", "boots") or {}
-        boot = figures.phase(cell, "boot") or {}
+        boot, waits = figures.phase(cell, "boot") or {}, figures.waits(cell, "boot")
         rss = figures.get(cell, "host", "qemu", "", "", "host_rss_peak_bytes") or {}
-        medians = [(figures.phase(cell, name) or {}).get("median") for name in HEADLINE]
         rows.append(
             [
                 figures.label(cell[0]),
                 *cell[1:],
                 f"{boots.get('n') or 0}/{boots.get('runs') or 0}",
-                *(amount(value, UNITS[cell[2]]) for value in medians),
-                f"{boot['ratio']:.3g}" if boot.get("ratio") is not None else "-",
+                *(_took(figures, cell, name) for name in HEADLINE),
+                "-" if boot.get("ratio") is None or waits else f"{boot['ratio']:.3g}",
                 amount(rss.get("median"), "host_rss_peak_bytes"),
             ]
         )
     return Table(head, rows, left=3)
 
 
+def _took(figures: Summary, cell: Cell, name: str) -> str:
+    row = figures.phase(cell, name)
+    text = amount(row["median"] if row else None, UNITS[cell[2]])
+    return f"{text} with waits" if row and figures.waits(cell, name) else text
+
+
 def headline(dataset: Dataset, figures: Summary) -> Section:
     """The figures that matter most, and what to know before reading any."""
-    notes = (*figures.caveats(), *_caveats(dataset))
+    notes = (*figures.caveats(), *_caveats(dataset, figures))
     return Section("Headline", notes, (headline_table(dataset, figures),))
 
 
-def _caveats(dataset: Dataset) -> tuple[str, ...]:
+def _caveats(dataset: Dataset, figures: Summary) -> tuple[str, ...]:
     notes = []
     if "tcg" in set(dataset.runs["accel"].dropna()):
         notes.append(
@@ -65,8 +70,12 @@ def _caveats(dataset: Dataset) -> tuple[str, ...]:
         notes.append(
             "The work clock counts guest instructions (-icount). It knows no cache, no TLB and"
             " no bandwidth, runs parallel work one after the other, and is not a time. While no"
-            " CPU has anything to do it runs on to the next timer: phases that wait, above all"
-            " smp_init, and with it boot, hold the wait."
+            " CPU has anything to do it runs on to the next timer; that is counted apart, as idle."
+        )
+    if any(figures.waits(cell, "boot") for cell in cells_of(dataset)):
+        notes.append(
+            "“with waits”: here nobody has told idle from work on the work clock, above all that of"
+            " smp_init, and with it that of boot. No ratio, claim or line is made of such a figure."
         )
     notes.append(
         "Medians over the good boots, in brackets the smallest and the largest; the interval of a"
@@ -111,6 +120,10 @@ def _phase_table(figures: Summary, cells: list[Cell], machine: str, clock: str) 
             for row in found
         )
         rows.append([label, *texts])
+    for name, node in sorted(names) if clock == "work" else ():
+        idle = [figures.get(c, "phase", name, node and "max", "mark", IDLE) for c in cells]
+        if any(row and row["max"] for row in idle):
+            rows.append([f"{name}: idle, apart", *(spread(row, metric) for row in idle)])
     return Table(["phase", *(figures.label(cell[0]) for cell in cells)], rows, machine)
 
 

@@ -200,8 +200,10 @@ def growth_tables(growth: Sequence[Growth], largest: int | None) -> Iterator[Tab
             value, beyond = line.at(largest)
             row.append(amount(value, g.metric) + (" extrapolated" if beyond else ""))
         rows.append(row)
-    few = sum(g.line is None for g in growth)
-    notes = (f"{few} not fitted: under 3 sizes",) if few else ()
+    waits = sum(g.waits for g in growth)
+    few = sum(g.line is None for g in growth) - waits
+    why = {"under 3 sizes": few, "they hold waits, which were not recorded apart": waits}
+    notes = tuple(f"{count} not fitted: {text}" for text, count in why.items() if count)
     if rows or notes:
         yield Table([*head, *([at] if at else [])], rows, "growth with memory", 4, notes)
 

@@ -316,4 +316,6 @@ def newest(root: Path, experiment: str, lock: str) -> Results | None:
 
 
 STORES = "stores.txt"
-"""What the plugin that counts stores writes, in QEMU's working directory."""
+IDLE = "idle.txt"
+"""What plugins write into QEMU's working directory (harness/qemu/src): one counts stores, the other
+what the work clock moved while no CPU had anything to do."""

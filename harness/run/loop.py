@@ -311,6 +311,7 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
         session.environment.tsc_khz,
         force,
         session.plugin.path if session.plugin and experiment.counts_stores(*slot.cell) else None,
+        session.idle.path if session.idle else None,
         session.guest,
         session.typed,
         kernel.config,

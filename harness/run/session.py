@@ -13,9 +13,10 @@ from harness.boot import Guest, accel
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.guest import Initramfs, initramfs
 from harness.guest import disk as image
-from harness.kernel import BuiltKernel, Kernels
+from harness.kernel import BuiltKernel, Kernels, kconfig
 from harness.model import (
     Accel,
+    Clock,
     Environment,
     Experiment,
     Lockfile,
@@ -27,7 +28,8 @@ from harness.model import (
 )
 from harness.project import Project
 from harness.qemu import Plugin
-from harness.qemu import plugin as counter
+from harness.qemu import plugin as plugins
+from harness.qemu.command import kernel_words
 from harness.run import gate_status
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ class Session:
     """Variants whose input is wrong: a patch that does not apply, an option that was dropped."""
     plugin: Plugin | None = None
     """What counts stores, where the experiment has any counted."""
+    idle: Plugin | None = None
+    """What tells idle from work, where anything boots by the work clock."""
     guest: Guest | None = None
     """A distribution that the initramfs hands over to."""
     typed: bool = False
@@ -84,7 +88,8 @@ def prepare(
     probes = initramfs.build(project.cache)
     environment = host.environment(_accel(project, machines, kernels, probes))
     first = initramfs.entry(project.cache) if guest else probes
-    plugin = counter.build(project.cache) if experiment.counted else None
+    plugin = plugins.build(project.cache, "stores") if experiment.counted else None
+    idle = plugins.build(project.cache, "idle") if "work" in experiment.clocks else None
     records = {n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()}
     lock = Lockfile(
         experiment=experiment,
@@ -96,11 +101,29 @@ def prepare(
         plugin_sha256=plugin.sha256 if plugin else None,
         image_sha256=guest.image.sha256 if guest else None,
         program_sha256=guest.program.sha256 if guest else None,
+        idle_sha256=idle.sha256 if idle else None,
+        words=_words(experiment, kernels, environment.accel),
         environment=environment,
         gate=gate_status.known(project, variants, records),
     )
-    made_of = (kernels, first, environment, lock, misfits, plugin, guest)
+    made_of = (kernels, first, environment, lock, misfits, plugin, idle, guest)
     return Session(project, experiment, variants, machines, *made_of)
+
+
+def _words(
+    experiment: Experiment, kernels: Mapping[str, BuiltKernel | str], timed: Accel
+) -> dict[str, dict[Clock, str]]:
+    """What the harness gives to each kernel on each clock, the host's TSC rate left out."""
+
+    def given(kernel: BuiltKernel, clock: Clock) -> str:
+        hz = kconfig.hz(kconfig.read(kernel.config))
+        return " ".join(kernel_words(clock, "tcg" if clock == "work" else timed, None, hz))
+
+    return {
+        name: {clock: given(kernel, clock) for clock in experiment.clocks}
+        for name, kernel in kernels.items()
+        if not isinstance(kernel, str)
+    }
 
 
 def fit(store: Kernels, experiment: Experiment, variant: Variant) -> Variant:

@@ -100,6 +100,6 @@ def _phases(recipe: Recipe, run: Row, scale: float) -> list[Row]:
             row |= {"duration_s": base * scale * grown, "busy_s": base * scale * grown}
         else:
             count = round(base * scale * grown)
-            row |= {"instructions": count, "busy_instructions": count}
+            row |= {"instructions": count, "busy_instructions": count, "idle": 0}
         rows.append(row)
     return rows

@@ -34,7 +34,7 @@ from harness.model.lockfile import Lockfile
 from harness.model.machine import Machine
 from harness.model.run import Ending, Run
 from harness.model.variant import Variant
-from harness.parse import dmesg, evidence, outcome, phases, stores
+from harness.parse import dmesg, evidence, idle, outcome, phases, stores
 from harness.qemu import plugin
 from harness.results.folder import StoredRun, read_run
 from harness.results.ledger import Ledger
@@ -50,6 +50,7 @@ COUNTS = {
     "console.jsonl": 500,
     "probes.jsonl": 500,
     "stores.txt": 500,
+    "idle.txt": 500,
     "run.json": 100,
     "gate probes": 100,
     "dataset of probes": 10,
@@ -172,6 +173,12 @@ def test_probes(data):
 def test_stores(data):
     counted, fault = stores.read(data, ())
     assert (fault is None) or counted == ()
+
+
+@fuzz("idle.txt", data=damaged(b"idle-by-clock 1\n188 54\n432 57\n1000 600\nend\n"))
+def test_idle(data):
+    found, fault = idle.read(data)
+    assert found is None or (fault is None and 0 <= found.until(500) <= found.until(10**18))
 
 
 PLACES = st.lists(st.integers(0, 10**6), min_size=1, max_size=5)

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What we use of version 1 of QEMU's interface for TCG plugins. Distributions
- * ship no header; the names and types are those that the manual of QEMU
- * documents ("QEMU TCG Plugins", https://www.qemu.org/docs/master/devel/tcg-plugins.html).
+ * What we use of QEMU's interface for TCG plugins, in the versions 1 (QEMU 4.2 to
+ * 8.2) and 2 (9.0 and newer, which refuse 1). Distributions ship no header; the
+ * names and types are those that the manual of QEMU documents ("QEMU TCG
+ * Plugins", https://www.qemu.org/docs/master/devel/tcg-plugins.html).
+ *
+ * Whoever includes it defines _GNU_SOURCE before.
  */
 #ifndef QEMU_PLUGIN_H
 #define QEMU_PLUGIN_H
 
+#include <dlfcn.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,8 +49,25 @@ void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, on_access c
 				      int access, void *data);
 void qemu_plugin_register_atexit_cb(plugin_id id, on_end callback, void *data);
 
+/* Up to version 1; there is a counter for each CPU since then */
+__attribute__((weak)) void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *block,
+								    int op, void *at, uint64_t more);
+
+struct counter {
+	void *board;
+	size_t at;	/* where in the board, or before there were any the count itself */
+};
+
+__attribute__((weak)) void *qemu_plugin_scoreboard_new(size_t size);
+__attribute__((weak)) uint64_t qemu_plugin_u64_sum(struct counter counter);
+__attribute__((weak)) void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
+	struct qemu_plugin_tb *block, int op, struct counter counter, uint64_t more);
+
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t index);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+uintptr_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *to, size_t size);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *block);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 
 bool qemu_plugin_mem_is_store(mem_info info);
@@ -54,5 +75,46 @@ unsigned int qemu_plugin_mem_size_shift(mem_info info);
 struct qemu_plugin_hwaddr *qemu_plugin_get_hwaddr(mem_info info, uint64_t vaddr);
 bool qemu_plugin_hwaddr_is_io(const struct qemu_plugin_hwaddr *place);
 uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *place);
+
+EXPORT int qemu_plugin_version = 1;
+
+/* QEMU reads the version after it has loaded the plugin, and scoreboards came with 2 */
+__attribute__((constructor)) static void choose_version(void)
+{
+	if (qemu_plugin_scoreboard_new)
+		qemu_plugin_version = 2;
+}
+
+/* Before QEMU 9.1 an address is answered, since then how many bytes were copied */
+static inline const void *insn_bytes(const struct qemu_plugin_insn *insn)
+{
+	static uint8_t bytes[16];
+	uintptr_t answer = qemu_plugin_insn_data(insn, bytes, sizeof(bytes));
+
+	return answer > sizeof(bytes) ? (const void *)answer : bytes;
+}
+
+/* Whether this QEMU can count at all */
+static inline bool begin_count(struct counter *counter)
+{
+	if (qemu_plugin_scoreboard_new)
+		counter->board = qemu_plugin_scoreboard_new(sizeof(uint64_t));
+	return counter->board ? !!qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu
+			      : !!qemu_plugin_register_vcpu_tb_exec_inline;
+}
+
+/* Has `more` counted whenever the block begins */
+static inline void count_block(struct counter *counter, struct qemu_plugin_tb *block, uint64_t more)
+{
+	if (counter->board)
+		qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(block, 0, *counter, more);
+	else
+		qemu_plugin_register_vcpu_tb_exec_inline(block, 0, &counter->at, more);
+}
+
+static inline int64_t count_of(const struct counter *counter)
+{
+	return counter->board ? qemu_plugin_u64_sum(*counter) : counter->at;
+}
 
 #endif

@@ -13,6 +13,7 @@
  *
  * There are no locks: only for -icount, where the CPUs of the guest take turns.
  */
+#define _GNU_SOURCE
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -238,8 +239,6 @@ static bool option(const char *text)
 	}
 	return true;
 }
-
-EXPORT int qemu_plugin_version = 1;
 
 EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int argc, char **argv)
 {

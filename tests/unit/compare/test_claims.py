@@ -19,8 +19,11 @@ from tests.support.records import ENVIRONMENT
 TIB = 1 << 40
 
 
-def evidence(clock="work", **values) -> ClaimData:
-    """`values`: variant to {metric: value at 1 GiB}; all grow with memory, over 1, 2 and 4 GiB."""
+def evidence(clock="work", idle: bool = True, **values) -> ClaimData:
+    """`values`: variant to {metric: value at 1 GiB}; all grow with memory, over 1, 2 and 4 GiB.
+
+    What is `idle` on the work clock was told from work, unless it was not.
+    """
     machines = {
         f"m{n}": Machine(name=f"m{n}", description="d", nodes=[{"cpus": 0, "memory": f"{n}GiB"}])
         for n in (1, 2, 4)
@@ -37,6 +40,8 @@ def evidence(clock="work", **values) -> ClaimData:
         for machine in machines
         if (metric, machine) != ("bent", "m2")
     ]
+    if idle:
+        rows += [{**row, "metric": "idle", "median": 7} for row in rows if row["kind"] == "phase"]
     group = {"variants": ["eager", "mine"], "machines": [*machines], "clocks": {clock: {}}}
     lock = Lockfile(
         experiment=Experiment(name="x", description="d", baseline="eager", matrix=[group]),
@@ -102,6 +107,15 @@ TEN = evidence(
 )
 def test_rules(claim, verdict):
     assert judge(claim, TEN).verdict == verdict
+
+
+def test_no_claim_is_held_against_work_that_has_waits_in_it():
+    values = {"eager": {"boot": 100, "memmap_init": 50}, "mine": {"boot": 10, "memmap_init": 5}}
+    mixed = evidence(idle=False, **values)
+    assert judge({"metric": "boot", "speedup": 2}, mixed).verdict == "not measured"
+    assert judge({"metric": "memmap_init", "speedup": 2}, mixed).verdict == "held"
+    timed = evidence("time", idle=False, **values)
+    assert judge({"metric": "boot", "speedup": 2}, timed).verdict == "held"
 
 
 @pytest.mark.parametrize(("ratio", "verdict"), [(1.0009, "held"), (1.0011, "did not hold")])

@@ -2,6 +2,7 @@
 """Datasets with known effects, from numbers to verdicts."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import harness
@@ -194,6 +195,16 @@ def test_growth_needs_three_sizes() -> None:
     assert line is not None and line.slope == pytest.approx(2.0 / (4 << 30))
     two = Recipe({"base": 1.0}, machines=("small", "middle"))
     assert all(g.line is None for g in compare_variants(make(two), OPTIONS).growth)
+
+
+def test_what_waits_has_no_line() -> None:
+    recipe = Recipe({"base": 1e9}, blocks=1, machines=("small", "middle", "large"), clock="work")
+    told = {g.name: g.line for g in compare_variants(make(recipe), OPTIONS).growth}
+    assert told["boot"] and told["memmap_init"]
+    made = make(recipe)
+    made.phases["idle"] = pd.NA
+    growth = {g.name: (g.line, g.waits) for g in compare_variants(made, OPTIONS).growth}
+    assert growth["boot"] == (None, True) and growth["memmap_init"][0] == told["memmap_init"]
 
 
 def test_an_arm_that_differs_from_itself_makes_the_dataset_suspect() -> None:

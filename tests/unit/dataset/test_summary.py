@@ -32,3 +32,12 @@ def test_a_failed_boot_does_not_enter_figures(found):
     cell = found.summary[(found.summary.variant == "grow") & (found.summary.clock == "work")]
     assert cell.kind.tolist() == ["boots"]
     assert (cell.failed.item(), cell.n.item()) == (1, 0)
+
+
+def test_what_waits_on_the_work_clock_is_known_where_idle_is_not(found):
+    work, key = ("eager", "m1", "work"), ("phase", "boot", "", "mark", "idle")
+    before = Summary.of(found.summary)
+    assert before.waits(work, "boot") and not before.waits(work, "memmap_init")
+    assert not before.waits(("eager", "m1", "time"), "boot")
+    told = Summary(before.rows | {(*work, *key): {"median": 0}})
+    assert not told.waits(work, "boot")

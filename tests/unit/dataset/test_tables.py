@@ -28,3 +28,15 @@ def test_csv_reads_back_with_its_types(found, tmp_path):
     dataset.write(found, tmp_path)
     for name, table in dataset.load_tables(tmp_path).items():
         pd.testing.assert_frame_equal(table, found.tables()[name], check_exact=True)
+
+
+def test_a_column_that_came_later_is_in_no_file_where_nothing_is_in_it(found, tmp_path):
+    """Old evidence gives the bytes that it gave."""
+    for told, value in ((False, pd.NA), (True, 7)):
+        found.phases["idle"] = pd.array([value] * len(found.phases), dtype="Int64")
+        dataset.write(found, tmp_path)
+        head = (tmp_path / "phases.csv").read_text().splitlines()[0].split(",")
+        package = json.loads((tmp_path / "datapackage.json").read_text())
+        (fields,) = (r["schema"]["fields"] for r in package["resources"] if r["name"] == "phases")
+        assert ("idle" in head) is told and head == [entry["name"] for entry in fields]
+        assert dataset.load_tables(tmp_path)["phases"]["idle"].notna().all() == told

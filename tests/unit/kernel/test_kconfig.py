@@ -99,3 +99,20 @@ def test_of_a_kernel_without_a_configuration_nothing_is_said():
     assert kconfig.obstacle({}, machine(4000), disk=True) is None
     modules = kconfig.values(WHOLE.replace("VIRTIO_BLK=y", "VIRTIO_BLK=m"))
     assert kconfig.obstacle(modules, machine(1)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "hz"),
+    [
+        ("CONFIG_HZ_250=y\n# CONFIG_HZ_1000 is not set\nCONFIG_HZ=250\n", 250),
+        ("CONFIG_HZ_1000=y\n", 1000),
+        ("CONFIG_NO_HZ_IDLE=y\nCONFIG_HZ_PERIODIC=n\n", None),
+        ("CONFIG_HZ=0\n", None),
+        ("CONFIG_HZ=many\n", None),
+        ("", None),
+    ],
+)
+def test_ticks_a_second(tmp_path, text, hz):
+    (tmp_path / "config").write_text(text)
+    assert kconfig.hz(kconfig.read(tmp_path / "config")) == hz
+    assert kconfig.read(None) == kconfig.read(tmp_path / "no such file") == {}

@@ -84,7 +84,9 @@ def counted(tmp_path: Path, text: str | None):
     (tmp_path / "probes.jsonl").write_text('{"probe":"done"}\n')
     if text is not None:
         (tmp_path / "stores.txt").write_text(text)
-    run = a_run(argv=("qemu-system-x86_64", "-plugin", "x"), ending=Ending(cause="done"))
+    run = a_run(
+        argv=("qemu-system-x86_64", "-plugin", "x,out=stores.txt"), ending=Ending(cause="done")
+    )
     return evidence.complete(run, tmp_path)
 
 

@@ -27,6 +27,7 @@ def line(machine: Machine, clock="time", accel="tcg", version=QEMU.version, **mo
         Qemu(QEMU.binary, version),
         words=("deferred_init=grow",),
         tsc_khz=2_600_000,
+        hz=250,
         **more,
     )
 
@@ -45,6 +46,14 @@ def test_argv_is_the_one_on_file(path, clock):
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_text(text)
     assert text == golden.read_text()
+
+
+@pytest.mark.parametrize(("hz", "lpj"), [(100, 10_000_000), (250, 4_000_000), (1000, 1_000_000)])
+def test_no_cpu_counts_its_delay_loop_on_the_work_clock(hz, lpj):
+    """What the first CPU takes from the TSC: its cycles in a tick (arch/x86/kernel/tsc.c)."""
+    assert f"lpj={lpj}" in command.kernel_words("work", "tcg", None, hz)
+    assert "lpj=" not in " ".join(command.kernel_words("work", "tcg", None, None))
+    assert "lpj=" not in " ".join(command.kernel_words("time", "tcg", None, hz))
 
 
 def test_kvm_takes_the_address_bits_of_the_host():

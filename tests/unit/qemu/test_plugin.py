@@ -51,9 +51,9 @@ def test_no_ram_is_lost_between_ranges(path):
 
 
 def test_the_options_say_where_everything_is():
-    words = plugin.option(Path("/a,b/stores.so"), machine("4GiB", "4GiB"), SYSTEM_MAP, "out.txt")
+    words = plugin.option(Path("/a,b/stores.so"), machine("4GiB", "4GiB"), SYSTEM_MAP)
     assert words == (
-        "/a,,b/stores.so,out=out.txt,ram=0-c0000000-0,ram=100000000-140000000-0,"
+        "/a,,b/stores.so,out=stores.txt,ram=0-c0000000-0,ram=100000000-140000000-0,"
         "ram=140000000-240000000-1,cpu=0,cpu=1,marks=ffffffff81a100a0-c-81,"
         "code=ffffffff81000b30-ffffffff81000cd0,ignore=7,enter=ffffffff8197dcb0"
     )
@@ -68,10 +68,11 @@ def test_what_cannot_be_counted_is_told():
     assert "1000GiB" in plugin.obstacle(machine("1TiB"), SYSTEM_MAP)
 
 
-def test_the_plugin_compiles_once_and_is_one(tmp_path):
-    first = plugin.build(tmp_path)
+@pytest.mark.parametrize("name", ["stores", "idle"])
+def test_the_plugin_compiles_once_and_is_one(tmp_path, name):
+    first = plugin.build(tmp_path, name)
     stamp = first.path.stat().st_mtime_ns
-    assert plugin.build(tmp_path) == first and first.path.stat().st_mtime_ns == stamp
+    assert plugin.build(tmp_path, name) == first and first.path.stat().st_mtime_ns == stamp
     said = subprocess.run(["nm", "-D", first.path], capture_output=True, text=True, check=True)
     defined = {line.split()[-1] for line in said.stdout.splitlines() if " U " not in line}
     assert {"qemu_plugin_install", "qemu_plugin_version"} <= defined

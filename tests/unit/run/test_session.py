@@ -37,9 +37,8 @@ def test_the_lock_names_the_bytes_of_the_image(session, checkout):
 def test_an_experiment_without_a_guest_is_called_what_it_was(session):
     lock = session().lock
     plain = lock.experiment.model_copy(update={"guest": None})
-    bare = lock.model_copy(
-        update={"experiment": plain, "image_sha256": None, "program_sha256": None}
-    )
+    later = ("image_sha256", "program_sha256", "idle_sha256", "words")
+    bare = lock.model_copy(update={"experiment": plain, **dict.fromkeys(later)})
     # As before there were such keys: the hash over everything else.
     data = bare.model_dump(mode="json")
     for key in ("load_1min", "harness_version", "tsc_khz", "host_kernel"):
@@ -47,11 +46,23 @@ def test_an_experiment_without_a_guest_is_called_what_it_was(session):
     for entry in (data["experiment"], *data["variants"].values(), *data["machines"].values()):
         for key in ("description", "origin", "claims", "host_labels"):
             entry.pop(key, None)
-    del data["image_sha256"], data["program_sha256"], data["experiment"]["guest"], data["gate"]
+    for key in (*later, "gate"):
+        del data[key]
+    del data["experiment"]["guest"]
     for entry in (data, data["experiment"], *data["experiment"]["matrix"]):
         del entry["bases"]
     text = json.dumps(data, sort_keys=True)
     assert bare.hash == hashlib.sha256(text.encode()).hexdigest()[:12] != lock.hash
+
+
+def test_the_lock_names_what_the_harness_gives_to_the_kernels(session):
+    """Another word is another command line, and so another experiment."""
+    lock = session().lock
+    assert {clock for words in lock.words.values() for clock in words} == {"time"}
+    assert all("console=ttyS0" in words["time"] for words in lock.words.values())
+    assert not any("tsc_early_khz" in words["time"] for words in lock.words.values())
+    more = {name: {"time": f"{words['time']} more"} for name, words in lock.words.items()}
+    assert lock.model_copy(update={"words": more}).hash != lock.hash
 
 
 def test_an_image_stays_on_the_host_that_has_it(session, tmp_path):
