@@ -4,12 +4,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.files import disk_errors
 from harness.model import Base, Experiment, Machine, Role, Variant, definition, load_named
+
+PARTS = ("kernel-patches", "qemu-configs", "experiments")
+"""What makes a folder a project."""
+
+SHIPPED = Path(__file__).parent / "shipped"
+"""The same in a wheel; a checkout has no such folder."""
 
 
 @dataclass(frozen=True)
@@ -20,20 +28,41 @@ class Project:
     cache: Path
 
     @classmethod
-    def find(cls, start: Path | str = ".", cache: Path | None = None) -> Project:
-        """The checkout around `start`; raises `UserError` outside of one.
+    def find(
+        cls, start: Path | str = ".", cache: Path | None = None, *, shipped: bool = True
+    ) -> Project:
+        """The project around `start`, or else what a wheel brings, where `shipped` may be it.
 
-        Sources and kernels lie in `cache`: that of the environment, where it is not told.
+        Sources and kernels lie in `cache`: that of the environment, where it is not told. Raises
+        `UserError` where there is neither.
         """
         start, cache = Path(start).resolve(), cache or cache_folder(os.environ)
         for folder in (start, *start.parents):
             if (folder / "kernel-patches").is_dir() and (folder / "qemu-configs").is_dir():
                 return cls(folder, cache)
+        if shipped and SHIPPED.is_dir():
+            return cls(SHIPPED, cache)
         raise UserError(
             "no kernel-patches/ and qemu-configs/ here or above",
             where=str(start),
-            remedy="run inside a checkout, or name it with --root",
+            remedy="run inside a checkout, name it with --root, or make a project: harness init",
         )
+
+    def lay_out(self, folder: Path) -> Project:
+        """The same machines, series, variants and experiments in a folder where they may change.
+
+        Raises `UserError` where any of them is there already.
+        """
+        folder = folder.resolve()
+        for part in PARTS:
+            if (folder / part).exists():
+                raise UserError(f"{part}/ is there already", where=str(folder))
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for part in PARTS:
+                if (self.root / part).is_dir():
+                    shutil.copytree(self.root / part, folder / part)
+        return Project(folder, self.cache)
 
     @property
     def patches(self) -> Path:

@@ -55,6 +55,8 @@ COMMANDS = {
     "fastpath": "the way of a page through the allocator: code and instructions beside eager's",
     "parse": "read any Linux boot log: outcome, version, phases",
     "hosts": "the hosts of a lab, and whether they are fit for experiments",
+    "init": "lay out a project of one's own: machines, series, variants, experiments",
+    "completion": "a script that completes commands and options in a shell",
     "clean": "remove what can be made again from the cache",
 }
 """Commands and what each is for; a module of that name says the rest when it is asked for."""

@@ -20,9 +20,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "Shows what the cache holds; with names, removes these parts. A folder without the tag"
         " of a cache is left alone. Results are never touched."
     )
-    parser.add_argument(
-        "parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS)
-    )
+    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=", ".join(PARTS))
     add_examples(
         parser,
         "harness clean                   # shows what the cache holds; removes nothing",
@@ -30,6 +28,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         "harness clean accelerator       # forget whether KVM works here",
     )
     parser.set_defaults(action=run)
+
+
+def _part(name: str) -> str:
+    if name not in PARTS:
+        raise argparse.ArgumentTypeError(f"no part called {name!r}; there are {', '.join(PARTS)}")
+    return name
 
 
 def run(arguments: argparse.Namespace) -> int:

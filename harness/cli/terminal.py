@@ -52,7 +52,7 @@ def project(arguments: argparse.Namespace) -> Project:
 
     cache = Path(arguments.cache) if arguments.cache else cache_folder(os.environ)
     start = Path(arguments.root).resolve() if arguments.root else Path.cwd()
-    return Project.find(start, cache)
+    return Project.find(start, cache, shipped=not arguments.root)
 
 
 class _OnTerminal(logging.Handler):

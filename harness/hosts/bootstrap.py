@@ -20,6 +20,7 @@ from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
 from harness.errors import Failure, RemoteError
+from harness.project import SHIPPED
 
 if TYPE_CHECKING:
     from harness.hosts.inventory import Host
@@ -79,7 +80,7 @@ def _sources() -> Iterator[tuple[str, bytes]]:
     def walk(folder: Traversable, before: str) -> Iterator[tuple[str, bytes]]:
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
             path = f"{before}/{entry.name}"
-            if entry.is_dir() and entry.name != "__pycache__":
+            if entry.is_dir() and entry.name not in ("__pycache__", SHIPPED.name):
                 yield from walk(entry, path)
             elif entry.is_file():
                 yield path, entry.read_bytes()

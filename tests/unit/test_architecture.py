@@ -22,6 +22,7 @@ WHOLE = {
     "fuzz": "every parser",
     "guest/gate_probes": "programs in C, harness/guest/src",
     "horrors": "a results folder that others wrote",
+    "installed": "the wheel",
     "readme": "documents, typed",
     "security": "the threat model",
     "shipped": "tools/nightly",
