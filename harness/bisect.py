@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,8 @@ class Threshold:
                 remedy = "write 1.1x, 10%, 120000000 or 64MiB"
                 raise UserError(f"no threshold: {text!r}", where=where, remedy=remedy) from None
         number = float(match[1])
+        if not math.isfinite(number):
+            raise UserError(f"no threshold: {text!r}", where=where, remedy="name a smaller number")
         if match[2] == "x":
             return cls(factor=number, above=above)
         if match[2] == "%":
@@ -263,6 +267,13 @@ class CommitRange:
         argv = ["git", "-C", str(path), "rev-parse", "--path-format=absolute", "--git-common-dir"]
         done = run(argv, env=environment(), check=False)
         if done.returncode:
+            said = done.stderr.decode("utf-8", "replace")
+            if "dubious ownership" in said:
+                raise UserError(
+                    "git does not read the repository of another user",
+                    where=str(path),
+                    remedy=f"git config --global --add safe.directory {shlex.quote(str(path))}",
+                )
             raise UserError("no git repository", where=str(path), remedy="name it with --tree")
         origin = Path(done.stdout.decode().strip())
         key = hashlib.sha256(str(origin).encode()).hexdigest()[:12]

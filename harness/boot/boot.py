@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ MAX_SAMPLES = 256
 STARVED = 10
 """Major page faults a second from which on QEMU is short of memory: 25 to 370 in a memory cgroup
 that is too small, in a boot that has enough none once its program has been read."""
+
+UNWATCHED_S = 2.0
+"""For which the harness may not get a CPU in a boot whose times count."""
 
 Output = Callable[[bytes], None]
 
@@ -114,6 +118,7 @@ class _Boot:
         self._done = False
         self._first_result: float | None = None
         self._samples: list[HostSample] = []
+        self._unwatched_s, self._due = 0.0, math.inf
         self._oom_kills = host.oom_kills()
         self._before = CpuTime.now()
         self._watch: Watch | None = None
@@ -150,9 +155,13 @@ class _Boot:
                 cause = await self._wait()
             finally:
                 sampler.cancel()
+                self._note_gap()
                 if probes:
                     probes.stop()
             ending = await self._ending(cause)
+            if self._unwatched_s > UNWATCHED_S:
+                gap = {"unwatched_s": round(self._unwatched_s, 3)}
+                ending = ending.model_copy(update=gap)
             self._take_sample()
             beside = neighbours(self._before, self._samples)
         if probing:
@@ -289,7 +298,13 @@ class _Boot:
                 # A long boot keeps every second sample and takes half as many.
                 del self._samples[1::2]
                 pause *= 2
+            self._due = time.monotonic() + pause
             await asyncio.sleep(pause)
+            self._note_gap()
+
+    def _note_gap(self) -> None:
+        """How late the harness looks: nobody has stamped what came meanwhile."""
+        self._unwatched_s = max(self._unwatched_s, time.monotonic() - self._due)
 
     def _take_sample(self) -> None:
         if sample := self._vm.sample():

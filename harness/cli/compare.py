@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.collate import find
-from harness.cli.terminal import add_examples, add_json, out, print_json, print_table
+from harness.cli.terminal import add_examples, add_json, figure, out, print_json, print_table
 from harness.errors import UserError
 from harness.units import parse_size
 
@@ -60,8 +60,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def _interest(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("smallest effect of interest: both have to be exceeded")
-    group.add_argument("--percent", metavar="N", type=float, default=2.0, help="default: 2")
-    group.add_argument("--ms", metavar="N", type=float, default=5.0, help="default: 5")
+    group.add_argument("--percent", metavar="N", type=figure, default=2.0, help="default: 2")
+    group.add_argument("--ms", metavar="N", type=figure, default=5.0, help="default: 5")
     group.add_argument("--bytes", metavar="SIZE", default="16MiB", help="memory; default: 16MiB")
 
 
@@ -92,10 +92,6 @@ def _options(arguments: argparse.Namespace) -> CompareOptions:
         size = parse_size(arguments.bytes)
     except ValueError as error:
         raise UserError(str(error), where="--bytes") from None
-    if arguments.percent < 0 or arguments.ms < 0:
-        raise UserError(
-            "the smallest effect of interest cannot be below 0", where="--percent, --ms"
-        )
     return CompareOptions(
         arguments.baseline,
         tuple(arguments.metric),

@@ -14,6 +14,7 @@ from harness.cli.terminal import (
     add_base,
     add_examples,
     add_json,
+    figure,
     out,
     print_json,
     print_table,
@@ -74,13 +75,19 @@ def _tolerance(parser: argparse.ArgumentParser) -> None:
         "--exact-percent",
         default=1.0,
         metavar="N",
-        type=float,
+        type=figure,
         help="of instructions, and 10,000 of them (default: 1)",
     )
     group.add_argument(
-        "--percent", default=2.0, metavar="N", type=float, help="of seconds and memory (default: 2)"
+        "--percent",
+        default=2.0,
+        metavar="N",
+        type=figure,
+        help="of seconds and memory (default: 2)",
     )
-    group.add_argument("--ms", default=5.0, metavar="N", type=float, help="of seconds (default: 5)")
+    group.add_argument(
+        "--ms", default=5.0, metavar="N", type=figure, help="of seconds (default: 5)"
+    )
 
 
 def _prune_options(parser: argparse.ArgumentParser) -> None:

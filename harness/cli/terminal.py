@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import sys
 import textwrap
@@ -84,6 +85,14 @@ def add_base(parser: argparse.ArgumentParser) -> None:
     """Adds --base."""
     told = "name in kernel-patches/bases/ (default: the one that says so)"
     parser.add_argument("--base", metavar="NAME", help=told)
+
+
+def figure(text: str) -> float:
+    """A number of an argument: 0 or more, and one that something can be compared with."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 up")
+    return value
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

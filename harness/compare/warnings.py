@@ -20,7 +20,7 @@ from harness.compare.series import Series, Table, pair
 from harness.compare.success import ALL, WORSE, Success
 from harness.compare.verdict import Interest
 from harness.dataset import Dataset
-from harness.model import first_arm, is_arm, peer
+from harness.model import STOOD_STILL, first_arm, is_arm, peer
 
 Rule = Literal[
     "A/A",
@@ -34,6 +34,7 @@ Rule = Literal[
     "changed",
     "apart",
     "clock",
+    "stopped",
 ]
 
 NOISE = 0.05
@@ -87,6 +88,7 @@ def suspects(
         yield from _apart(str(machine), boots)
         yield from _clock(str(machine), boots)
         yield from _shared(str(machine), boots)
+        yield from _stopped(str(machine), boots)
 
 
 def arms_fail(found: Iterable[Success]) -> Iterator[Suspect]:
@@ -150,6 +152,12 @@ def _host(boots: pd.DataFrame) -> Iterator[Suspect]:
     for machine in boots["machine"][boots["host_thp"].fillna(False)].unique():
         detail = "QEMU was allowed huge pages, which hide what a kernel leaves untouched"
         yield Suspect("THP", str(machine), detail)
+
+
+def _stopped(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
+    for _, boot in boots[boots["reason"].str.startswith(STOOD_STILL).fillna(False)].iterrows():
+        detail = f"{boot['variant']}: {boot['reason']}"
+        yield Suspect("stopped", machine, detail, int(boot["block"]))
 
 
 def _changed(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:

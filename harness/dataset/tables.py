@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,23 @@ def from_csv(data: bytes, columns: tuple[Column, ...]) -> pd.DataFrame:
         true_values=["true"],
         false_values=["false"],
     )
+    for name in table.columns[table.dtypes == "string"]:
+        table[name] = table[name].str.replace(_QUOTED, "", n=1, regex=True)
     return complete(table, columns)
+
+
+_FORMULA = re.compile(r"^(?='*[=+@-])")
+_QUOTED = re.compile(r"^'(?='*[=+@-])")
+"""What spreadsheets would calculate; a quote before it says that it is text, and is taken off when
+the table is read."""
 
 
 def _texts(column: pd.Series[Any]) -> list[object]:
     if str(column.dtype) == "boolean":
         return ["" if value is pd.NA else str(value).lower() for value in column.tolist()]
     values: list[object] = column.astype(object).where(column.notna(), None).tolist()
+    if str(column.dtype) == "string":
+        return [_FORMULA.sub("'", v) if isinstance(v, str) else v for v in values]
     return values
 
 

@@ -42,6 +42,9 @@ class Outcome(StrEnum):
     SMALLER = "smaller"
 
 
+STOOD_STILL = "the harness stood still for"
+"""How the reason of a boot begins whose harness was stopped meanwhile."""
+
 GOOD = frozenset({Outcome.OK, Outcome.WARNING})
 """Outcomes of boots that reached the end of their probes; only these enter figures."""
 
@@ -132,6 +135,8 @@ class Ending(Model):
     """signal that ended QEMU, unless the harness sent it"""
     wall_s: float = 0.0
     """from launch to end on the host's monotonic clock"""
+    unwatched_s: float | None = None
+    """longest time for which the harness itself did not run, as after SIGSTOP; where it matters"""
     registers: str | None = None
     """registers of every vCPU of a boot that was given up"""
     where: str | None = None

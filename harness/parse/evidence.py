@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.files import need, read_bytes, read_text, write_atomic
 from harness.foreign import parse_json, tame
-from harness.model import GOOD, Clock, Ending, Judgement, Outcome, Phase, Run
+from harness.model import GOOD, STOOD_STILL, Clock, Ending, Judgement, Outcome, Phase, Run
 from harness.parse import dmesg, idle, phases, size
 from harness.parse import outcome as judge
 from harness.parse import stores as counts
@@ -28,7 +28,10 @@ PROBES = "probes.jsonl"
 UNBOOTED = ("build-failed", "start-refused")
 """Endings of boots that never began."""
 MAX_PROBE_LINES = 100_000
-MAX_LINE = 1 << 20
+MAX_RESULTS = 8 << 20
+"""Bytes of all results: the most of the reference datasets is 60 kB."""
+MAX_FACTS = 100_000
+"""Facts of all results: each becomes a row."""
 MAX_NESTED = 100
 """Brackets in a result: our probes write flat objects, and JSON can nest deeper than any stack."""
 
@@ -47,18 +50,27 @@ class Findings:
 def read_probes(data: bytes) -> tuple[dict[str, Any], ...]:
     """The JSON objects of the results port; what is no object is kept as an error, not dropped."""
     found: list[dict[str, Any]] = []
-    for line in data.split(b"\n")[:MAX_PROBE_LINES]:
+    facts = 0
+    lines = data[:MAX_RESULTS].split(b"\n")
+    more = len(data) > MAX_RESULTS or len(lines) > MAX_PROBE_LINES
+    for line in lines[:MAX_PROBE_LINES]:
         text = line.strip(b"\r\0 ")
         if not text:
             continue
         try:
             flat = text.count(b"[") + text.count(b"{") <= MAX_NESTED
-            value = tame(parse_json(text, MAX_LINE)) if flat else None
+            value = tame(parse_json(text)) if flat else None
         except ValueError:
             value = None
         if not isinstance(value, dict) or not isinstance(value.get("probe"), str):
             value = {"probe": "unreadable", "error": text[:200].decode("utf-8", "replace")}
+        facts += len(value)
+        if facts > MAX_FACTS:
+            more = True
+            break
         found.append(value)
+    if more:
+        found.append({"probe": "unreadable", "error": "too many results: the rest is left out"})
     return tuple(found)
 
 
@@ -105,6 +117,10 @@ def complete(run: Run, folder: Path) -> Run:
     if lacks and judgement.outcome in GOOD:
         smaller = {"outcome": Outcome.SMALLER, "reason": lacks}
         judgement = judgement.model_copy(update=smaller)
+    gap = run.ending.unwatched_s
+    if gap and run.clock == "time" and judgement.outcome in GOOD:
+        said = f"{STOOD_STILL} {gap:.1f} s: what it timed is no measure"
+        judgement = judgement.model_copy(update={"outcome": Outcome.WARNING, "reason": said})
     return run.model_copy(
         update={
             "phases": (*found.phases, *_user_space(run, found.phases), *_login(run, found.phases)),

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from harness.boot import BootRequest, Evidence, Output, launch
@@ -47,6 +47,8 @@ MAX_ATTEMPTS = 4
 """Boots of one slot, where a defect of the emulator ends all before the last."""
 
 
+STAMP = "%Y%m%dT%H%M%SZ"
+"""When a results folder was begun: its name begins with it, so that the newest sorts last."""
 LEAVE_S = 30
 """For a boot to begin, and to end when its deadline has passed."""
 
@@ -133,10 +135,15 @@ def run_experiment(
 def open_results(session: Session, options: RunOptions) -> Results:
     """The folder of this very experiment: the newest one with the same lock, else a new one."""
     experiment = session.experiment.name
-    found = None if options.fresh else newest(options.results, experiment, session.lock.hash)
-    if found:
+    found = newest(options.results, experiment, session.lock.hash)
+    if found and not options.fresh:
         return found
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    now = datetime.now(UTC)
+    if found:  # a clock that was set back must not let the older one win
+        with contextlib.suppress(ValueError):
+            before = datetime.strptime(found.path.name.partition("-")[0], STAMP).replace(tzinfo=UTC)
+            now = max(now, before + timedelta(seconds=1))
+    stamp = now.strftime(STAMP)
     return Results(options.results / experiment / f"{stamp}-{session.lock.hash}")
 
 

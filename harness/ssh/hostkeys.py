@@ -8,6 +8,7 @@ only they cover is unknown, which errs on the safe side.
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from paramiko.hostkeys import HostKeyEntry, HostKeys, InvalidHostKey
 from paramiko.ssh_exception import SSHException
 
 from harness.errors import Failure, RemoteError
-from harness.files import append_line
+from harness.files import append_line, read_file
 
 SYSTEM = Path("/etc/ssh/ssh_known_hosts")
+MAX_BYTES = 16 << 20
 
 
 class KnownHosts:
@@ -31,9 +33,12 @@ class KnownHosts:
         self._lock = threading.Lock()
         self._known = HostKeys()
         self._revoked: set[bytes] = set()
+        self._torn: dict[str, str] = {}
         for path in files:
-            for revoked, entry in _entries(path):
-                assert entry.key is not None
+            for number, revoked, names, entry in _entries(path):
+                if entry is None or entry.key is None:
+                    self._torn |= dict.fromkeys(names, f"line {number} of {path}")
+                    continue
                 if revoked:
                     self._revoked.add(entry.key.asbytes())
                     continue
@@ -56,6 +61,12 @@ class KnownHosts:
                     remedy="do not log in there before its owner has explained it",
                 )
             known = self._known.lookup(name)
+            if name in self._torn and (known is None or known.get(key.get_name()) != key):
+                raise RemoteError(
+                    Failure.UNKNOWN_KEY,
+                    f"is not known: {self._torn[name]}, which names it, is damaged",
+                    remedy="mend that line, or remove it and accept the host anew",
+                )
             if not known:
                 self._meet(name, key, shown)
             elif known.get(key.get_name()) != key:
@@ -84,21 +95,26 @@ def _name(address: str, port: int) -> str:
     return address if port == 22 else f"[{address}]:{port}"
 
 
-def _entries(path: Path) -> Iterator[tuple[bool, HostKeyEntry]]:
-    """The lines of a file that can be read; whether each revokes its key."""
+def _entries(path: Path) -> Iterator[tuple[int, bool, list[str], HostKeyEntry | None]]:
+    """The lines of a file: number, whether it revokes its key, the hosts it names, and what it
+    says; nothing where it is damaged."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_file(path, MAX_BYTES).decode("utf-8", "replace").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         words = line.split(maxsplit=1)
         mark = words[0] if words and words[0].startswith("@") else ""
-        if len(words) < 2 or line.lstrip().startswith("#") or mark not in ("", "@revoked"):
+        if not words or words[0].startswith("#") or mark not in ("", "@revoked"):
             continue
-        text = words[1] if mark else line.strip()
+        text = (words[1:] or [""])[0] if mark else line.strip()
+        fields = text.split()
         try:
-            entry = HostKeyEntry.from_line(" ".join(text.split()))
+            entry = HostKeyEntry.from_line(" ".join(fields))
+            if entry is None and len(fields) > 2:  # of a kind that is not understood
+                continue
+            if entry and entry.key and entry.key.asbytes() != base64.b64decode(fields[2]):
+                entry = None  # of a key that was cut off, the begin may look like another key
         except (InvalidHostKey, SSHException, ValueError, IndexError):
-            continue
-        if entry is not None:
-            yield bool(mark), entry
+            entry = None
+        yield number, bool(mark), fields[0].split(",") if fields else [], entry

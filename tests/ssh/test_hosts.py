@@ -146,6 +146,18 @@ def test_a_torn_or_spoilt_file_of_known_hosts_is_read_and_mended(lab, check):
     assert check()[0] == 0
 
 
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+def test_a_torn_line_is_not_blamed_on_the_host(lab, check, part):
+    server = lab.serve("new", known=False)
+    line = server.known.strip()
+    lab.know("# mine\n" + line[: len(line) - int((1 - part) * len(line.split()[-1]))] + "\n")
+    for words in ((), ("--accept-new",)):
+        status, found = check(*words)
+        (said,) = found["new"]["checks"]
+        assert (status, found["new"]["failure"]) == (1, Failure.UNKNOWN_KEY)
+        assert f"line 2 of {lab.known}" in said["detail"] and "damaged" in said["detail"]
+
+
 def test_a_key_that_the_host_does_not_know_is_refused_without_a_question(lab, check):
     lab.serve("shut", key_file=str(keygen(lab.folder / "stranger")))
     status, found = check()

@@ -15,10 +15,12 @@ import pytest
 from harness.boot import boot as boots
 from harness.boot.boot import boot
 from harness.model.experiment import Timeouts
-from harness.model.run import HostSample
+from harness.model.run import STOOD_STILL, HostSample, Judgement
 from harness.parse import dmesg
+from harness.parse.evidence import complete, index
 from tests.support.boots import LIMITS, PATIENT, SYSTEM_MAP, request
 from tests.support.checkout import PATH, ROOT
+from tests.support.records import a_run
 
 
 @pytest.fixture
@@ -48,10 +50,29 @@ def fakes_alive(folder: Path) -> list[str]:
     return found
 
 
+def test_a_harness_that_stood_still_says_so(play):
+    """SIGSTOP for 20 s was a boot of 23.7 s, `ok`."""
+    heard = []
+
+    def stand(data):
+        if not heard:
+            time.sleep(2.5)
+        heard.append(data)
+
+    evidence, folder = play("ok", PATIENT, on_output=stand)
+    assert 2 < (evidence.ending.unwatched_s or 0) < 60
+    index(folder, evidence.chunks)
+    ran = a_run(ending=evidence.ending, judgement=Judgement(outcome="ok"))
+    judged = complete(ran, folder).judgement
+    assert judged.outcome == "warning" and judged.reason.startswith(STOOD_STILL)
+    worked = complete(ran.model_copy(update={"clock": "work"}), folder).judgement
+    assert "stood still" not in worked.reason
+
+
 def test_a_good_boot_leaves_its_evidence(play):
     heard = []
     evidence, folder = play("ok", PATIENT, on_output=heard.append)
-    assert 0 < (evidence.first_result_s or 0) <= evidence.ending.wall_s
+    assert 0 < (evidence.first_result_s or 0) <= evidence.ending.wall_s + 0.001
     golden = (ROOT / "tests/golden/console/grow-1t.log").read_bytes()
     assert evidence.ending.cause == "done"
     assert (folder / "console.log").read_bytes() == golden == b"".join(heard)

@@ -62,3 +62,12 @@ def test_two_datasets_are_compared_variant_by_variant(tmp_path, capsys) -> None:
     }
     assert times["new"] == ("slower", "Mann-Whitney") and times["base"][0] != "slower"
     assert not document["paired"]
+
+
+@pytest.mark.parametrize("name", ["--percent", "--ms"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e999", "x"])
+def test_a_limit_that_nothing_compares_with_is_usage(name, value, capsys):
+    """`--percent nan` was an effect of interest that nothing reaches: --fail-on never failed."""
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "nowhere", name, value])
+    assert end.value.code == 2

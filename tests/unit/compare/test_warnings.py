@@ -7,6 +7,7 @@ from harness.compare.compare import CompareOptions, compare_variants
 from harness.compare.series import series_of
 from harness.compare.verdict import Interest
 from harness.compare.warnings import suspects
+from harness.model import STOOD_STILL
 from tests.support.synthetic import Recipe, make
 
 OPTIONS = CompareOptions(baseline="base")
@@ -21,6 +22,7 @@ OPTIONS = CompareOptions(baseline="base")
         ("others", {("new", 5): {"host_others_s": 4.0}}, 5),
         ("steal", {("base", 4): {"host_steal_s": 0.3}}, 4),
         ("THP", {("new", 0): {"host_thp": True}}, None),
+        ("stopped", {("new", 1): {"reason": f"{STOOD_STILL} 20.0 s"}}, 1),
         ("apart", {("base", 2): {"started_utc": "2026-01-05T00:00:00Z"}}, 2),
     ],
 )

@@ -6,7 +6,8 @@ import json
 import pandas as pd
 import pytest
 
-from harness.dataset import dataset
+from harness.dataset import dataset, tables
+from harness.dataset.columns import Column
 from tests.support.records import tabulated
 
 
@@ -40,3 +41,14 @@ def test_a_column_that_came_later_is_in_no_file_where_nothing_is_in_it(found, tm
         (fields,) = (r["schema"]["fields"] for r in package["resources"] if r["name"] == "phases")
         assert ("idle" in head) is told and head == [entry["name"] for entry in fields]
         assert dataset.load_tables(tmp_path)["phases"]["idle"].notna().all() == told
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-x", "@sum", "'=1", "''@", "plain", "'plain", "a=b"]
+)
+def test_no_cell_is_a_formula_and_none_is_changed(text):
+    columns = (Column("name", "string", "x"), Column("value", "integer", "x"))
+    data = tables.to_csv(tables.frame([{"name": text, "value": -1}], columns))
+    cell = data.decode().splitlines()[1]
+    assert cell.endswith(",-1") and cell[0] not in "=+-@"
+    assert tables.from_csv(data, columns)["name"].tolist() == [text]

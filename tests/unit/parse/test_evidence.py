@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Results of the guest, hostile ones among them."""
 
+import json
+
 import pytest
 
 from harness.dataset import rows
@@ -83,3 +85,11 @@ def test_what_a_guest_says_ends_no_run(line, kept):
     run = a_run(probes=found)
     assert Run.model_validate_json(to_json(run).encode()).probes == found
     assert all(row["probe"] for row in rows.probe_rows(run))
+
+
+def test_wide_results_are_cut_off_and_said_to_be():
+    line = json.dumps({"probe": "x", **{f"k{n}": n for n in range(1000)}}).encode()
+    found = evidence.read_probes(b"\n".join([line] * 200))
+    assert sum(map(len, found)) <= evidence.MAX_FACTS + 2
+    assert found[-1]["probe"] == "unreadable" and "left out" in found[-1]["error"]
+    assert evidence.read_probes(line * 9000)[-1]["probe"] == "unreadable"

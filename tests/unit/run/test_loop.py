@@ -126,3 +126,16 @@ def test_an_executor_that_fails_fails_the_run(checkout, session):
     folder = loop.open_results(session, options)
     with pytest.raises(HostError, match="all hosts are gone"):
         loop.run(session, folder, options, lambda event: None, Fails())
+
+
+def test_a_fresh_folder_is_the_newest_whatever_the_clock_says(checkout, monkeypatch):
+    """A clock that was set back let --fresh lose to the older folder at the next start."""
+    place = Project.find(checkout)
+    session = prepare(place, place.experiment(Path("experiments/pair.yaml")))
+    ahead = Path("results/pair") / f"20991231T235959Z-{session.lock.hash}"
+    ahead.mkdir(parents=True)
+    for _ in range(2):
+        fresh = loop.open_results(session, loop.RunOptions(Path("results"), fresh=True))
+        fresh.path.mkdir()
+        assert loop.open_results(session, loop.RunOptions(Path("results"))).path == fresh.path
+    assert len(list(Path("results/pair").iterdir())) == 3
