@@ -5,24 +5,82 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
+import logging
 import os
+import pwd
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import files
 from harness import process as tool
 from harness.errors import HostError, SourceError
 from harness.files import verify
-from harness.model import Kernel
+from harness.model import Kernel, Suite
 
 _STALE = "apt-get update (as root), then start again"
+DAY_S = 86_400
+"""Lists of our own that are older are renewed."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Apt:
+    """apt as this host has it set up, or with `options` that give it lists of its own."""
+
+    options: tuple[str, ...] = ()
+    lists: Path | None = None
+    about: str = "apt"
+
+    def run(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Runs one of apt's programs; its exit status is for the caller."""
+        return tool.run([words[0], *self.options, *words[1:]], cwd=cwd, check=False)
+
+
+HOST = Apt()
+
+
+def suite(asked: Suite, cache: Path) -> Apt:
+    """apt for one suite alone, whose signed lists lie in the cache: the host's are not touched.
+
+    Lists that are older than a day are renewed, as far as the network lets.
+    """
+    text = (
+        f"Types: deb\nURIs: {asked.uri}\nSuites: {asked.suite}\n"
+        f"Components: {' '.join(asked.components)}\nArchitectures: amd64\n"
+        f"Signed-By: {asked.keyring}\n"
+    )
+    folder = cache / "apt" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    for part in ("lists/partial", "cache/archives/partial", "preferences.d"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "status").touch()
+    files.write_atomic(folder / "suite.sources", text)
+    said = {
+        "Dir::Etc::SourceList": folder / "suite.sources",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::Etc::Preferences": "/dev/null",
+        "Dir::Etc::PreferencesParts": folder / "preferences.d",
+        "Dir::State::Lists": folder / "lists",
+        "Dir::State::Status": folder / "status",
+        "Dir::Cache": folder / "cache",
+        "APT::Architecture": "amd64",
+        "APT::Get::AllowUnauthenticated": "false",
+        "Acquire::AllowInsecureRepositories": "false",
+        "APT::Update::Error-Mode": "any",
+        # The user that apt reads the network as may not read a cache in a home folder.
+        "APT::Sandbox::User": pwd.getpwuid(os.geteuid()).pw_name,
+    }
+    options = tuple(word for key, value in said.items() for word in ("-o", f"{key}={value}"))
+    return Apt(options, folder / "lists", f"{asked.suite} of {asked.uri}")
 
 
 @dataclass(frozen=True)
@@ -34,27 +92,40 @@ class Package:
     sha256: str
     size: int
     depends: str = ""
+    apt: Apt = HOST
 
 
-def lookup(name: str, version: str | None = None) -> Package:
+def lookup(
+    name: str, version: str | None = None, apt: Apt = HOST, *, renew: bool = True
+) -> Package:
     """Finds a package in apt's lists: `version`, or the one apt would install.
 
-    Raises `HostError` when apt has no lists or does not know the package, `SourceError` when it
-    knows other versions only.
+    Lists that lack it are renewed, if they may be. Raises `HostError` when apt has no lists or does
+    not know the package, `SourceError` when it knows other versions only.
     """
     asked = f"{name}={version}" if version else name
-    found = described(_show(asked))
-    if not found and refresh():
-        found = described(_show(asked))
+    if apt.lists and renew and time.time() - apt.lists.stat().st_mtime > DAY_S:
+        refresh(apt)
+    found = _show(asked, apt)
+    if not found and renew and refresh(apt):
+        found = _show(asked, apt)
     if found:
         return found
-    known = versions(name)
+    known = versions(name, apt)
     if version and known:
         raise SourceError(
             f"{name} {version} is not in the archive (there: {', '.join(known)})",
             remedy="name one of these in the base, or drop `version`, or give a tarball instead",
         )
-    raise HostError(f"apt does not know the package {name}", remedy=_STALE)
+    if apt.lists:
+        raise HostError(
+            f"{apt.about} has no package {name}",
+            remedy="name a suite that has it, or give a tarball instead",
+        )
+    raise HostError(
+        f"apt does not know the package {name}",
+        remedy=f"{_STALE}; or name a `suite` that has it in the base (docs/patches.md)",
+    )
 
 
 def described(text: str) -> Package | None:
@@ -68,22 +139,40 @@ def described(text: str) -> Package | None:
     return Package(fields["Package"], fields["Version"], fields["SHA256"], int(size), depends)
 
 
-def _show(asked: str) -> str:
-    done = tool.run(["apt-cache", "show", "--no-all-versions", asked], check=False)
-    return done.stdout.decode("utf-8", "replace")
+def _show(asked: str, apt: Apt) -> Package | None:
+    done = apt.run("apt-cache", "show", "--no-all-versions", asked)
+    found = described(done.stdout.decode("utf-8", "replace"))
+    return found and replace(found, apt=apt)
 
 
 @functools.cache
-def refresh() -> bool:
-    """Renews apt's lists, once a process, where that is allowed: a fresh container has none."""
-    if os.geteuid() != 0:
+def refresh(apt: Apt = HOST) -> bool:
+    """Renews apt's lists, once a process, where that is allowed: a fresh container has none.
+
+    Raises `HostError`, in apt's words, where lists of our own cannot be had and none are there: no
+    network, no such suite, or a signature by none of the keys.
+    """
+    if not apt.lists and os.geteuid() != 0:
         return False
-    return tool.run(["apt-get", "--quiet=2", "update"], check=False).returncode == 0
+    done = apt.run("apt-get", "--quiet=2", "update")
+    if not done.returncode:
+        if apt.lists:
+            os.utime(apt.lists)
+        return True
+    if apt.lists:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        if not any(apt.lists.glob("*_Packages*")):
+            raise HostError(
+                f"no lists of {apt.about}: {said}",
+                remedy="check the network, and uri, suite and keyring in the base",
+            )
+        log.warning(f"{apt.about}: its lists are as they were: {said}")
+    return False
 
 
-def versions(name: str) -> list[str]:
+def versions(name: str, apt: Apt = HOST) -> list[str]:
     """The versions that the archive has, newest first."""
-    done = tool.run(["apt-cache", "madison", name], check=False)
+    done = apt.run("apt-cache", "madison", name)
     return madison(done.stdout.decode("utf-8", "replace"))
 
 
@@ -123,9 +212,9 @@ def download(package: Package, folder: Path) -> Path:
     Raises `HostError` when it cannot be had, `SourceError` when it is cut short or altered.
     """
     argv = ["apt-get", "--quiet=2", "download", f"{package.name}={package.version}"]
-    done = tool.run(argv, cwd=folder, check=False)
-    if done.returncode and refresh():  # an old list names files that are gone
-        done = tool.run(argv, cwd=folder, check=False)
+    done = package.apt.run(*argv, cwd=folder)
+    if done.returncode and refresh(package.apt):  # an old list names files that are gone
+        done = package.apt.run(*argv, cwd=folder)
     found = sorted(folder.glob(f"{package.name}_*.deb"))
     if done.returncode or not found:
         error = tool.failed(argv, done.returncode, done.stderr or done.stdout)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from harness import process as tool
-from harness.errors import SourceError
+from harness.errors import HostError, SourceError
 
 BASE_REF = "refs/heads/base"
 """Points at the base; what a reference names survives `git gc`."""
@@ -72,6 +72,35 @@ def no_id(origin: str, name: str) -> SourceError:
         f"commit: {name} is {kind}, of commit {commit} today; a base is one commit by its full id",
         where=origin,
         remedy=f"write `commit: {commit}`",
+    )
+
+
+def commit_of(origin: str, name: str) -> str:
+    """The full id of the commit that a branch or tag is now.
+
+    Raises `SourceError` where a repository has no such name, `HostError` where it does not answer.
+    """
+    kind, commit = _named(origin, name)
+    if kind:
+        return commit
+    argv = ["git", "ls-remote", "--exit-code", "--", origin, "HEAD"]
+    done = tool.run(argv, env=environment(private=False), check=False)
+    if done.returncode not in (0, 2):
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise HostError(
+            said or "no git repository", where=origin, remedy="check url or path, and the network"
+        )
+    shallow = _here(origin) and tool.run(
+        ["git", "-C", origin, "rev-parse", "--is-shallow-repository"],
+        env=environment(private=False),
+        check=False,
+    ).stdout.startswith(b"true")
+    raise SourceError(
+        f"there is no {name}" + (", and this clone is shallow" if shallow else ""),
+        where=origin,
+        remedy=f"git fetch --unshallow, or git fetch origin {name}"
+        if shallow
+        else "name a branch or a tag that is there",
     )
 
 

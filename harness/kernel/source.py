@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import logging
 import lzma
@@ -18,7 +20,7 @@ from typing import IO
 from harness import files
 from harness.errors import HostError, SourceError
 from harness.kernel import debian
-from harness.kernel.git import BASE_REF, Repository, dirty, is_id, no_id
+from harness.kernel.git import BASE_REF, Repository, commit_of, dirty, is_id, no_id
 from harness.model import Base, DebianSource, GitSource, Model, TarballSource
 
 log = logging.getLogger(__name__)
@@ -62,13 +64,16 @@ def _cached(base: Base, cache: Path) -> Source | None:
     if provider.tarball:
         return _load(sources / f"tarball-{provider.tarball.sha256[:16]}", provider.tarball.sha256)
     if provider.git:
-        commit = provider.git.commit
+        commit = provider.git.commit or _remembered(provider.git, sources)
         kept = _load(sources / f"git-{commit[:16]}") if is_id(commit) else None
         return kept if kept and kept.origin.endswith(f" {commit}") else None
     assert provider.debian
     package, version = provider.debian.package, provider.debian.version
     if version:
         return _load(sources / f"{package}_{version}", provider.debian.sha256)
+    for pin in provider.debian.pinned:
+        if kept := _load(sources / f"{package}_{pin.version}", pin.sha256):
+            return kept
     found = (_load(folder, provider.debian.sha256) for folder in sources.glob(f"{package}_*"))
     known = {source.version: source for source in found if source}
     return known[debian.newest(known)] if known else None
@@ -90,17 +95,19 @@ def fetch(base: Base, cache: Path) -> Source:
             log.warning(
                 f"{provider.git.path}: {', '.join(changed)}: not committed, and no part of the base"
             )
+        if provider.git and provider.git.revision:
+            return _fetch_revision(base, provider.git, sources)
         known = cached(base, cache)
-        if known and not (provider.debian and provider.debian.version is None):
+        if known and not (provider.debian and _moves(provider.debian, known)):
             return known
         if provider.tarball:
             return _fetch_tarball(base, provider.tarball, sources)
         if provider.git:
-            return _fetch_git(base, provider.git, sources)
+            return _fetch_git(base, provider.git, sources, str(provider.git.commit))
         assert provider.debian
         try:
             return _fetch_debian(base, provider.debian, sources)
-        except HostError as error:
+        except (HostError, SourceError) as error:
             if not known:
                 raise
             log.warning(
@@ -109,8 +116,52 @@ def fetch(base: Base, cache: Path) -> Source:
             return known
 
 
+def _moves(asked: DebianSource, known: Source) -> bool:
+    """Whether the archive may have what is asked for rather than what is in the cache."""
+    if asked.pinned:
+        return all(pin.version != known.version for pin in asked.pinned)
+    return asked.version is None
+
+
+def renew(base: Base, cache: Path) -> bool:
+    """Renews the lists that a Debian package of a base is looked up in; false where it may not."""
+    asked = base.provider.debian
+    if not asked or asked.version:
+        return False
+    own = asked.suite and debian.refresh(debian.suite(asked.suite, cache))
+    return debian.refresh() or bool(own)
+
+
+def _find(asked: DebianSource, cache: Path) -> debian.Package:
+    """The package that is asked for: of its pins the first that the archive has, else the newest.
+
+    Raises `HostError` or `SourceError` as `debian.lookup` does.
+    """
+    for pin in asked.pinned:
+        with contextlib.suppress(HostError, SourceError):
+            package = _lookup(asked, pin.version, cache)
+            if package.sha256 == pin.sha256:
+                return package
+    package = _lookup(asked, asked.version, cache)
+    if asked.pinned:
+        pins = ", ".join(pin.version for pin in asked.pinned)
+        log.warning(
+            f"{package.name}: none of the pinned versions ({pins}) is in the archive; using"
+            f" {package.version}, the newest; docs/patches.md says how a base is moved forward"
+        )
+    return package
+
+
+def _lookup(asked: DebianSource, version: str | None, cache: Path) -> debian.Package:
+    if not asked.suite:
+        return debian.lookup(asked.package, version)
+    with contextlib.suppress(HostError, SourceError):
+        return debian.lookup(asked.package, version, renew=False)
+    return debian.lookup(asked.package, version, debian.suite(asked.suite, cache))
+
+
 def _fetch_debian(base: Base, asked: DebianSource, sources: Path) -> Source:
-    package = debian.lookup(asked.package, asked.version)
+    package = _find(asked, sources.parent)
     folder = sources / f"{package.name}_{package.version}"
     if asked.sha256 not in (None, package.sha256):
         raise SourceError(
@@ -158,20 +209,63 @@ def _fetch_tarball(base: Base, asked: TarballSource, sources: Path) -> Source:
     return _loaded(folder)
 
 
-def _fetch_git(base: Base, asked: GitSource, sources: Path) -> Source:
-    origin = asked.url or str((asked.path or Path()).absolute())
-    if not is_id(asked.commit):
-        raise no_id(origin, asked.commit)
-    folder = sources / f"git-{asked.commit[:16]}"
+def _origin(asked: GitSource) -> str:
+    return asked.url or str((asked.path or Path()).absolute())
+
+
+def _memory(asked: GitSource, sources: Path) -> Path:
+    """Where the commit lies that a revision was when it was last asked for."""
+    key = hashlib.sha256(f"{_origin(asked)}\0{asked.revision}".encode()).hexdigest()[:16]
+    return sources / f"revision-{key}"
+
+
+def _remembered(asked: GitSource, sources: Path) -> str:
+    try:
+        return _memory(asked, sources).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _fetch_revision(base: Base, asked: GitSource, sources: Path) -> Source:
+    """The commit that a branch or tag is now; without the network that which it was."""
+    origin, name = _origin(asked), str(asked.revision)
+    if asked.path and (changed := dirty(asked.path)):
+        raise SourceError(
+            f"not committed: {', '.join(changed)}",
+            where=origin,
+            remedy="commit it, or `git stash`; or name a commit by its full id, with `commit:`",
+        )
+    try:
+        commit = commit_of(origin, name)
+    except HostError as error:
+        known = cached(base, sources.parent)
+        if not known:
+            raise
+        log.warning(f"{error.what.splitlines()[0]}; using {known.version}, as it was before")
+        return known
+    found = _load(sources / f"git-{commit[:16]}") or _fetch_git(base, asked, sources, commit)
+    _check_version(base, found.version, found.origin)
+    files.write_atomic(_memory(asked, sources), f"{commit}\n")
+    return found
+
+
+def _fetch_git(base: Base, asked: GitSource, sources: Path, commit: str) -> Source:
+    origin = _origin(asked)
+    if not is_id(commit):
+        raise no_id(origin, commit)
+    folder = sources / f"git-{commit[:16]}"
     with files.filling(folder) as part:
-        log.info(f"fetching {asked.commit[:12]} from {origin}")
+        log.info(f"fetching {commit[:12]} from {origin}")
         repository = Repository.create(part / "repo.git")
-        repository.fetch(origin, asked.commit)
-        named = f"{origin} {asked.commit}"
+        repository.fetch(origin, commit)
+        named = f"{origin} {commit}"
         tree = repository.tree_of(BASE_REF)
+        # A commit says itself which it is; of a branch the version has to.
+        release = kernel_release(repository.read(tree, "Makefile") or "")
+        version = f"{release}-g{commit[:12]}" if asked.revision and release else ""
         _describe(
             base,
-            Source(repo=repository.path, tree=tree, version="", sha256=None, origin=named),
+            Source(repo=repository.path, tree=tree, version=version, sha256=None, origin=named),
         )
     return _loaded(folder)
 

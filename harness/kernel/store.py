@@ -29,13 +29,16 @@ class Kernels:
     """name of the base; the default one where there is none"""
     given: source.Source | None = None
     """a source of a base that its file does not name"""
+    newest: bool = False
+    """whether pins are passed over: the newest version that there is"""
     trees: Mapping[str, str] = field(default_factory=dict)
     """trees of variants that are not what their series make"""
 
     @cached_property
     def asked(self) -> Base:
         """What the file of the base says; raises `UserError`."""
-        return self.project.base(self.on)
+        asked = self.project.base(self.on)
+        return asked.newest if self.newest else asked
 
     @cached_property
     def base(self) -> source.Source:

@@ -2,6 +2,7 @@
 from .base import Base as Base
 from .base import DebianSource as DebianSource
 from .base import GitSource as GitSource
+from .base import Suite as Suite
 from .base import TarballSource as TarballSource
 from .base import Toolchain as Toolchain
 from .experiment import TOUCHES as TOUCHES

@@ -13,18 +13,54 @@ from harness.model.schema import Model, form, located
 
 PackageName = Annotated[str, form("[a-z0-9][a-z0-9.+-]*", "the name of a Debian package")]
 Sha256 = Annotated[str, form("[0-9a-f]{64}", "a SHA-256: 64 lower-case hexadecimal digits")]
+Version = Annotated[str, form("[0-9][A-Za-z0-9.+~:-]*", "a version of a package")]
+Word = Annotated[str, form("[A-Za-z0-9][A-Za-z0-9._/-]*", "one word of letters, digits and `._/-`")]
 _PRINTED = r"[^\s\x00-\x1f\x7f]+"
 
 
+class Suite(Model):
+    """A suite of an archive of Debian packages; its signed lists are kept in the cache."""
+
+    suite: Word
+    """`trixie-backports`, `sid` and the like"""
+    uri: Annotated[str, form(f"(https?|file)://{_PRINTED}", "an URL of http or file")] = (
+        "http://mirror.example.org/debian"
+    )
+    """where the archive is"""
+    components: tuple[Word, ...] = ("main",)
+    """parts of the suite"""
+    keyring: Path = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    """the keys of which one has to have signed the lists"""
+
+
+class PinnedPackage(Model):
+    """One version of a package, by its bytes."""
+
+    version: Version
+    """as `apt-cache madison` prints it"""
+    sha256: Sha256
+    """hash of the package"""
+
+
 class DebianSource(Model):
-    """A ``linux-source-*`` package; without `version` the newest that apt knows."""
+    """A ``linux-source-*`` package; without `version` and `pinned` the newest that apt knows."""
 
     package: PackageName
     """`linux-source-6.12` and the like"""
-    version: Annotated[str, form("[0-9][A-Za-z0-9.+~:-]*", "a version of a package")] | None = None
-    """pins one version; without it the newest that apt knows"""
+    version: Version | None = None
+    """this version and no other"""
     sha256: Sha256 | None = None
     """pins the bytes of the package"""
+    pinned: tuple[PinnedPackage, ...] = ()
+    """versions that the series are known to apply to: the first that can be had; else the newest"""
+    suite: Suite | None = None
+    """where the package is looked for when the host's apt does not offer it"""
+
+    @model_validator(mode="after")
+    def _one_pin(self) -> Self:
+        if self.pinned and (self.version or self.sha256):
+            raise ValueError("give either pinned, or version and sha256")
+        return self
 
 
 class TarballSource(Model):
@@ -44,20 +80,27 @@ class TarballSource(Model):
         return self
 
 
+_COMMIT = form(r"[A-Za-z0-9][A-Za-z0-9._/+@-]{0,199}", "the id of a commit")
+
+
 class GitSource(Model):
-    """One commit of a git repository, by its full id: names of branches move."""
+    """A commit of a git repository: by its full id, or that of a branch or tag on the day."""
 
     url: Annotated[str, form(f"[a-z]{_PRINTED}", "an URL that git fetches from")] | None = None
     """the repository; or `path`"""
     path: Path | None = None
     """the repository on disk, relative to this file, `~` allowed; or `url`"""
-    commit: Annotated[str, form(r"[A-Za-z0-9][A-Za-z0-9._/+@-]{0,199}", "the id of a commit")]
+    commit: Annotated[str, _COMMIT] | None = None
     """full id of the commit; of a branch, a tag or a short id, `harness build` says what it is"""
+    revision: Annotated[str, _COMMIT] | None = None
+    """or a branch or tag, asked anew each time; the commit is recorded with the kernel"""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.url is None) == (self.path is None):
             raise ValueError("give either url or path")
+        if (self.commit is None) == (self.revision is None):
+            raise ValueError("give either commit or revision")
         return self
 
 
@@ -121,7 +164,7 @@ class Base(Model):
     """One file of kernel-patches/bases/. Paths are relative to it; `~` is a home folder."""
 
     name: BaseName
-    version: Annotated[str, form(r"[0-9]+\.[0-9]+(\.[0-9]+)?", "a version as 6.12 or 6.12.117")]
+    version: Annotated[str, form(r"[0-9]+(\.[0-9]+){0,2}", "a version as 6.12 or 6.12.117")]
     """the kernel version that the source must show in its Makefile; `6.12` fits any 6.12.y"""
     provider: Provider
     """exactly one of three"""
@@ -131,6 +174,15 @@ class Base(Model):
     """what is meant where no base is named; one of them says so, if there are several"""
     ports: str | None = None
     """the base whose ports of series and forms of fragments fit where this one has none"""
+
+    @property
+    def newest(self) -> Base:
+        """The same base at the newest version that can be had of a Debian package."""
+        if self.provider.debian is None:
+            return self
+        asked = self.provider.debian.model_copy(update={"pinned": ()})
+        provider = self.provider.model_copy(update={"debian": asked})
+        return self.model_copy(update={"provider": provider})
 
     @property
     def homes(self) -> tuple[str, ...]:

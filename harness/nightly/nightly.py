@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.files import write_atomic
-from harness.kernel import debian
+from harness.kernel import Kernels, source
 from harness.model import Experiment
 from harness.nightly import dashboard, history, prune, testcases
 from harness.nightly.changes import Tolerance, changes, status
@@ -64,9 +64,11 @@ def run_night(
                 experiment = experiment.model_copy(update={"bases": (base,)})
             if update:
                 for name in experiment.bases or (None,):
-                    _update(project, name)
+                    renewed = source.renew(project.base(name), project.cache)
+                    log.info("renewed apt's lists" if renewed else "apt's lists are as they are")
             options = RunOptions(folder / prune.BOOTS / day.isoformat(), force=force)
-            ran = run_experiment(project, experiment, options, on_event=on_event)
+            store = Kernels(project, newest=True)
+            ran = run_experiment(project, experiment, options, store=store, on_event=on_event)
             found = render.publish(ran.results)
             night = night_of(found, day, ran.results.path.relative_to(folder).as_posix())
             # What is there and cannot be read is in the dataset's damage already.
@@ -98,12 +100,6 @@ def _read(folder: Path) -> tuple[list[Night], list[Damage]]:
     for item in damage:
         log.warning(f"cannot be read, and was set aside: {item.path}: {item.reason}")
     return nights, damage
-
-
-def _update(project: Project, base: str | None) -> None:
-    provider = project.base(base).provider
-    if provider.debian and not provider.debian.version:
-        log.info("renewed apt's lists" if debian.refresh() else "apt's lists are as they are")
 
 
 def _report(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import SourceError, UserError
-from harness.kernel import source
-from harness.model.base import Base
+from harness.errors import HostError, SourceError, UserError
+from harness.kernel import debian, source
+from harness.model.base import Base, DebianSource
 from tests.support.sources import MAKEFILE, MM, base, tarball
 
 
@@ -174,3 +174,95 @@ def test_the_home_of_nobody_is_one_error(tmp_path):
     )
     with pytest.raises(UserError, match="~nobody-at-all/x: no such home folder"):
         Base.load(file)
+
+
+def branch(repo, name, **more) -> Base:
+    git = {"path": repo, "revision": name, **more}
+    return Base.parse({"name": "mine", "version": "6", "provider": {"git": git}}, "mine.yaml")
+
+
+@pytest.mark.parametrize("name", ["topic/mm", "light", "v6.12.1", "HEAD"])
+def test_a_branch_is_the_commit_that_it_is_today(checked_out, tmp_path, name):
+    repo, head = checked_out
+    got = source.fetch(branch(repo, name), tmp_path / "cache")
+    assert got.origin == f"{repo} {head}" and got.version == f"6.12.1-g{head[:12]}"
+    assert source.cached(branch(repo, name), tmp_path / "cache") == got
+
+
+def test_a_branch_that_moved_is_another_source(checked_out, tmp_path, caplog):
+    repo, _ = checked_out
+    asked, cache = branch(repo, "topic/mm"), tmp_path / "cache"
+    first = source.fetch(asked, cache)
+    (repo / "new.c").write_text("int x;\n")
+    with pytest.raises(SourceError, match=r"not committed: new\.c") as caught:
+        source.fetch(asked, cache)
+    assert "commit it, or `git stash`" in caught.value.remedy
+    me = ["-c", "user.name=x", "-c", "user.email=x@localhost"]
+    ask(repo, "add", ".")
+    ask(repo, *me, "commit", "-qm", "more")
+    second = source.fetch(asked, cache)
+    assert second.tree != first.tree and second.version != first.version
+    # Without the repository it is what it was.
+    repo.rename(tmp_path / "away")
+    assert source.fetch(asked, cache) == second
+    assert "as it was before" in caplog.text
+    with pytest.raises(HostError):
+        source.fetch(branch(repo, "other"), cache)
+
+
+def test_a_revision_that_a_shallow_clone_lacks(checked_out, tmp_path):
+    repo, head = checked_out
+    shallow = tmp_path / "shallow"
+    argv = ["git", "clone", "-q", "--depth=1", "--no-tags", f"file://{repo}", shallow]
+    subprocess.run(argv, check=True)
+    assert source.fetch(branch(shallow, "topic/mm"), tmp_path / "cache").origin.endswith(head)
+    with pytest.raises(SourceError, match="no light, and this clone is shallow") as caught:
+        source.fetch(branch(shallow, "light"), tmp_path / "cache")
+    assert "git fetch --unshallow" in caught.value.remedy
+
+
+def test_a_git_source_is_a_commit_or_a_revision(tmp_path):
+    with pytest.raises(UserError, match="give either commit or revision"):
+        branch(tmp_path, "x", commit="0" * 40)
+
+
+class Archive:
+    """Packages that apt would know, by version to hash."""
+
+    def __init__(self, **versions):
+        self.versions = versions
+
+    def lookup(self, name, version=None, *_, **__):
+        version = version or next(iter(self.versions), None)
+        if version not in self.versions:
+            raise SourceError(f"{name} {version} is not in the archive")
+        return debian.Package(name, version, self.versions[version], 1)
+
+
+PINS = {"a": "a" * 64, "b": "b" * 64}
+
+
+@pytest.mark.parametrize(
+    ("there", "taken"),
+    [
+        ({"9": "9" * 64, **PINS}, "a"),
+        ({"9": "9" * 64, "b": PINS["b"]}, "b"),
+        ({"9": "9" * 64, "a": "f" * 64}, "9"),
+        ({"9": "9" * 64}, "9"),
+    ],
+)
+def test_a_pinned_version_is_taken_while_the_archive_has_it(
+    monkeypatch, tmp_path, caplog, there, taken
+):
+    archive = Archive(**{f"1-{name}": digest for name, digest in there.items()})
+    monkeypatch.setattr(debian, "lookup", archive.lookup)
+    pinned = [{"version": f"1-{name}", "sha256": digest} for name, digest in PINS.items()]
+    asked = DebianSource.model_validate({"package": "linux-source-6.12", "pinned": pinned})
+    assert source._find(asked, tmp_path).version == f"1-{taken}"
+    said = "none of the pinned versions (1-a, 1-b) is in the archive; using 1-9, the newest"
+    assert (said in caplog.text) == (taken == "9")
+    newest = Base.parse(
+        {"name": "6.12", "version": "6.12", "provider": {"debian": asked.model_dump()}}, "6.12.yaml"
+    ).newest
+    assert newest.provider.debian
+    assert source._find(newest.provider.debian, tmp_path).version == f"1-{next(iter(there))}"
