@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
+from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Table as Grid
 from rich.text import Text
@@ -105,17 +107,76 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, sort_keys=False) + "\n")
 
 
-def print_table(table: Table) -> None:
-    """Prints a table that has rows, and what it notes; the title is on a line of its own."""
+MATTER = ("variant", "machine", "metric", "baseline", "change")
+"""Columns that come first where there is no room for all."""
+GAP = 2
+
+
+def print_table(table: Table, to: Console | None = None) -> None:
+    """Prints a table that has rows, and what it notes; the title is on a line of its own.
+
+    Nothing is cut off: columns for which a terminal has no room follow below each row.
+    """
+    to = to or out
     if table.rows:
         if table.title:
-            out.print(Text(clean(table.title), "italic"))
-        grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for index, name in enumerate(table.head):
-            left = index < table.left
-            grid.add_column(Text(clean(name)), justify="left" if left else "right", no_wrap=True)
-        for row in table.rows:
-            grid.add_row(*(Text(clean(cell)) for cell in row))
-        out.print(grid)
+            to.print(Text(table.title, "italic"))
+        columns = _fitting(table, to.width)
+        grid = Grid(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+        for index in columns:
+            side: JustifyMethod = "left" if index < table.left else "right"
+            grid.add_column(Text(table.head[index]), justify=side, no_wrap=True)
+        if len(columns) == len(table.head):
+            for row in table.rows:
+                grid.add_row(*map(Text, row))
+            to.print(grid)
+        else:
+            _print_narrow(table, columns, grid, to)
     for note in table.notes:
-        out.print(Text(clean(note)))
+        to.print(Text(note), overflow="fold")
+
+
+def _fitting(table: Table, width: int) -> list[int]:
+    """The columns that fit into a line, those that matter before the others, in their order."""
+    every = range(len(table.head))
+    needs = [max(cell_len(clean(row[n])) for row in (table.head, *table.rows)) for n in every]
+    first = [n for n in every if table.head[n] in MATTER]
+    chosen: list[int] = []
+    for index in (*first, *(n for n in every if n not in first)):
+        width -= needs[index] + (GAP if chosen else 0)
+        if width < 0:
+            break
+        chosen.append(index)
+    return sorted(chosen) if len(chosen) >= max(1, len(first)) else []
+
+
+def _print_narrow(table: Table, columns: list[int], grid: Grid, to: Console) -> None:
+    """Each row, and below it the rest of its columns; all of them where none stands in a column."""
+    for row in table.rows:
+        grid.add_row(*(Text(row[n]) for n in columns))
+    grid.show_header = bool(columns)
+    lines = to.render_lines(grid, pad=False) if columns else []
+    said = ["".join(piece.text for piece in line).rstrip() for line in lines]
+    if said:
+        to.print(Text(said.pop(0), "bold"))
+    for index, row in enumerate(table.rows):
+        rest = [
+            f"{name} {cell}"
+            for n, (name, cell) in enumerate(zip(table.head, row, strict=True))
+            if n not in columns and cell
+        ]
+        first = said[index] if said else rest.pop(0)
+        to.print(Text(first), overflow="fold")
+        for line in _packed(rest, to.width - GAP) if columns else rest:
+            to.print(Padding(Text(line, overflow="fold"), (0, 0, 0, GAP), expand=False))
+
+
+def _packed(parts: list[str], width: int) -> list[str]:
+    """Parts one behind the other, as many as a line has room for."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and cell_len(lines[-1]) + cell_len(part) + 2 <= width:
+            lines[-1] += f"; {part}"
+        else:
+            lines.append(part)
+    return lines
