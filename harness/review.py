@@ -8,11 +8,12 @@ can be run again, bisected and sent to hosts as any other; the checkout is not w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,10 +24,10 @@ import yaml
 from harness import process
 from harness.compare import RSS, CompareOptions, Comparison, compare_variants, regressions, rows
 from harness.dataset import Dataset, Row
-from harness.errors import HostError, PatchError, UserError
+from harness.errors import HarnessError, HostError, PatchError, UserError
 from harness.files import filling, read_bytes, write_atomic
 from harness.gate import GateResult, prove_variants
-from harness.kernel import Kernels, environment, patches
+from harness.kernel import Kernels, environment, patches, source
 from harness.kernel import posting as postings
 from harness.kernel.posting import Mail, Posting
 from harness.model import TOUCHES, Variant
@@ -62,6 +63,8 @@ class Plan:
     machines: Sequence[str] = MACHINES
     blocks: int = 0
     """of the time clock; none is the work clock alone"""
+    base: str | None = None
+    """a base of the project that is not the default one"""
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,8 @@ def lay_out(project: Project, posting: Posting, plan: Plan, results: Path) -> tu
     like = project.variant(plan.like)
     for machine in plan.machines:
         project.machine(machine)
+    if posting.base_commit:
+        log.info(f"made for the commit {posting.base_commit[:12]}; tried on {_base(project, plan)}")
     name = _slug(posting.subject, {like.name, *like.series})
     key = hashlib.sha256(repr((plan, [mail.text for mail in posting.patches])).encode())
     folder = results / "try" / f"{name}-{key.hexdigest()[:8]}"
@@ -168,11 +173,16 @@ def lay_out(project: Project, posting: Posting, plan: Plan, results: Path) -> tu
             for part_of in ("kernel-patches", "qemu-configs"):
                 shutil.copytree(project.root / part_of, part / part_of)
             made = Project(part, project.cache)
-            _fit(made, like, posting, _write_series(made.patches / name, posting))
+            paths = _write_series(made.patches / name, posting)
+            _fit(Kernels(made, on=plan.base), like, posting, paths)
             variants = made.patches / "variants"
             _write(variants / f"{name}.yaml", _variant(like, posting, name))
             _write(part / "experiments" / f"{name}.yaml", _experiment(name, posting, plan))
     return Project(folder / "project", project.cache), name
+
+
+def _base(project: Project, plan: Plan) -> str:
+    return project.base(plan.base).name
 
 
 def _slug(subject: str, taken: set[str]) -> str:
@@ -195,18 +205,26 @@ def _head(mail: Mail) -> bytes:
     return f"From: {author}\nSubject: [PATCH] {mail.subject}\n\n".encode()
 
 
-def _fit(project: Project, like: Variant, posting: Posting, paths: Sequence[Path]) -> None:
+def _fit(kernels: Kernels, like: Variant, posting: Posting, paths: Sequence[Path]) -> None:
     """Has the series apply on top of that of `like`, the marks: merged with it where it must be.
 
     Raises `PatchError` where it does not apply to the base, or touches the same lines as the marks.
     """
-    kernels = Kernels(project)
-    base, marks = kernels.base, project.series(like, kernels.asked)
+    base, marks = kernels.base, kernels.project.series(like, kernels.asked)
     try:
         patches.apply(base, [*marks, paths[0].parent])
         return
     except PatchError:
+        pass
+    try:
         alone = patches.apply(base, [paths[0].parent])
+    except PatchError as error:
+        others = ", ".join(_applies_to(kernels, paths[0].parent)) or "none of those at hand"
+        raise PatchError(
+            error.what,
+            where=f"{posting.subject}: {Path(error.where or '').name}",
+            remedy=f"it applies to: {others}; name one with --base, or send it for this one",
+        ) from None
     marked, repository = patches.apply(base, marks).tree, base.repository
     before = marked
     for mail, path, step in zip(posting.patches, paths, alone.steps, strict=True):
@@ -219,6 +237,17 @@ def _fit(project: Project, like: Variant, posting: Posting, paths: Sequence[Path
             )
         write_atomic(path, _head(mail) + b"---\n" + repository.diff(before, after))
         before = after
+
+
+def _applies_to(kernels: Kernels, series: Path) -> Iterator[str]:
+    """The other bases of the project whose sources are here and take the series."""
+    for name in kernels.project.bases:
+        with contextlib.suppress(HarnessError):
+            base = kernels.project.base(name)
+            there = source.cached(base, kernels.project.cache)
+            if there and base.name != kernels.asked.name:
+                patches.apply(there, [series])
+                yield name
 
 
 def _variant(like: Variant, posting: Posting, name: str) -> dict[str, Any]:
@@ -237,9 +266,11 @@ def _experiment(name: str, posting: Posting, plan: Plan) -> dict[str, Any]:
     clocks: dict[str, Any] = {"work": {"blocks": 1}}
     if plan.blocks:
         clocks["time"] = {"blocks": plan.blocks, "warmup": 1}
+    on = {"bases": [plan.base]} if plan.base else {}
     return {
         "description": f"what it changes: {posting.subject or name}",
         "baseline": plan.like,
+        **on,
         "matrix": [
             {"variants": [plan.like, name], "machines": list(plan.machines), "clocks": clocks}
         ],
@@ -271,7 +302,8 @@ def review(
     folder = made.root.parent
     proof = None
     if gate:
-        proof = prove_variants(made, [made.variant(name)], RunOptions(folder), on_event=on_event)
+        asked, options = [made.variant(name)], RunOptions(folder)
+        proof = prove_variants(made, asked, options, base=plan.base, on_event=on_event)
         publish(proof.results)
     experiment = made.experiment(made.root / "experiments" / f"{name}.yaml")
     ran = run_experiment(made, experiment, RunOptions(folder), steps=steps, on_event=on_event)

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from harness.cli.run import BootLines, add_until, steps_of
-from harness.cli.terminal import add_examples, add_json, out, print_json, project
+from harness.cli.terminal import add_base, add_examples, add_json, out, print_json, project
 from harness.errors import UserError
 from harness.text import clean
 
@@ -38,6 +37,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--machine", action="append", metavar="NAME",
         help="a machine of qemu-configs/; again for another (default: quad-4g and quad-16g)",
     )  # fmt: skip
+    add_base(parser)
     parser.add_argument("--quick", action="store_true", help="the first machine alone")
     parser.add_argument("--gate", action="store_true", help="prove the kernel correct before")
     parser.add_argument(
@@ -65,11 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.blocks < 0:
         raise UserError("less than no block", where="--blocks")
     machines = tuple(dict.fromkeys(arguments.machine or review.MACHINES))
-    plan = review.Plan(arguments.like, machines[:1] if arguments.quick else machines)
-    plan = replace(plan, blocks=arguments.blocks or (1 if arguments.until else 0))
+    place, blocks = project(arguments), arguments.blocks or (1 if arguments.until else 0)
+    chosen = machines[:1] if arguments.quick else machines
+    plan = review.Plan(arguments.like, chosen, blocks, place.chosen(arguments.base))
     posting = review.gather(words, sys.stdin.buffer.read)
     seen = review.review(
-        project(arguments),
+        place,
         posting,
         plan,
         arguments.results,

@@ -18,7 +18,7 @@ from harness.kernel.posting import read
 from harness.kernel.store import Kernels
 from harness.project import Project
 from tests.support.checkout import ROOT
-from tests.support.sources import MM, built_from_source, series
+from tests.support.sources import MAKEFILE, MM, built_from_source, series, tarball
 from tests.support.store import keep
 
 HERE = ("--like", "two", "--machine", "small")
@@ -170,3 +170,27 @@ def test_the_verdict_follows_from_the_rows(baseline, word):
     first = review.sentences(found)[0]
     assert f"memmap_init {'-' if word == 'better' else '+'}" in first
     assert f"mm: a change: {word}." in review.reply(found)
+
+
+def test_the_bases_that_it_does_apply_to_are_named(place, tmp_path, capfd):
+    """Another base, whose source is at hand, has the line that the patch changes."""
+    other = MM.replace("line 18\n", "line 81\n")
+    sha256 = tarball(tmp_path / "other.tar.xz", {"Makefile": MAKEFILE, "mm/page.c": other})
+    bases = place / "kernel-patches/bases"
+    (default,) = bases.glob("*.yaml")
+    default.write_text(f"default: true\n{default.read_text()}")
+    provider = f"{{tarball: {{path: {tmp_path}/other.tar.xz, sha256: {sha256}}}}}"
+    (bases / "other.yaml").write_text(f"version: '6.12'\nprovider: {provider}\n")
+    folder = series(tmp_path, "mine", other, other.replace("line 81\n", "LINE\n"))
+    assert main(["try", str(folder), *HERE]) == 2
+    assert "applies to: none of those at hand" in capfd.readouterr().err
+    project = Project.find(place, place.parent / "cache")
+    assert Kernels(project, on="other").base.tree
+    assert main(["try", str(folder), *HERE]) == 2
+    assert "applies to: other; name one with --base" in capfd.readouterr().err
+    posting = review.gather([str(folder)], lambda: b"")
+    plan = review.Plan("two", ("small",), base="other")
+    made, name = review.lay_out(project, posting, plan, tmp_path / "r")
+    kernels = Kernels(made, on="other")
+    text = kernels.base.repository.read(kernels.tree(made.variant(name)).tree, "mm/page.c")
+    assert text and "mark\n" in text and "LINE\n" in text

@@ -108,7 +108,7 @@ def test_a_size_beyond_all_bounds_is_refused(monkeypatch):
 
 
 def test_folders_of_format_patch_and_maildirs(tmp_path):
-    found = posting.read_folder(ROOT / "kernel-patches/grow")
+    found = posting.read_folder(ROOT / "kernel-patches/grow/6.12")
     assert found.subject.startswith("initialise memory when it is needed")
     assert len(found.patches) == 3
     for name in ("cur", "new", "tmp"):
