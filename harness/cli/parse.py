@@ -4,43 +4,70 @@
 from __future__ import annotations
 
 import argparse
-import gzip
-import lzma
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from harness.cli.terminal import add_examples, add_json, print_json, print_table
 from harness.errors import UserError
 from harness.model import GOOD
-from harness.parse import outcome
+from harness.parse import outcome, source
 from harness.report import Table
 from harness.text import clean
 
-MAX_BYTES = 1 << 30
+TIMEOUT_S = 600.0
+_PAUSE_S = 0.2
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Says what the command takes."""
     parser.description = (
-        "Reads a boot log (serial console or dmesg, plain, .gz or .xz; - is standard"
-        " input) of any kernel. Exit status 1 when the boot it shows went wrong."
+        "Reads a boot log of any kernel: a serial console, dmesg, a journal or syslog, plain or"
+        " packed by gzip, bzip2, xz or zstd. Of several boots the last is judged. Exit status 1"
+        " when the boot it shows went wrong."
     )
     parser.add_argument("file", metavar="FILE", help="a log; - is standard input")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="read what comes until the boot is decided: user space, a panic, an oops or a third"
+        " reboot, and then silence",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=TIMEOUT_S,
+        help=f"with --follow: wait no longer (default: {TIMEOUT_S:g})",
+    )
     add_json(parser)
     add_examples(
         parser,
         "harness parse console.log.xz            # a log of any kernel, ours or not",
         "dmesg | harness parse -                 # the boot of this host",
         "harness parse console.log --json        # for scripts",
+        "harness parse --follow /dev/ttyUSB0     # wait for a board, in a test of others",
     )
     parser.set_defaults(action=run)
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"not a time in seconds: {text}")
+    return value
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Parses one file."""
-    found = outcome.report(read(arguments.file))
+    """Parses one log."""
+    if arguments.follow:
+        from harness.parse.follow import follow
+
+        pieces = source.grow(arguments.file, _PAUSE_S)
+        found = follow(pieces, arguments.timeout).plain()
+    elif arguments.timeout != TIMEOUT_S:
+        raise UserError("--timeout is for a log that grows", remedy="add --follow")
+    else:
+        found = outcome.report(source.read(arguments.file))
     if arguments.json:
         print_json(found)
     else:
@@ -48,27 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if found["outcome"] in GOOD else 1
 
 
-def read(name: str) -> bytes:
-    """The bytes of a log, decompressed."""
-    if name == "-":
-        return sys.stdin.buffer.read(MAX_BYTES)
-    path = Path(name)
-    try:
-        if path.suffix in (".gz", ".xz"):
-            opener = gzip.open if path.suffix == ".gz" else lzma.open
-            with opener(path, "rb") as file:
-                return bytes(file.read(MAX_BYTES))
-        with path.open("rb") as plain:
-            return plain.read(MAX_BYTES)
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise UserError(f"cannot read: {error}", where=name) from None
-
-
 def show(found: dict[str, Any]) -> None:
     """Prints a report for people."""
     seconds = found["last_stamp_s"]
+    boots = f"{found['boots']} in this log, the last is judged; before it: "
     for name, value in (
         ("outcome", found["outcome"] + (f": {found['reason']}" if found["reason"] else "")),
+        ("boots", boots + ", ".join(found["earlier"]) if found["earlier"] else ""),
+        ("truncated", "longer than is read: its two ends are" if found["truncated"] else ""),
         ("banner", found["banner"]),
         ("command line", found["command_line"]),
         ("last stamp", "unknown" if seconds is None else f"{seconds:.6f} s"),

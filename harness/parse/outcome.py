@@ -131,11 +131,12 @@ class BootReport:
         return {**vars(self), "outcome": self.outcome.value, "phases": phases, **lists}
 
 
-def parse_log(data: bytes) -> BootReport:
+def parse_log(data: bytes, late: str = "") -> BootReport:
     """Any Linux boot log, ours or not, without the host that saw it end.
 
     `data` are the bytes of a serial console, of dmesg or of a journal, at most so many of them as
-    `dmesg` reads. Of several boots the last is judged. Total: any bytes give a report, none raise.
+    `dmesg` reads. Of several boots the last is judged. `late` says why nobody waited for more.
+    Total: any bytes give a report, none raise.
     """
     whole = dmesg.read_any(data)
     parts = boots.split(whole)
@@ -143,7 +144,7 @@ def parse_log(data: bytes) -> BootReport:
     found = phases.read_phases(console, zero=len(parts) == 1)
     earlier = [_judge_alone(part).outcome for part in before]
     again = len(parts) if earlier and earlier[-1] not in GOOD else 0
-    judgement = _judge_alone(console, found, again)
+    judgement = _judge_alone(console, found, again, late)
     return BootReport(
         outcome=judgement.outcome,
         reason=judgement.reason,
@@ -164,7 +165,9 @@ def parse_log(data: bytes) -> BootReport:
     )
 
 
-def _judge_alone(console: Dmesg, found: Sequence[Phase] = (), again: int = 0) -> Judgement:
+def _judge_alone(
+    console: Dmesg, found: Sequence[Phase] = (), again: int = 0, late: str = ""
+) -> Judgement:
     """The judgement of a boot whose end nobody saw: the log has to tell.
 
     It is the last of `again` boots, of which the one before came to no good end.
@@ -176,6 +179,8 @@ def _judge_alone(console: Dmesg, found: Sequence[Phase] = (), again: int = 0) ->
         ending = Ending(cause="done")
     elif not console.text.strip():
         ending = Ending(cause="no-output")
+    elif late and not again:
+        ending = Ending(cause="deadline", detail=late)
     elif not known:
         ending = Ending(cause="exited", detail="no line of a kernel is in this text")
     elif any(one.outcome is Outcome.STALLED for one in troubles):

@@ -17,7 +17,7 @@ from harness.parse.dmesg import Dmesg, Line
 
 MAX_TROUBLES = 200
 """Of each outcome; a flood of warnings hides no panic."""
-_MAX_LINES = 1 << 14
+_MAX_LINES = 1 << 16
 
 
 class Trouble(NamedTuple):
@@ -112,23 +112,17 @@ KINDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = tuple(
     )
 )
 
-SIGNS = (
-    "Kernel panic",
-    "[#",
-    "Oops",
-    "ation failure",
-    "allocation stalls",
-    "invoked oom-killer",
-)
+SIGNS = ("Kernel panic", "[#", "page allocation ", " invoked oom-killer")
 """Words of which one is in each line of the `KINDS` that may begin with anything."""
 
 _BEGINS = (
     r"(?:BUG|WARNING|INFO: |\[ (?:BUG|INFO|WARN)|UBSAN|PANIC|traps: P|[Kk]ernel BUG|Kernel [Fbm]"
-    r"|(?:NMI )?[Ww]atchdog: (?:BUG|Watch|CPU)|Watchdog |NMI Watchdog d|rcu: |rcu_|CPU \d+:? Un"
-    r"|Unable to h|Internal error|general protection|Bad|Unhandled|\*\*\* |[Ss]lab |SL[AU]B: U"
-    r"|Fixing|SError|Machine check i|vmap alloc|(?:Memory cgroup o|O)ut of mem|refcount_t|list_"
-    r"|irq \d+: n|kmemleak: \d|unregister_n|VFS: Busy|sysfs: c|kobject_a|Alignment|scheduling w"
-    r"|Debug: s|sched_ext: |\S{1,40}(?:: vmalloc| ?\((?:pid )?\d+\): ))"
+    r"|Oops|(?:NMI )?[Ww]atchdog: (?:BUG|Watch|CPU)|Watchdog |NMI Watchdog d|rcu: |rcu_"
+    r"|CPU \d+:? Un|Unable to h|Internal error|general protection|Bad|Unhandled|\*\*\* |[Ss]lab "
+    r"|SL[AU]B: U|Fixing|SError|Machine check i|vmap alloc|(?:Memory cgroup o|O)ut of mem"
+    r"|refcount_t|list_|irq \d+: n|kmemleak: \d|unregister_n|VFS: Busy|sysfs: c|kobject_a"
+    r"|Alignment|scheduling w|Debug: s|sched_ext: |\S{1,40}(?:: vmalloc| ?\((?:pid )?\d+\): )"
+    r"|\S{1,20}\[\d+\]: [\w ]{1,40} \d+ \[\d)"
 )
 _STAMPED = (re.compile(r"\] " + _BEGINS), re.compile(r"\n<\d{1,3}>" + _BEGINS))
 _PLAIN = (re.compile(r"\n" + _BEGINS),)
