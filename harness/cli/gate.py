@@ -12,10 +12,12 @@ from harness.cli.terminal import (
     add_base,
     add_examples,
     add_json,
+    add_testcases,
     out,
     print_json,
     print_table,
     project,
+    write_testcases,
 )
 from harness.gate import GateResult, checks, prove_variants
 from harness.report import Table
@@ -41,6 +43,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="boot all again, in a new folder")
     parser.add_argument("--force", action="store_true", help="boot even what may not fit")
     add_json(parser)
+    add_testcases(parser)
     add_examples(
         parser,
         "harness gate grow             # both builds of one variant, and eager to compare with",
@@ -51,14 +54,18 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Boots what is not booted, judges, and shows a table for each variant."""
-    from harness.report import render  # pandas and scipy: half a second
+    from harness.report import (
+        render,  # pandas and scipy: half a second
+        testcases,
+    )
 
     place = project(arguments)
     options = RunOptions(arguments.results, fresh=arguments.fresh, force=arguments.force)
     base = place.chosen(arguments.base)
     variants = place.built(arguments.variants, base)
     proof = prove_variants(place, variants, options, base=base, on_event=BootLines())
-    render.publish(proof.results)
+    found = testcases.checks(proof.checks) + testcases.boots(render.publish(proof.results))
+    write_testcases(arguments, "gate", found)
     if arguments.json:
         wrong = {item.key: str(item) for item in proof.wrong}
         about = {"results": str(proof.results.path), "went_wrong": wrong}

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.hosts import add_hosts, executor_of
-from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import (
+    add_examples,
+    add_json,
+    add_testcases,
+    out,
+    print_json,
+    print_table,
+    project,
+    write_testcases,
+)
 from harness.errors import UserError
 from harness.model import Experiment
 from harness.run import Event, Ran, RunOptions, Session, Steps, run_experiment, whole
@@ -97,6 +106,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     add_hosts(parser)
     add_until(parser)
+    add_testcases(parser)
     add_examples(
         parser,
         "harness run quick             # experiments/quick.yaml; again: goes on where it was",
@@ -132,6 +142,9 @@ def run(arguments: argparse.Namespace) -> int:
     from harness.report import render  # pandas and scipy: half a second
 
     found = render.publish(ran.results)
+    from harness.report import testcases
+
+    write_testcases(arguments, ran.session.experiment.name, testcases.boots(found))
     differ = [str(mismatch) for mismatch in found.repeats.mismatches]
     failed = len(ran.wrong)
     if arguments.json:

@@ -10,7 +10,8 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from harness.text import clean
 
 if TYPE_CHECKING:
     from harness.project import Project
+    from harness.report.testcases import Case
 
 
 class Screen(Console):
@@ -100,6 +102,25 @@ def figure(text: str) -> float:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Adds --json."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def add_testcases(parser: argparse.ArgumentParser) -> None:
+    """Adds --junit and --ktap."""
+    for name, told in (("junit", "JUnit XML"), ("ktap", "KTAP")):
+        about = f"write the results as {told}, a case each, to FILE"
+        parser.add_argument(f"--{name}", metavar="FILE", type=Path, help=about)
+
+
+def write_testcases(arguments: argparse.Namespace, name: str, found: Sequence[Case]) -> None:
+    """Writes what --junit and --ktap ask for."""
+    from harness.files import write_atomic
+    from harness.report import testcases
+
+    if arguments.junit:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        write_atomic(arguments.junit, testcases.junit(f"pageinit {name}", now, found))
+    if arguments.ktap:
+        write_atomic(arguments.ktap, testcases.ktap(found))
 
 
 def print_json(value: Any) -> None:

@@ -6,11 +6,25 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.cli.run import BootLines, add_until, steps_of
-from harness.cli.terminal import add_base, add_examples, add_json, out, print_json, project
+from harness.cli.terminal import (
+    add_base,
+    add_examples,
+    add_json,
+    add_testcases,
+    out,
+    print_json,
+    project,
+    write_testcases,
+)
 from harness.errors import UserError
-from harness.text import clean
+from harness.text import clean, one_line
+
+if TYPE_CHECKING:
+    from harness.report.testcases import Case
+    from harness.review import Review
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +58,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--blocks", type=int, default=0, metavar="N", help="of the time clock too (default: none)"
     )
     add_until(parser)
+    add_testcases(parser)
     kept = Path("results")
     parser.add_argument("--results", metavar="DIR", type=Path, default=kept, help="for its boots")
     add_json(parser)
@@ -56,10 +71,21 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=run)
 
 
+def _cases(seen: Review) -> list[Case]:
+    """The verdict as a case of its own."""
+    from harness.report.testcases import Case
+    from harness.review import sentences
+
+    good = seen.word in ("better", "no difference")
+    text = f"{seen.word}: {' '.join(sentences(seen))}"
+    return [Case("try", "verdict", "pass" if good else "fail", one_line(text, 500) or "")]
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Reads, lays out, boots, and says what became of it."""
     from harness import review
     from harness.compare import document
+    from harness.report import testcases
 
     words = [arguments.what, *([arguments.range] if arguments.range else [])]
     if arguments.blocks < 0:
@@ -78,6 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
         steps=steps_of(arguments, lambda text: None),
         on_event=BootLines(),
     )
+    cases = testcases.checks(seen.gate.checks) if seen.gate else []
+    write_testcases(arguments, "try", [*cases, *testcases.boots(seen.dataset), *_cases(seen)])
     folder = seen.ran.results.path
     if arguments.json:
         about = {"series": posting.subject, "verdict": seen.word, "results": str(folder)}

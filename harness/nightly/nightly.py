@@ -19,6 +19,7 @@ from harness.nightly.dashboard import Board
 from harness.nightly.history import History, Night, by_day, night_of
 from harness.project import Project
 from harness.report import render
+from harness.report.testcases import junit, ktap
 from harness.results import Damage, Results
 from harness.run import Event, RunOptions, run_experiment
 
@@ -112,7 +113,9 @@ def _report(
     page, text = dashboard.render(board)
     told = testcases.cases(board.night, board.changes)
     forms: tuple[str | bytes, ...] = (
-        *(page, text, testcases.junit(board.night, told), testcases.ktap(told)),
+        *(page, text),
+        junit(f"pageinit nightly {board.night.day}", board.night.started_utc, told),
+        ktap(told),
         history.to_csv(board.nights),
     )
     for name, data in zip(FILES, forms, strict=True):

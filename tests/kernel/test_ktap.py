@@ -14,6 +14,7 @@ from harness.kernel.git import environment
 from harness.kernel.store import Kernels
 from harness.nightly import testcases
 from harness.process import run
+from harness.report.testcases import ktap
 from tests.support.nights import bad_night, board
 from tests.support.real import ROOT
 
@@ -56,5 +57,5 @@ def test_it_counts_what_the_real_nights_said(kunit):
 def test_it_is_not_misled_by_the_text_of_a_guest(kunit, tmp_path):
     shown = board(bad_night())
     file = tmp_path / "results.ktap"
-    file.write_text(testcases.ktap(testcases.cases(shown.night, shown.changes)))
+    file.write_text(ktap(testcases.cases(shown.night, shown.changes)))
     assert parse(kunit, file) == (1, {"failed": 2})

@@ -8,6 +8,7 @@ import pytest
 
 from harness.nightly import dashboard, testcases
 from harness.nightly.history import History
+from harness.report.testcases import ktap
 from harness.results.folder import Damage
 from tests.support.nights import REAL, Year, bad_night, board, make
 
@@ -37,5 +38,5 @@ def test_the_reports_of_the_real_nights_come_from_their_history(last):
     nights = History(REAL / "history").read()[0][:last]
     shown, folder = board(nights), REAL / "reports" / nights[-1].day.isoformat()
     assert dashboard.render(shown)[1] == (folder / "summary.md").read_text()
-    ktap = testcases.ktap(testcases.cases(shown.night, shown.changes))
-    assert ktap == (folder / "results.ktap").read_text()
+    made = ktap(testcases.cases(shown.night, shown.changes))
+    assert made == (folder / "results.ktap").read_text()
