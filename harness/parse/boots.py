@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from harness.parse import trouble
 from harness.parse.dmesg import Dmesg, Line
 
-_BANNER = re.compile(r"Linux version \d\S* ?\(")
+_BANNER = re.compile(r"Linux version \d\S*(?: ?[(#]|$)")
 _STARTS = re.compile(
     r"SeaBIOS|U-Boot|GRUB|OVMF|BdsDxe|EFI stub|iPXE|coreboot|Starting kernel|Booting Linux(?! on)"
     r"|[Uu]ncompressing Linux|Decompressing Linux|Restarting system|reboot: |Rebooting in"
@@ -75,9 +76,10 @@ def split(console: Dmesg) -> list[Dmesg]:
 
 
 def _headless(console: Dmesg, at: int, banner: Line) -> bool:
-    """Whether lines of a boot stand before a banner, whose own are lost."""
+    """Whether lines of a boot stand before a banner, whose own is lost."""
     before = replace(console, data=b"", text=console.text[:at])
-    return (before.last_stamp_s or 0.0) > (banner.stamp_s or 0.0) + 1.0
+    late = (before.last_stamp_s or 0.0) > (banner.stamp_s or 0.0) + 1.0
+    return late or bool(trouble.find(before))
 
 
 def _is_banner(console: Dmesg, line: Line, later: bool) -> bool:

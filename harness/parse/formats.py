@@ -11,6 +11,7 @@ where it has none; what is of user space is left without either.
 from __future__ import annotations
 
 import json
+import quopri
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _KMSG = re.compile(
     r"(?:[\w.+~-]{1,60},)?(\d{1,4}),\d{1,20},(\d{1,20}),([-c+])((?:,[\w=/:.-]*)*);(.*)"
 )
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+_QUOTED_PRINTABLE = re.compile(rb"(?im)^content-transfer-encoding: *quoted-printable")
 _EXPORT = re.compile(rb"\s*__CURSOR=")
 _FIELD = re.compile(rb"([A-Z_][A-Z0-9_]{0,63})(?:=([^\n]*)\n?|\n)")
 _VERBOSE = re.compile(r"[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} \S+ \[s=[0-9a-f]")
@@ -37,6 +39,8 @@ _INDENTED = re.compile(r" {4}([A-Z_][A-Z0-9_]{0,63})=(.*)")
 def unpack(data: bytes) -> bytes:
     """The lines in a container, or `data` itself where it is none."""
     head = data[:4096]
+    if _QUOTED_PRINTABLE.search(data, 0, 1 << 16):
+        data = quopri.decodestring(data)
     if _JSON.match(head):
         return _lines(_from_json(data)) or data
     if _EXPORT.match(head):
@@ -209,6 +213,7 @@ _PEELS = tuple(
     _Peel(name, re.compile(f"^{pattern}", re.M), *rest)
     for name, pattern, *rest in (
         ("quote", r"(?:[>|] ?){1,20}+(?=\S)"),
+        ("indent", rf"[ \t]+(?={_LEVEL}(?:{_SECONDS}|\[?{_CLOCK}|{_TIME}\.\d))"),
         ("job", r"[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-)"),
         ("rfc5424", rf"<\d{{1,3}}>1 {_ISO} \S+ kernel \S+ \S+ (?:-|\[[^\n]*?\]) ?\ufeff?", KERNEL),
         (
@@ -232,6 +237,7 @@ _PEELS = tuple(
             0.0,
             "monotonic",
         ),
+        ("host", r"\S{1,255} kernel: ", KERNEL, 0.3),
         (
             "decoded",
             r"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local\d) *:"
@@ -257,7 +263,6 @@ _PEELS = tuple(
         ),
         ("wrapper", rf"[^\n]{{1,120}}?(?={_LEVEL}{_SECONDS}\])", "", 0.5),
         ("farm", r"[RS] SERIAL(?:-\w+)?> "),
-        ("indent", rf"[ \t]+(?={_LEVEL}{_SECONDS})"),
         (
             "stamp",
             rf"({_LEVEL}{_SECONDS})(?:@\d+|,\d+|s| / [^\]\n]{{1,40}}| <[^>\]\n]{{1,20}}>)\]",

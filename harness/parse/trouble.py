@@ -67,7 +67,7 @@ KINDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = tuple(
         (
             Outcome.OOPS,
             (
-                r"BUG: ",
+                r"BUG:(?:\s|$)",
                 r"BUG [\w:.() /,-]{1,100}: (?=\S)",  # SLUB names the cache between the words
                 r"[Kk]ernel BUG at ",
                 r".{1,120}\[#\d{1,5}\]:?" + _TAIL,  # die() of nearly every architecture
@@ -90,7 +90,7 @@ KINDS: tuple[tuple[Outcome, re.Pattern[str]], ...] = tuple(
         (
             Outcome.WARNING,
             (
-                r"WARNING: ",
+                r"WARNING:(?:\s|$)",
                 r"UBSAN: ",
                 r".{1,80}: page allocation (?:failure|stalls for)",
                 r".{1,40}: vmalloc(?: error|: allocation failure)",
@@ -125,7 +125,7 @@ _BEGINS = (
     r"|\S{1,20}\[\d+\]: [\w ]{1,40} \d+ \[\d)"
 )
 _STAMPED = (re.compile(r"\] " + _BEGINS), re.compile(r"\n<\d{1,3}>" + _BEGINS))
-_PLAIN = (re.compile(r"\n" + _BEGINS),)
+_PLAIN = (re.compile(r"\n[ \t]*+" + _BEGINS),)
 
 _PROGRAM = re.compile(
     r"WARNING: (?!CPU: |at |\S+:\d+ at |possible |inconsistent |suspicious |bad un|held |lock )"
@@ -138,9 +138,10 @@ _SCISSORS = ("-[ cut here ]-", "---[ end trace ")
 
 def kind(line: Line, told: bool = True) -> Outcome | None:
     """What a line means; `told` says whether the kernel's lines can be told from a program's."""
+    text = line.text if told else line.text.lstrip()  # an excerpt in a mail is often indented
     for outcome, pattern in KINDS:
-        if pattern.match(line.text):
-            return None if not told and _PROGRAM.match(line.text) else outcome
+        if pattern.match(text):
+            return None if not told and _PROGRAM.match(text) else outcome
     return None
 
 
@@ -158,7 +159,8 @@ def find(console: Dmesg) -> list[Trouble]:
                 outcome = kind(line, told) if line.printk or not told else None
                 if outcome and counts[outcome] < MAX_TROUBLES:
                     counts[outcome] += 1
-                    found.setdefault((at, part), Trouble(outcome, line, at))
+                    plain = line if told else line._replace(text=line.text.lstrip())
+                    found.setdefault((at, part), Trouble(outcome, plain, at))
     if not found:
         return [*_remains(console, told)]
     return [found[key] for key in sorted(found)]

@@ -47,6 +47,7 @@ FUZZ = int(os.environ.get("FUZZ", "1"))
 
 COUNTS = {
     "console": 500,
+    "log of another": 500,
     "console.jsonl": 500,
     "probes.jsonl": 500,
     "stores.txt": 500,
@@ -153,6 +154,16 @@ def test_console(data):
         judged = outcome.judge(console, Ending(cause="guest-reset"), found, False)
         assert len(judged.excerpt) < 200 and all(len(n) <= 5000 for n in judged.excerpt)
     dmesg.host_stamps_from_jsonl(dmesg.to_jsonl(console))
+
+
+KEPT = [path.read_bytes() for path in sorted((GOLDEN / "logs").glob("*.log"))]
+
+
+@fuzz("log of another", data=damaged(*KEPT))
+def test_log_of_another(data):
+    report = outcome.report(data)
+    json.dumps(report)
+    assert report["boots"] >= 0 and len(report["excerpt"]) <= outcome.EXCERPT
 
 
 @fuzz("console.jsonl", data=damaged(*near(1, "quick/runs/eager/*/time/000/console.jsonl*")))

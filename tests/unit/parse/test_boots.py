@@ -12,6 +12,9 @@ END = "[    2.000000] Run /init as init process\n"
 PANIC = "[    2.000000] Kernel panic - not syncing: x\n"
 FIRMWARE = "SeaBIOS (version 1.16.2)\n"
 
+ONE = "Nov 24 05:09:00 a kernel: Linux version 2.6.10 (x) #1\n"
+TWO = "Nov 24 05:09:00 a sshd[1]: x\n"
+
 
 def boot(number, end=""):
     return GOOD.format(number) + end
@@ -33,6 +36,7 @@ def test_the_last_boot_is_judged_and_those_before_are_told():
         (boot(1, PANIC) + boot(2, PANIC), "panic", 2),
         (boot(1, END) + boot(2), "incomplete", 2),
         ("[  900.000000] x\n" + PANIC + boot(2, END), "ok", 2),
+        ("Nov 24 05:06:00 a kernel: BUG: x\n" + ONE + TWO, "ok", 2),
         (boot(1, END) + "# dmesg\n" + boot(1, END), "ok", 1),
         (boot(1, "[    1.6] printk: bootconsole disabled\n") + boot(1, END), "ok", 1),
         (boot(1, END) + "Linux version 6.1.0 (x) #1\n", "ok", 1),

@@ -89,6 +89,8 @@ PLAIN = {
     "short-full": "Tue 2026-11-24 05:06:0{n} CEST host kernel: {text}\n",
     "short-unix": "1764000000.12345{n} host kernel: {text}\n",
     "metalog": "Nov 24 05:06:0{n} [kernel] {text}\n",
+    "no clock": "localhost kernel: {text}\n",
+    "KernelCI's mails": "    2022-01-25T09:51:21.64818{n}  kern  :emerg : {text}\n",
     "ts of a console": "Nov 24 05:06:0{n} {text}\n",
     "mail of dmesg -T": "> [Tue Nov 24 05:06:0{n} 2026] {text}\n",
 }
@@ -165,6 +167,13 @@ def test_pieces_of_a_record_are_one_line():
     cut = b"6,1,1000000,-,ncfrag=0/9;CPU0: \n6,1,1000000,-,ncfrag=6/9;Intel\n"
     assert formats.unpack(cut) == b"[    1.000000] CPU0: Intel"
     assert formats.unpack(b"6,1,1000000,-;a\\x09b\\x1bc\n") == b"[    1.000000] a\tb c"
+
+
+def test_a_mail_that_is_quoted_printable():
+    said = "Unable to handle kernel pagi=\nng request, epc =3D=3D 1"
+    mail = f"Content-Transfer-Encoding: quoted-printable\n\nIt says:\n\n  {said}\n"
+    report = outcomes.report(mail.encode())
+    assert report["reason"].startswith("Unable to handle kernel paging request, epc == 1")
 
 
 def test_programs_of_a_journal_are_no_kernel():
