@@ -31,6 +31,9 @@ Rule = Literal[
     "others",
     "steal",
     "THP",
+    "pages",
+    "RSS",
+    "node",
     "changed",
     "apart",
     "clock",
@@ -50,6 +53,19 @@ OTHERS = 0.25
 an idle host take (median of 96 boots, results/reference/aa)."""
 STEAL = 0.02
 """Part of the CPU time of QEMU that a hypervisor may have given to others meanwhile."""
+PAGE_US = 2.5
+"""System CPU in microseconds that a new page of QEMU may take of the host; 2.0 is usual (median of
+96 boots, results/reference/aa), and a host that runs short of memory takes several times that."""
+PAGES = 1_000_000
+"""New pages below which what a boot takes besides is not small beside them."""
+RSS_PART = 0.5
+"""Part of the host's memory above which QEMU's pages are no longer as cheap as the first ones."""
+NODE = 2.0
+"""Times the cost of a page on one node may be that of the others."""
+PER_NODE = ("memmap_init", "deferred_init")
+"""Phases that do the same to every page of a node."""
+NODE_PAGES = 1 << 19
+"""Pages of a node below which holes and the first calls decide what a page costs."""
 SLACK = 2.0
 """Seconds of a boot's start that are rounded away, and some for the host."""
 FIXED = ("host", "host_cpu", "host_cpus", "host_kernel", "qemu_version", "accel", "image_sha256")
@@ -89,6 +105,9 @@ def suspects(
         yield from _clock(str(machine), boots)
         yield from _shared(str(machine), boots)
         yield from _stopped(str(machine), boots)
+        yield from _short(str(machine), boots)
+    phases = dataset.phases
+    yield from _nodes(phases[(phases["clock"] == "time") & ~phases["warmup"]])
 
 
 def arms_fail(found: Iterable[Success]) -> Iterator[Suspect]:
@@ -211,3 +230,33 @@ def _shared(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
         for block, variant, seconds, wall_s in facts.itertuples(index=False):
             detail = f"{variant}: {words} {seconds:.2f} s of CPU time in a boot of {wall_s:.1f} s"
             yield Suspect(rule, machine, detail, int(block))
+
+
+def _short(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
+    """Blocks in which the host's memory, and not the kernel, set the pace."""
+    told = boots[boots["host_minor_faults"] > PAGES]
+    told = told.assign(us=1e6 * told["host_system_s"] / told["host_minor_faults"])
+    facts = told[(told["us"] > PAGE_US).fillna(False)][["block", "variant", "us"]]
+    for block, variant, cost in facts.itertuples(index=False):
+        detail = f"{variant}: a new page took {cost:.1f} µs of system CPU, over {PAGE_US} µs"
+        yield Suspect("pages", machine, detail, int(block))
+    for variant, cell in boots.groupby("variant", sort=False):
+        worst = (cell["host_rss_peak_bytes"] / cell["host_memory_bytes"]).max()
+        if not pd.isna(worst) and worst > RSS_PART:
+            detail = f"{variant}: QEMU took {worst:.0%} of the host's memory, over {RSS_PART:.0%}"
+            yield Suspect("RSS", machine, detail)
+
+
+def _nodes(phases: pd.DataFrame) -> Iterator[Suspect]:
+    """Nodes whose pages cost more than those of the others in the same phase."""
+    many = (phases["node"].notna() & (phases["pages"] >= NODE_PAGES)).fillna(False)
+    mine = phases[many & phases["phase"].isin(PER_NODE)].dropna(subset=["ns_per_page"])
+    for keys, cell in mine.groupby(["machine", "variant", "phase"], sort=False):
+        machine, variant, phase = map(str, keys)
+        nodes = {int(str(n)): float(c["ns_per_page"].median()) for n, c in cell.groupby("node")}
+        for node, cost in nodes.items():
+            others = [each for key, each in nodes.items() if key != node]
+            if others and cost > NODE * float(np.median(others)):
+                detail = f"{variant}: a page of node {node} took {cost:.0f} ns in {phase}"
+                detail += f", of the others {np.median(others):.0f} ns"
+                yield Suspect("node", machine, detail)

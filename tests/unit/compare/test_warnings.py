@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What makes a dataset suspect."""
 
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 
 from harness.compare.compare import CompareOptions, compare_variants
@@ -23,6 +26,8 @@ OPTIONS = CompareOptions(baseline="base")
         ("steal", {("base", 4): {"host_steal_s": 0.3}}, 4),
         ("THP", {("new", 0): {"host_thp": True}}, None),
         ("stopped", {("new", 1): {"reason": f"{STOOD_STILL} 20.0 s"}}, 1),
+        ("pages", {("new", 2): {"host_minor_faults": 4_000_000, "host_system_s": 12.0}}, 2),
+        ("RSS", {("new", 2): {"host_memory_bytes": (2 << 30) - 1}}, None),
         ("apart", {("base", 2): {"started_utc": "2026-01-05T00:00:00Z"}}, 2),
     ],
 )
@@ -34,6 +39,26 @@ def test_suspects_by_rule(rule, changes, block) -> None:
     also = {"clock"} if rule == "apart" else set()
     assert {suspect.rule for suspect in found} == {rule} | also
     assert {suspect.block for suspect in found} == {block}
+
+
+def test_a_node_whose_pages_cost_more_is_named() -> None:
+    """As node 3 of a terabyte did, where the host ran short: 170 ns, the others 38."""
+    made = make(Recipe({"base": 1.0}))
+
+    def nodes(costs, pages=1 << 20):
+        about = made.phases[made.phases["phase"] == "memmap_init"]
+        rows = [
+            about.assign(node=node, ns_per_page=cost, pages=pages)
+            for node, cost in enumerate(costs)
+        ]
+        phases = pd.concat([made.phases, *rows], ignore_index=True)
+        found = compare_variants(replace(made, phases=phases), OPTIONS).suspects
+        return [(s.rule, s.detail) for s in found]
+
+    assert nodes([36.0, 38.0, 39.0, 70.0]) == []
+    assert nodes([36.0, 38.0, 39.0, 170.0], pages=1000) == []
+    said = "base: a page of node 3 took 170 ns in memmap_init, of the others 38 ns"
+    assert nodes([36.0, 38.0, 39.0, 170.0]) == [("node", said)]
 
 
 def baseline_boots(values: list[float]) -> list[tuple[str, int | None]]:
