@@ -163,6 +163,9 @@ def _tell(ran: Ran, found: Dataset, differ: Sequence[str]) -> None:
     print_table(replace(render.headline(found), title=title))
     for caveat in render.caveats(found):
         out.print(caveat, markup=False)
+    out.print()
+    for sentence in render.concluded(found):
+        out.print(sentence, markup=False)
     out.print(f"\ndataset: {folder}\nreport:  {folder / 'report.html'}", markup=False)
     for mismatch in differ:
         out.print(f"NOT THE SAME: {mismatch}", markup=False)

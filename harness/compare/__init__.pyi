@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from .compare import CompareOptions as CompareOptions
 from .compare import Comparison as Comparison
+from .compare import Exact as Exact
 from .compare import Family as Family
 from .compare import Growth as Growth
 from .compare import Tested as Tested
 from .compare import compare_variants as compare_variants
+from .conclusions import conclusions as conclusions
 from .effect import Values as Values
 from .export import COLUMNS as COLUMNS
 from .export import document as document

@@ -73,10 +73,18 @@ class Exact:
     baseline: str
     count: int
     base_count: int
+    floor: int = 0
+    """by how much one kernel differs from itself under another command line"""
 
     @property
     def difference(self) -> int:
         return self.count - self.base_count
+
+    @property
+    def word(self) -> str:
+        if not self.difference:
+            return "identical"
+        return "within the floor" if abs(self.difference) <= self.floor else "changed"
 
 
 @dataclass(frozen=True)
@@ -236,7 +244,8 @@ def _exact(pairs: Sequence[_Pair]) -> Iterator[Exact]:
     for p in pairs:
         if p.subject.clock == "work" and p.subject.metric != RSS:
             counts = int(p.series.values[0]), int(p.base.values[0])
-            yield Exact(p.subject, p.variant, p.baseline, *counts)
+            floor = noise().work.get(p.subject.name, 0)
+            yield Exact(p.subject, p.variant, p.baseline, *counts, floor)
 
 
 def _defects(table: Table) -> Iterator[Defect]:

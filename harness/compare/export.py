@@ -45,9 +45,9 @@ COLUMNS = (
     Column("p", "number", "two-sided p of the test"),
     Column("adjusted_p", "number", "p after Benjamini-Hochberg within the family"),
     Column("verdict", "string", "faster, slower, less, more, equivalent, too small to matter"
-           " here, inconclusive; with `, but"
-           " fails` where the variant fails more often; work: identical, changed; boots: all"
-           " booted, does not boot, fails more, fails less, fails alike, not told apart"),
+           " here, inconclusive; with `, but fails` where the variant fails more often; work:"
+           " identical, within the floor (of an A/A), changed; boots: all booted, does not boot,"
+           " fails more, fails less, fails alike, not told apart"),
     Column("more_blocks", "integer", "blocks that would probably settle what is inconclusive;"
            " empty: more than 1000"),
     Column("why", "string", "why it is inconclusive"),
@@ -137,7 +137,7 @@ def _exact(exact: Exact) -> Row:
         "value": exact.count,
         "difference": exact.difference,
         "ratio": _tidy(exact.count / exact.base_count) if exact.base_count else None,
-        "verdict": "changed" if exact.difference else "identical",
+        "verdict": exact.word,
     }
 
 

@@ -24,6 +24,8 @@ class Noise(Model):
     """phase or pass of touch: standard deviation of log(arm / baseline) within a block"""
     memory_bytes: int
     """the largest difference of QEMU's memory between two boots of a machine"""
+    work: dict[str, int]
+    """phase or pass of touch: the largest difference of instructions between two command lines"""
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from typing import Any
 from markupsafe import Markup
 
 from harness import __version__
-from harness.compare import series_of, stopping
+from harness.compare import conclusions, series_of, stopping
 from harness.dataset import Dataset, Summary, collate, write
 from harness.errors import ResultsError
 from harness.files import write_atomic
@@ -131,6 +131,7 @@ def standalone(still: str) -> str:
 def _sections(context: Context, results: Results) -> Iterator[Section]:
     dataset, figures = context.dataset, context.figures
     found = compared(dataset)
+    yield Section("What was found", tuple(conclusions(found)) if found else ())
     yield sections.headline(dataset, figures)
     yield verdicts(context, found, looked(*stopping.read(results.path)))
     yield sections.claimed(dataset, figures)
@@ -166,6 +167,12 @@ def _owners(context: Context) -> dict[str, str]:
 def headline(dataset: Dataset) -> Table:
     """The few figures that matter most."""
     return sections.headline_table(dataset, Summary.of(dataset.summary))
+
+
+def concluded(dataset: Dataset) -> list[str]:
+    """What the comparison with the baseline found beyond doubt, in sentences."""
+    found = compared(dataset)
+    return conclusions(found) if found else []
 
 
 def caveats(dataset: Dataset) -> list[str]:

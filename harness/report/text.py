@@ -10,6 +10,7 @@ from typing import Any
 from harness.compare import (
     RSS,
     Comparison,
+    Exact,
     Family,
     Growth,
     Look,
@@ -143,7 +144,7 @@ def _work(found: Comparison) -> Iterator[Table]:
             e.subject.machine,
             e.subject.name,
             e.variant,
-            changed(e.difference),
+            changed(e),
             amount(e.base_count, e.subject.metric),
             f"{e.count / e.base_count:.6g}" if e.base_count else "-",
         ]
@@ -245,8 +246,9 @@ def signed(value: float, metric: str) -> str:
     return ("+" if value >= 0 else "-") + amount(abs(value), metric)
 
 
-def changed(difference: int) -> str:
-    return f"changed by {difference:+,}" if difference else "identical"
+def changed(exact: Exact) -> str:
+    """The word, and by how much."""
+    return f"{exact.word} by {exact.difference:+,}" if exact.word == "changed" else exact.word
 
 
 def verdict(tested: Tested) -> str:

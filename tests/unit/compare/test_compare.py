@@ -120,12 +120,28 @@ def test_repeats_that_differ_are_a_defect_named_with_cell_and_phase(tmp_path, ca
     assert "DEFECT" in said and "1: 2001" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "word"),
+    [
+        ("page_alloc_init_late", 4_000, "within the floor"),
+        ("page_alloc_init_late", 6_000, "changed"),
+        ("memmap_init", 1, "changed"),
+        ("memmap_init", 0, "identical"),
+    ],
+)
+def test_a_count_has_changed_beyond_what_a_command_line_moves(name, more, word) -> None:
+    """The same kernel with another word on its command line runs other instructions."""
+    made = make(Recipe({"base": 1.0, "new": 1.0}, clock="work", phases={name: 1_000_000}))
+    made.phases.loc[made.phases["variant"] == "new", "instructions"] += more
+    assert words(compare_variants(made, OPTIONS), "work") == {("new", name): word}
+
+
 @pytest.mark.parametrize(("factor", "regressed"), [(1.01, False), (1.05, True), (0.5, False)])
 def test_instructions_regress_by_more_than_is_of_interest(factor: float, regressed: bool) -> None:
-    recipe = Recipe({"base": 1.0, "new": factor}, clock="work", phases={"boot": 1000})
+    recipe = Recipe({"base": 1.0, "new": factor}, clock="work", phases={"memmap_init": 1000})
     found = compare_variants(make(recipe), OPTIONS)
     assert any(r["kind"] == "work" for r in regressions(found)) == regressed
-    assert words(found, "work") == {("new", "boot"): "changed"}
+    assert words(found, "work") == {("new", "memmap_init"): "changed"}
 
 
 def test_a_phase_is_measured_by_what_it_takes() -> None:
