@@ -2,8 +2,8 @@
 """What changed from night to night, and which of it is a regression. Pure.
 
 Counts of the work clock are exact: any difference from the night before is a change and is named
-with the inputs that changed too. Seconds and host memory are noisy: their steps are those of
-`harness.steps`. A boot that fails is a regression every night that it fails.
+with the inputs that changed too. Seconds are noisy and memory hardly varies: their steps are those
+of `nightly.steps`. A boot that fails is a regression every night that it fails.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from harness.compare import CompareOptions, Interest, Subject
+from harness.compare import RSS, CompareOptions, Interest, Subject, noise
 from harness.model import Outcome
 from harness.nightly.history import INSTRUMENT, Measurement, Night
-from harness.nightly.steps import steps
+from harness.nightly.steps import jumps, steps
 
 Kind = Literal["exact", "step", "failed", "missing", "not the same", "damaged"]
 
@@ -135,8 +135,12 @@ def _steps(
     sound = [(nights[place], figure.value) for place, figure in points if figure.value > 0]
     depends = [_instrument(night, subject) for night, _ in sound]
     fresh = {n for n in range(1, len(sound)) if depends[n - 1] != depends[n]}
-    values = [value for _, value in sound]
-    for step in steps(values, options.interest(subject.metric), fresh):
+    values, interest = [value for _, value in sound], options.interest(subject.metric)
+    if subject.metric == RSS:
+        found = jumps(values, interest, noise().memory_bytes, fresh)
+    else:
+        found = steps(values, interest, fresh)
+    for step in found:
         before, start, sure = (sound[n][0] for n in (step.start - 1, step.start, step.found))
         yield Change(
             kind="step",

@@ -1,36 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Steps in a noisy series of nights: where its level changed, and when that was sure. Pure.
+"""New levels in a series of nights: where they began, and when that was sure. Pure.
 
-A night is held against the median of all nights since the last step, in units of the spread that
-nights have from one to the next (by a median, so an odd night does not widen it). Two nights in a
-row have to be off to the same side: one that is odd by itself is no step, and a step is sure on
-its second night. Slow creep is found as well, because a level has no window.
+A noisy series is cut where that explains it best: ruptures, with a Gaussian kernel. Nights of one
+host hang together, and most methods take that for steps; docs/nightly.md has the comparison. The
+kernel sees how often figures are near each other and not how far away the others are, so odd nights
+and heavy tails count little, and a step is sure once about seven nights are on its side. What
+hardly varies needs none of this: there a night that is off is a step.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import ruptures
+from scipy.spatial.distance import pdist
 
 from harness.compare import Interest, Values
 
-EACH = 3.0
-"""Scales by which either of the two nights is off."""
-BOTH = 4.0
-"""Standard errors by which their mean is off, once many nights are known."""
+PENALTY = 2.0
+"""What a step costs, in logarithms of the number of nights; less finds more that is not there."""
 LEARN = 8
 """Nights before which nothing is known of the spread, and no step is called."""
-RECALL = 90
-"""Nights from which the spread is taken."""
+RECALL = 120
+"""Nights that are looked at."""
+LATE = 10
+"""Nights after which a step is no longer called: what a year makes of its spring is no news."""
+CLOSE = 5
+"""Nights by which the begin of one and the same step may move when more are known."""
 FINEST = 0.001
-"""The least scale, as a part: figures that do not vary at all would make anything a step."""
-NORMAL = 1.4826
-"""Standard deviation over median absolute deviation, of a normal distribution."""
+"""The least distance of two nights, as a part: figures may not vary at all."""
 
 
 @dataclass(frozen=True)
@@ -50,38 +51,49 @@ def steps(values: Sequence[float], interest: Interest, fresh: Collection[int] = 
     """
     logs = np.log(np.asarray(values, dtype=float))
     found: list[Step] = []
-    start = 0
+    begin = 0
     for night in range(len(logs)):
-        if night in fresh:
-            start = night
-        level, pair = logs[start : night - 1], logs[night - 1 : night + 1]
-        known = logs[max(0, night - 1 - RECALL) : night - 1]
-        if night - 1 > start and _off(level, pair, known, interest):
-            before, after = float(np.median(level)), float(pair.mean())
-            found.append(Step(night - 1, night, math.exp(before), math.exp(after)))
-            start = night - 1
+        begin = night if night in fresh else begin
+        first = max(begin, night + 1 - RECALL)
+        for start in (first + cut for cut in _cuts(logs[first : night + 1])):
+            known = any(abs(start - step.start) < CLOSE for step in found)
+            if known or start < night - LATE:
+                continue
+            level = max([first, *(step.start for step in found if first < step.start < start)])
+            before = float(np.median(logs[level:start]))
+            after = float(np.median(logs[start : night + 1]))
+            low, high = interest.bounds(math.exp(before))
+            if not low <= after - before <= high:
+                found.append(Step(start, night, math.exp(before), math.exp(after)))
     return found
 
 
-def _off(level: Values, pair: Values, known: Values, interest: Interest) -> bool:
-    """Whether two nights are both, and together, off the level of those before them."""
-    centre = float(np.median(level))
-    away = pair - centre
-    low, high = interest.bounds(math.exp(centre))
-    if np.sign(away[0]) != np.sign(away[1]) or low <= away.mean() <= high:
-        return False
-    if len(known) < LEARN:
-        return False
-    # From night to night, so that neither a step nor creep counts as noise.
-    jumps = np.abs(np.diff(known))
-    scale = max(NORMAL * float(np.median(jumps)) / math.sqrt(2), FINEST)
-    # The mean of two nights varies, and the median of a few varies as well.
-    error = scale * math.sqrt(1 / 2 + math.pi / 2 / len(level))
-    return bool(np.abs(away).min() > EACH * scale and abs(away.mean()) > _far(len(jumps)) * error)
+def _cuts(logs: Values) -> list[int]:
+    if len(logs) < LEARN:
+        return []
+    distance = max(float(np.median(pdist(logs[:, None], "sqeuclidean"))), FINEST**2)
+    search = ruptures.KernelCPD(kernel="rbf", min_size=2, params={"gamma": 1 / distance})
+    found: list[int] = search.fit(logs).predict(pen=PENALTY * math.log(len(logs)))
+    return found[:-1]
 
 
-@functools.lru_cache(maxsize=RECALL)
-def _far(known: int) -> float:
-    """`BOTH`, further out while the scale comes from few nights: a median absolute deviation is
-    worth about half as many values as a standard deviation."""
-    return float(stats.t.isf(stats.norm.sf(BOTH), known / 2))
+def jumps(
+    values: Sequence[float], interest: Interest, floor: float, fresh: Collection[int] = ()
+) -> list[Step]:
+    """The steps of figures that hardly vary: nights off the level by more than `floor` as well.
+
+    `floor` is by how much one and the same kernel differs from itself.
+    """
+    found: list[Step] = []
+    level: list[float] = []
+    for night, value in enumerate(values):
+        if night in fresh:
+            level = []
+        if level:
+            before = float(np.median(level))
+            away = abs(value - before)
+            if away > max(interest.part * before, interest.amount) + floor:
+                found.append(Step(night, night, before, value))
+                level = []
+        level.append(value)
+    return found
