@@ -34,12 +34,21 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def find(folder: Path) -> Results:
     """The results folder itself, or the newest below; raises `UserError` where there is none."""
-    if (folder / "runs").is_dir():
-        return Results(folder)
-    below = sorted(path.parent for path in folder.glob("*/runs"))
+    return Results(_newest(folder, "runs", "a folder with runs/"))
+
+
+def find_tables(folder: Path) -> Path:
+    """The folder with runs.csv, or the newest such below: tables are enough to compare."""
+    return _newest(folder, "runs.csv", "a folder with the tables that `harness collate` writes")
+
+
+def _newest(folder: Path, has: str, wanted: str) -> Path:
+    if (folder / has).exists():
+        return folder
+    below = sorted(path.parent for path in folder.glob(f"*/{has}"))
     if not below:
-        raise UserError("no results here", where=str(folder), remedy="name a folder with runs/")
-    return Results(below[-1])
+        raise UserError("no results here", where=str(folder), remedy=f"name {wanted}")
+    return below[-1]
 
 
 def collate(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.collate import find
+from harness.cli.collate import find_tables
 from harness.cli.terminal import add_examples, add_json, figure, out, print_json, print_table
 from harness.errors import UserError
 from harness.units import parse_size
@@ -74,9 +74,9 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.json and (arguments.markdown or arguments.csv):
         raise UserError("one of --json, --markdown and --csv", where="harness compare")
     options = _options(arguments)
-    folder = find(arguments.folder).path
+    folder = find_tables(arguments.folder)
     dataset = analysis.load(folder)
-    against = analysis.load(find(arguments.against).path) if arguments.against else None
+    against = analysis.load(find_tables(arguments.against)) if arguments.against else None
     found = compare_datasets(dataset, options, against)
     _show(arguments, found, dataset, folder)
     failed = bool(found.defects)

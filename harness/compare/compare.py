@@ -98,6 +98,17 @@ class Defect:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Blocks in which a figure is 0 on one side, so that it has no ratio: they are left out."""
+
+    subject: Subject
+    variant: str
+    baseline: str
+    blocks: int
+    left_out: int
+
+
+@dataclass(frozen=True)
 class Growth:
     """How a figure of a variant grows with memory.
 
@@ -125,6 +136,7 @@ class Comparison:
     defects: tuple[Defect, ...]
     success: tuple[Success, ...]
     growth: tuple[Growth, ...]
+    gaps: tuple[Gap, ...]
     suspects: tuple[Suspect, ...]
     paired: bool = True
     base: Dataset | None = None
@@ -151,6 +163,7 @@ def compare_variants(
         tuple(_defects(mine)),
         booted,
         tuple(_growth(mine, dataset.runs, untold(dataset.phases))),
+        tuple(_gaps(pairs, together=against is None)),
         (*arms_fail(booted), *suspects(dataset, mine, baseline, options.interest)),
         paired=against is None,
     )
@@ -234,6 +247,20 @@ def _tests(pairs: Sequence[_Pair], options: CompareOptions, together: bool) -> I
             effect = paired(a, b) if together else unpaired(a, b)
             difference = float(centre(a - b) if together else shift(a, b))
         yield Tested(p.subject, p.variant, p.baseline, *medians, difference, effect, _OPEN)
+
+
+def _gaps(pairs: Sequence[_Pair], together: bool) -> Iterator[Gap]:
+    for p in pairs:
+        if p.subject.clock == "work" and p.subject.metric != RSS:
+            continue
+        if together:
+            blocks = len(np.intersect1d(p.series.blocks, p.base.blocks))
+            sound = len(pair(p.series, p.base)[0])
+        else:
+            blocks = min(len(p.series.values), len(p.base.values))
+            sound = min(len(_sound(p.series)), len(_sound(p.base)))
+        if sound < blocks:
+            yield Gap(p.subject, p.variant, p.baseline, blocks, blocks - sound)
 
 
 def _sound(series: Series) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

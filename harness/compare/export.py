@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from harness.compare.compare import Comparison, Exact, Growth, Tested
+from harness.compare.compare import Comparison, Exact, Gap, Growth, Tested
 from harness.compare.effect import Effect
 from harness.compare.fit import SIZES
 from harness.compare.series import Subject
@@ -44,10 +44,10 @@ COLUMNS = (
            " empty: exact"),
     Column("p", "number", "two-sided p of the test"),
     Column("adjusted_p", "number", "p after Benjamini-Hochberg within the family"),
-    Column("verdict", "string", "faster, slower, less, more, equivalent, too small to matter"
-           " here, inconclusive; with `, but fails` where the variant fails more often; work:"
-           " identical, within the floor (of an A/A), changed; boots: all booted, does not boot,"
-           " fails more, fails less, fails alike, not told apart"),
+    Column("verdict", "string", "faster, slower, less, more, equivalent, too small to matter here,"
+           " inconclusive, cannot be compared (0 has no ratio); `, but fails` where the variant"
+           " fails more often; work: identical, within the floor (of an A/A), changed; boots: all"
+           " booted, does not boot, fails more, fails less, fails alike, not told apart"),
     Column("more_blocks", "integer", "blocks that would probably settle what is inconclusive;"
            " empty: more than 1000"),
     Column("why", "string", "why it is inconclusive"),
@@ -59,7 +59,12 @@ COLUMNS = (
 def rows(found: Comparison) -> list[Row]:
     """All questions with their answers, in the columns above."""
     tested = [_tested(t, family.name) for family in found.families for t in family.tests]
-    return [*tested, *map(_exact, found.exact), *map(_success, found.success)]
+    return [
+        *tested,
+        *map(_exact, found.exact),
+        *map(_success, found.success),
+        *(_gap(gap) for gap in found.gaps if gap.left_out == gap.blocks),
+    ]
 
 
 def document(found: Comparison) -> dict[str, Any]:
@@ -71,6 +76,7 @@ def document(found: Comparison) -> dict[str, Any]:
         "families": [family.name for family in found.families],
         "rows": [{k: v for k, v in row.items() if v is not None} for row in rows(found)],
         "defects": [asdict(defect) for defect in found.defects],
+        "gaps": [asdict(gap) for gap in found.gaps],
         "growth": [_growth(growth) for growth in found.growth],
         "suspects": [asdict(suspect) for suspect in found.suspects],
     }
@@ -157,6 +163,16 @@ def _success(success: Success) -> Row:
         "p": None if success.p is None else _tidy(success.p),
         "adjusted_p": None if success.adjusted_p is None else _tidy(success.adjusted_p),
         "verdict": success.word,
+    }
+
+
+def _gap(gap: Gap) -> Row:
+    return {
+        "kind": "time",
+        **_about(gap.subject, gap.variant, gap.baseline),
+        "n": 0,
+        "verdict": "cannot be compared",
+        "why": f"0 on one side in all {gap.blocks} blocks, so there is no ratio",
     }
 
 

@@ -57,10 +57,11 @@ class Series:
 
 
 def pair(series: Series, base: Series) -> tuple[Values, Values]:
-    """The figures of the blocks that both have; those that are not above 0 have no ratio."""
-    _, mine, theirs = np.intersect1d(
-        series.blocks, base.blocks, assume_unique=True, return_indices=True
-    )
+    """The figures of the blocks that both have; those that are not above 0 have no ratio.
+
+    Of a block that booted twice the first boot is taken.
+    """
+    _, mine, theirs = np.intersect1d(series.blocks, base.blocks, return_indices=True)
     a, b = series.values[mine], base.values[theirs]
     sound = (a > 0) & (b > 0)
     return a[sound], b[sound]

@@ -21,6 +21,7 @@ from harness.compare.success import ALL, WORSE, Success
 from harness.compare.verdict import Interest
 from harness.dataset import Dataset
 from harness.model import STOOD_STILL, first_arm, is_arm, peer
+from harness.model import GOOD, first_arm, is_arm, peer
 
 Rule = Literal[
     "A/A",
@@ -38,6 +39,7 @@ Rule = Literal[
     "apart",
     "clock",
     "stopped",
+    "twice",
 ]
 
 NOISE = 0.05
@@ -103,6 +105,7 @@ def suspects(
         yield from _changed(str(machine), boots)
         yield from _apart(str(machine), boots)
         yield from _clock(str(machine), boots)
+        yield from _twice(str(machine), boots)
         yield from _shared(str(machine), boots)
         yield from _stopped(str(machine), boots)
         yield from _short(str(machine), boots)
@@ -213,6 +216,15 @@ def _clock(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
     for block, seconds in zip(first["block"][back > SLACK], back[back > SLACK], strict=True):
         detail = f"the clock of the host went back by {seconds:.0f} s or more before a boot"
         yield Suspect("clock", machine, detail, int(block))
+
+
+def _twice(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
+    """Blocks in which one variant came to its end more than once: the first boot is compared."""
+    good = boots[boots["outcome"].isin(GOOD)]
+    for key, same in good.groupby(["block", "variant"], sort=False):
+        if len(same) > 1:
+            detail = f"{key[1]}: {len(same)} good boots of one block, of which the first counts"
+            yield Suspect("twice", machine, detail, int(str(key[0])))
 
 
 def _shared(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:

@@ -250,6 +250,16 @@ OPTIONAL = frozenset({"gate", "limits", "stores"})
 LATER = frozenset({"idle"})
 """Columns that came after datasets were published: not in the file where no row has a value."""
 
+KEYS: dict[str, tuple[str, ...]] = {
+    "runs": ("run_id", "attempt"),
+    "limits": ("variant",),
+}
+"""Columns that name a row and are never empty; rows of other tables have none, since a phase of the
+whole machine has no node."""
+
+RUN_ID = frozenset({"phases", "probes", "gate", "limits", "stores"})
+"""Tables whose `run_id` is one of runs.csv."""
+
 TITLES = {
     "runs": "One row per boot, failed boots included",
     "phases": "One row per phase of a boot and node",

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.dataset.columns import DTYPES, LATER, TABLES, TITLES, Column
+from harness.dataset.columns import DTYPES, KEYS, LATER, RUN_ID, TABLES, TITLES, Column
 from harness.dataset.rows import Row
 from harness.files import read_plain
 from harness.foreign import MAX_JSON, read_json
@@ -104,8 +104,17 @@ def resource(name: str, data: bytes) -> dict[str, Any]:
         "dialect": {"lineTerminator": "\n", "delimiter": ",", "quoteChar": '"'},
         "bytes": len(data),
         "hash": f"sha256:{hashlib.sha256(data).hexdigest()}",
-        "schema": {"fields": fields, "missingValues": [""]},
+        "schema": {"fields": fields, "missingValues": [""]} | _keys(name),
     }
+
+
+def _keys(name: str) -> dict[str, Any]:
+    """What names a row of a table, and which run it belongs to."""
+    found: dict[str, Any] = {"primaryKey": list(KEYS[name])} if name in KEYS else {}
+    if name in RUN_ID:
+        run = {"resource": "runs", "fields": "run_id"}
+        found["foreignKeys"] = [{"fields": "run_id", "reference": run}]
+    return found
 
 
 def checksums(folder: Path) -> dict[str, tuple[int, str]]:

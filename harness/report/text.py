@@ -65,6 +65,13 @@ def warning_tables(found: Comparison) -> Iterator[Table]:
     if rows:
         yield Table(["rule", "machine", "block", "what was seen"], rows, "suspect by rule", 4)
     rows = [
+        [g.subject.machine, g.subject.name, g.variant, f"{g.left_out} of {g.blocks}"]
+        for g in found.gaps
+    ]
+    if rows:
+        title = "left out: blocks in which a figure is 0, which has no ratio"
+        yield Table(["machine", "metric", "variant", "blocks"], rows, title, 3)
+    rows = [
         [d.variant, d.subject.machine, d.subject.name, _listed(d.counts)] for d in found.defects
     ]
     if rows:

@@ -124,6 +124,11 @@ def test_a_slowdown_below_a_thousandth_is_none(ratio, verdict):
     assert judge({"metric": "first_touch", "slowdown": 0}, found).verdict == verdict
 
 
+def test_what_is_tolerated_is_not_added_to_what_was_claimed():
+    found = evidence(eager={"first-touch": 6000}, mine={"first-touch": 6000 * 1.0265})
+    assert judge({"metric": "first_touch", "slowdown": 0.026}, found).verdict == "did not hold"
+
+
 def test_lines_and_bytes_have_limits():
     lines = {"metric": "lines", "max_lines": 100}
     assert judge(lines, TEN, {"mine": (100, 9)}).verdict == "held"

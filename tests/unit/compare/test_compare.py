@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Datasets with known effects, from numbers to verdicts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,9 +157,41 @@ def test_a_phase_is_measured_by_what_it_takes() -> None:
     assert metrics["hash_tables"] == "busy_s"  # its calls lie far apart
 
 
-def test_a_phase_that_takes_nothing_has_no_ratio() -> None:
+def test_a_phase_that_takes_nothing_has_no_ratio_and_is_named() -> None:
     made = make(Recipe({"base": 1.0, "new": 0.0}, phases={"boot": 1.0}))
-    assert not words(compare_variants(made, OPTIONS))
+    found = compare_variants(made, OPTIONS)
+    assert words(found) == {("new", "boot"): "cannot be compared"}
+    assert "8 of 8" in cover_letter(found, made)
+    some = make(Recipe({"base": 1.0, "new": 1.0}, phases={"boot": 1.0}))
+    some.phases.loc[
+        (some.phases["variant"] == "new") & (some.phases["block"] == 2), "duration_s"
+    ] = 0
+    found = compare_variants(some, OPTIONS)
+    assert [(g.left_out, g.blocks) for g in found.gaps] == [(1, 8)]
+    assert (
+        words(found) == {("new", "boot"): "equivalent"} and found.families[0].tests[0].effect.n == 7
+    )
+
+
+def test_two_boots_of_one_block_are_named_and_the_first_counts() -> None:
+    made = make(Recipe({"base": 1.0, "new": 0.5}))
+    tables = {name: table.copy() for name, table in made.tables().items()}
+    for name in ("runs", "phases"):
+        again = tables[name][(tables[name]["variant"] == "new") & (tables[name]["block"] == 3)]
+        again = again.assign(run_id="again")
+        if name == "phases":
+            again["duration_s"] *= 100
+        tables[name] = pd.concat([tables[name], again], ignore_index=True)
+    found = compare_variants(replace(made, **tables), OPTIONS)
+    assert words(found) == {("new", "boot"): "faster", ("new", "memmap_init"): "faster"}
+    assert ("twice", 3) in {(s.rule, s.block) for s in found.suspects}
+
+
+def test_tables_without_evidence_can_be_compared(tmp_path) -> None:
+    folder = write(make(Recipe({"base": 1.0, "new": 1.0})), tmp_path / "set")
+    (folder / "runs").rmdir()
+    assert main(["compare", str(folder), "--baseline", "base"]) == 0
+    assert main(["compare", str(tmp_path), "--baseline", "base"]) == 0
 
 
 def test_a_second_arm_that_counts_otherwise_is_a_defect() -> None:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from harness.dataset import dataset, tables
-from harness.dataset.columns import Column
+from harness.dataset.columns import KEYS, RUN_ID, Column
+from tests.support.checkout import ROOT
 from tests.support.records import tabulated
 
 
@@ -18,9 +19,9 @@ def found():
 
 def test_the_data_dictionary_knows_every_column(ran):
     package = json.loads((ran / "datapackage.json").read_text())
-    for resource in package["resources"]:
-        head = (ran / resource["path"]).read_text().splitlines()[0].split(",")
-        fields = resource["schema"]["fields"]
+    for table in package["resources"]:
+        head = (ran / table["path"]).read_text().splitlines()[0].split(",")
+        fields = table["schema"]["fields"]
         assert head == [entry["name"] for entry in fields]
         assert all(entry["description"] for entry in fields)
 
@@ -52,3 +53,16 @@ def test_no_cell_is_a_formula_and_none_is_changed(text):
     cell = data.decode().splitlines()[1]
     assert cell.endswith(",-1") and cell[0] not in "=+-@"
     assert tables.from_csv(data, columns)["name"].tolist() == [text]
+
+
+def test_the_keys_of_a_package_hold_in_the_committed_datasets():
+    for folder in sorted((ROOT / "results/reference").glob("*/runs.csv")):
+        found = dataset.load_tables(folder.parent)
+        runs = found["runs"]
+        assert not runs.duplicated(list(KEYS["runs"])).any(), folder
+        for name in RUN_ID:
+            assert set(found[name]["run_id"].dropna()) <= set(runs["run_id"]), folder
+    schema = tables.resource("phases", b"")["schema"]
+    reference = {"resource": "runs", "fields": "run_id"}
+    assert schema["foreignKeys"] == [{"fields": "run_id", "reference": reference}]
+    assert tables.resource("runs", b"")["schema"]["primaryKey"] == ["run_id", "attempt"]
