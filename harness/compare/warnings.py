@@ -20,8 +20,7 @@ from harness.compare.series import Series, Table, pair
 from harness.compare.success import ALL, WORSE, Success
 from harness.compare.verdict import Interest
 from harness.dataset import Dataset
-from harness.model import STOOD_STILL, first_arm, is_arm, peer
-from harness.model import GOOD, first_arm, is_arm, peer
+from harness.model import GOOD, STOOD_STILL, first_arm, is_arm, peer
 
 Rule = Literal[
     "A/A",

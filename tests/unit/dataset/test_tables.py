@@ -62,7 +62,7 @@ def test_the_keys_of_a_package_hold_in_the_committed_datasets():
         assert not runs.duplicated(list(KEYS["runs"])).any(), folder
         for name in RUN_ID:
             assert set(found[name]["run_id"].dropna()) <= set(runs["run_id"]), folder
-    schema = tables.resource("phases", b"")["schema"]
+    schema = tables.resource("phases", b"\n")["schema"]
     reference = {"resource": "runs", "fields": "run_id"}
     assert schema["foreignKeys"] == [{"fields": "run_id", "reference": reference}]
-    assert tables.resource("runs", b"")["schema"]["primaryKey"] == ["run_id", "attempt"]
+    assert tables.resource("runs", b"\n")["schema"]["primaryKey"] == ["run_id", "attempt"]
