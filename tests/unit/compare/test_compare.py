@@ -285,3 +285,17 @@ def test_the_committed_dataset_says_what_it_can() -> None:
     assert eager.line.slope * 4096 == pytest.approx(27.137, abs=0.001)
     text = cover_letter(found, dataset)
     assert "6.12.117" in text and "needs at least 6 blocks" in text
+
+
+def test_each_base_has_its_own_baseline_unless_it_is_named() -> None:
+    factors = {"base@6.12": 1.0, "new@6.12": 0.5, "base@7.3": 2.0, "new@7.3": 2.0}
+    made = make(Recipe(factors, blocks=8, noise=0.005))
+    found = words(compare_variants(made, OPTIONS))
+    assert {key: word for key, word in found.items() if key[1] == "boot"} == {
+        ("new@6.12", "boot"): "faster",
+        ("new@7.3", "boot"): "equivalent",
+    }
+    across = words(compare_variants(made, CompareOptions(baseline="base@6.12")))
+    assert [across[name, "boot"] for name in ("new@6.12", "base@7.3", "new@7.3")] == [
+        *("faster", "slower", "slower"),
+    ]

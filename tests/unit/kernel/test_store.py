@@ -9,10 +9,11 @@ from harness.errors import UserError
 from harness.kernel import Source, build, kconfig
 from harness.kernel.build import Build
 from harness.kernel.store import Kernels
-from harness.model import Lockfile, Toolchain, Variant, base_of
+from harness.model import Experiment, Lockfile, Toolchain, Variant, base_of
 from harness.project import Project
+from harness.run import prepare
 from tests.support.checkout import BASE, ROOT
-from tests.support.sources import KBUILD, lay_base
+from tests.support.sources import KBUILD, MM, lay_base, tarball
 
 LOCKS = sorted((ROOT / "results/reference").glob("*/experiment.lock.yaml"))
 
@@ -148,3 +149,41 @@ def test_a_prebuilt_kernel_is_found_from_the_checkout_or_a_home(place, monkeypat
         assert Kernels(place).get(one).kernel == Kernels(place).get(place.variant("one")).kernel
         assert Kernels(place).known(one) == Kernels(place).get(one)
     assert Kernels(place).get(one).config == tmp_path / "me/config-6.1"
+
+
+def test_kernels_of_two_bases_lie_side_by_side(place, checkout):
+    """The same variant, its series in a folder for each base: 6.12 keeps names and ids."""
+    old = Kernels(place).get(place.variant("toy"))
+    text = (place.root / BASE).read_text()
+    archive = checkout.parent / "newer.tar.xz"
+    newer = KBUILD.replace("PATCHLEVEL = 12", "PATCHLEVEL = 13")
+    sha256 = tarball(archive, {"Makefile": newer, "mm/page.c": MM + "more\n"})
+    (place.root / BASE).write_text(text + "default: true\n")
+    file = place.root / "kernel-patches/bases/6.13.yaml"
+    file.write_text(
+        f"version: '6.13'\nprovider: {{tarball: {{path: {archive}, sha256: {sha256}}}}}\n"
+    )
+    experiment = Experiment(
+        name="x",
+        description="x",
+        baseline="toy",
+        bases=("6.12", "6.13"),
+        matrix=[{"variants": ["toy"], "machines": ["small"], "clocks": {"time": {"aa": True}}}],
+    )
+    session = prepare(place, experiment)
+    assert set(session.kernels) == {"toy@6.12", "toy@6.13", "toy@6.12@2", "toy@6.13@2"}
+    assert session.kernels["toy@6.12"] == session.kernels["toy@6.12@2"] == old
+    assert session.kernels["toy@6.13"].kernel.base_version == "6.13.1"
+    assert session.lock.bases == {"6.12": "6.12.1", "6.13": "6.13.1"}
+    assert session.lock.base == "6.12.1, 6.13.1"
+    again = Lockfile.from_yaml(session.lock.to_yaml(), "lock")
+    assert again.bases == session.lock.bases and again.hash == session.lock.hash
+    plain = prepare(place, experiment.model_copy(update={"bases": None}))
+    assert plain.lock.bases is None and set(plain.kernels) == {"toy", "toy@2"}
+    (place.patches / "only/6.12").mkdir(parents=True)
+    (place.patches / "only/6.12/series").touch()
+    (place.patches / "variants/toy.yaml").write_text(
+        "description: d\nseries: [only]\nfragments: [base]\n"
+    )
+    with pytest.raises(UserError, match=r"series only has no port to base 6\.13"):
+        prepare(place, experiment)
