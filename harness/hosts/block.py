@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import gc
+import glob
 import hashlib
 import json
 import os
@@ -211,6 +212,13 @@ def forget(name: str) -> None:
     """Removes all that a block left."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,200}", name):
         shutil.rmtree(blocks() / name, ignore_errors=True)
+
+
+def tidy(owner: str, alive: Sequence[str]) -> None:
+    """Removes what blocks of an owner left that nobody will ask for again, and that are over."""
+    for folder in blocks().glob(f"{glob.escape(owner)}-*"):
+        if folder.name not in alive and supervisor.ended(folder, 0):
+            forget(folder.name)
 
 
 def home() -> Path:

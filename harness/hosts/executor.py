@@ -124,6 +124,8 @@ class Attempt:
     name: str
     home: str = ""
     """the host that had it when somebody was stopped, and is to have it again"""
+    lost: LedgerEntry | None = None
+    """what the ledger says of it then"""
     host: str = ""
     """where it has begun"""
     address: str = ""
@@ -271,6 +273,9 @@ class Work:
         """Whether a worker has the very code that runs here."""
         try:
             why = "" if await self._call(address, code) == code() else "has another harness"
+            if not why:
+                alive = {*self._open, *(entry.task for entry in self._lost.values())}
+                await self._call(address, blocks.tidy, self._owner, sorted(alive))
         except _LostError:
             self._checks.pop(address, None)  # it may come back
             return False
@@ -310,7 +315,7 @@ class Work:
         """The next one at a block: the last one, where its host may still have that."""
         lost = self._lost.pop(block.key, None)
         if lost and self._expects(lost.host):
-            return Attempt(block, lost.task, home=lost.host)
+            return Attempt(block, lost.task, home=lost.host, lost=lost)
         number = self._job.ledger.upcoming(block.key)
         return Attempt(block, f"{self._owner}-{_folder(block, number)}")
 
@@ -331,6 +336,8 @@ class Work:
         try:
             runs = await self._carry(attempt)
         except _NowhereError:
+            if attempt.lost:  # its host may still have it
+                self._lost[block.key] = attempt.lost
             again.appendleft(block)
         except RemoteError as error:
             log.warning(f"{block.key} failed on {attempt.host}: {error.what}")
@@ -400,7 +407,13 @@ class Work:
             what = "has no outcome by the deadline of its block"
             raise RemoteError(Failure.COMMAND, what) from None
         attempt.over = True
-        return await asyncio.to_thread(self._take_in, attempt, archived)
+        try:
+            return await asyncio.to_thread(self._take_in, attempt, archived)
+        except HarnessError:
+            raise
+        except Exception as error:  # of a host, whatever it is
+            said = one_line(f"its results stop our reader: {type(error).__name__}: {error}", 300)
+            raise RemoteError(Failure.BAD_ANSWER, said or "") from None
 
     async def _ask(self, attempt: Attempt, plan: blocks.Plan, files: blocks.Files) -> object:
         """What one task brings back; raises `_LostError` where its worker was lost on the way."""

@@ -2,12 +2,13 @@
 """What is done on a host for a block, beside booting it."""
 
 import hashlib
+import os
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.hosts import block
+from harness.hosts import block, supervisor
 
 
 @pytest.fixture
@@ -52,6 +53,20 @@ def test_no_name_removes_anything_elsewhere(tmp_path_factory, name):
         block.blocks().mkdir()
         block.forget(name)
         assert kept.is_dir() and block.blocks().is_dir()
+
+
+def test_what_nobody_asks_for_again_is_removed_when_it_is_over(home):
+    """The folder of a block that was taken in by a controller that was killed stayed for ever."""
+    names = ["a-m-time-000-1", "a-m-time-001-2", "a-m-work-000-1", "b-m-time-000-1"]
+    for name in names:
+        (block.blocks() / name).mkdir(parents=True)
+    os.mkfifo(alive := block.blocks() / names[2] / supervisor.ALIVE)
+    running = os.open(alive, os.O_RDWR)
+    try:
+        block.tidy("a", [names[1]])
+    finally:
+        os.close(running)
+    assert sorted(path.name for path in block.blocks().iterdir()) == names[1:]
 
 
 def test_an_order_for_nobody_is_not_kept():
