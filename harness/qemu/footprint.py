@@ -34,7 +34,7 @@ def boot_seconds(need: Footprint, clock: Clock, distribution: bool) -> float:
 
     A fit to boots from 4 GiB to 16 TiB on two cores, good to a factor of two.
     """
-    start, each = (1.3, 1.6) if clock == "time" else (8.0, 3.0)
+    start, each = (1.3, 1.6) if clock == "time" else (4.7, 3.0)
     if distribution:
         start += _DISTRIBUTION_S
     return start + each * need.total / GIB
