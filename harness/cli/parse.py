@@ -101,7 +101,8 @@ def phase_table(phases: Sequence[Mapping[str, Any]]) -> None:
     for phase in phases:
         node, pages = phase.get("node"), phase.get("pages")
         times = (phase["start"], phase["end"], phase["end"] - phase["start"])
-        whole = all(value == int(value) for value in times) and phase["end"] > 0
+        whole = phase["source"] == "mark" and phase["end"] > 0
+        whole = whole and all(value == int(value) for value in times)
         rows.append(
             [
                 phase["name"],

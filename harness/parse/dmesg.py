@@ -247,8 +247,10 @@ def _ends(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
         data = data[: MAX_BYTES // 2] + b"\n" + data[-MAX_BYTES // 2 :]
     if data.count(b"\n") > MAX_LINES:
-        head = data.split(b"\n", MAX_LINES // 2)[:-1]
-        data = b"\n".join([*head, *data.rsplit(b"\n", MAX_LINES // 2)[1:]])
+        head, tail = -1, len(data)
+        for _ in range(MAX_LINES // 2):  # no list of all lines, to be quick
+            head, tail = data.find(b"\n", head + 1), data.rfind(b"\n", 0, tail)
+        data = data[:head] + data[tail:]
     return data
 
 
