@@ -64,6 +64,12 @@ def fits(value: float) -> bool:
     return math.isfinite(value) if isinstance(value, float) else -INT64 <= value < INT64
 
 
+def whole(text: str) -> int | None:
+    """The number that a text of decimal digits is; none where it is another, or beyond 64 bits."""
+    plain = text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
+    return int(text) if plain and fits(int(text)) else None
+
+
 def check(value: Any) -> None:
     """Raises `ValueError` where a number anywhere in `value` does not fit.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness import __version__, process
 from harness.errors import HostError
+from harness.foreign import whole
 from harness.model import Accel, Environment, HostSample, Neighbours
 from harness.qemu import CODE_LOCKED, RESERVE_OFF, Footprint, Qemu
 from harness.units import GIB, format_size
@@ -102,7 +103,7 @@ def oom_kills() -> int:
     with contextlib.suppress(OSError):
         for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
             if line.startswith("oom_kill "):
-                return int(line.split()[1])
+                return whole(line.split()[1]) or 0
     return 0
 
 
@@ -183,15 +184,15 @@ def _cgroup_room() -> list[int]:
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
-        values = _read(str(root / limit)).strip(), _read(str(root / used)).strip()
-        if all(value.isdigit() for value in values):
-            room.append(max(0, int(values[0]) - int(values[1])))
+        most, taken = (whole(_read(str(root / name)).strip()) for name in (limit, used))
+        if most is not None and taken is not None:
+            room.append(max(0, most - taken))
     return room
 
 
 def _meminfo(key: str) -> int:
     match = re.search(rf"^{key}:\s+(\d+) kB$", _read("/proc/meminfo"), re.M)
-    return int(match[1]) << 10 if match else 0
+    return (whole(match[1]) or 0) << 10 if match else 0
 
 
 def _read(path: str) -> str:
@@ -216,11 +217,12 @@ class CpuTime:
     def parse(cls, text: str) -> CpuTime | None:
         """The first line of /proc/stat (proc(5)); none where it has another form."""
         name, _, rest = text.partition("\n")[0].partition(" ")
-        fields = rest.split()
-        if name != "cpu" or len(fields) < 8 or not all(map(str.isdigit, fields)):
+        fields = [whole(word) for word in rest.split()]
+        ticks = [number for number in fields if number is not None]
+        if name != "cpu" or len(fields) < 8 or len(ticks) < len(fields):
             return None
         # Time of guests is in user and nice.
-        seconds = [int(ticks) / _TICKS for ticks in fields[:8]]
+        seconds = [number / _TICKS for number in ticks[:8]]
         user, nice, system, _, _, irq, softirq, steal = seconds
         return cls(user + nice + system + irq + softirq, steal)
 

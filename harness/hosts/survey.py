@@ -61,7 +61,7 @@ def cpu() -> str:
 
 
 def meminfo(key: str) -> int:
-    match = re.search(r"^" + key + r":\s+(\d+) kB$", read("/proc/meminfo"), re.M)
+    match = re.search(r"^" + key + r":\s+([0-9]{1,18}) kB$", read("/proc/meminfo"), re.M)
     return int(match.group(1)) << 10 if match else 0
 
 
@@ -74,7 +74,7 @@ def available() -> int:
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
         values = read(root + limit).strip(), read(root + used).strip()
-        if all(value.isdigit() for value in values):
+        if all(re.match("[0-9]{1,18}$", value) for value in values):
             room.append(max(0, int(values[0]) - int(values[1])))
     return min(room)
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import ConfigError
+from harness.foreign import whole
 from harness.model import Machine
 
 _SET = re.compile(r'CONFIG_(\w+)=(y|m|n|0[xX][0-9a-fA-F]+|-?\d+|"(?:[^"\\]|\\.)*")')
 _UNSET = re.compile(r"# CONFIG_(\w+) is not set")
-_NUMBER = re.compile(r"-?\d+|0[xX][0-9a-fA-F]+")
+_NUMBER = re.compile(r"-?[0-9]{1,40}|0[xX][0-9a-fA-F]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def hz(config: Mapping[str, str]) -> int | None:
     """Ticks a second, by what was chosen or what follows from it; none where neither is known."""
     chosen = (name[3:] for name, value in config.items() if name[:3] == "HZ_" and value == "y")
     known = [config.get("HZ", ""), *chosen]
-    return next((int(rate) for rate in known if rate.isdecimal() and int(rate)), None)
+    return next((rate for rate in map(whole, known) if rate), None)
 
 
 def obstacle(config: Mapping[str, str], machine: Machine, *, disk: bool = False) -> str | None:
@@ -171,10 +172,10 @@ def obstacle(config: Mapping[str, str], machine: Machine, *, disk: bool = False)
     With `disk` it has to find its root file system on a disk of virtio, where no initramfs brings
     modules.
     """
-    most, shift = config.get("NR_CPUS", ""), config.get("NODES_SHIFT", "")
-    if most.isdecimal() and int(most) < machine.cpus:
+    most, shift = (whole(config.get(name, "")) for name in ("NR_CPUS", "NODES_SHIFT"))
+    if most is not None and most < machine.cpus:
         return f"the kernel is built for CONFIG_NR_CPUS={most}, the machine has {machine.cpus} CPUs"
-    nodes = 1 if config.get("NUMA") == "n" else 1 << int(shift) if shift.isdecimal() else None
+    nodes = 1 if config.get("NUMA") == "n" else 1 << min(shift, 62) if shift is not None else None
     if nodes is not None and nodes < len(machine.nodes):
         return f"the kernel is built for {nodes} nodes, the machine has {len(machine.nodes)}"
     if not disk or not config:
@@ -199,4 +200,4 @@ def _equal(a: str, b: str) -> bool:
 
 
 def _number(text: str) -> int:
-    return int(text, 16) if text.lower().startswith("0x") else int(text)
+    return int(text, 16 if text.lower().startswith("0x") else 10)

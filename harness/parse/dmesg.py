@@ -8,6 +8,7 @@ output of user space that cuts into a line of printk. Nothing here trusts what i
 from __future__ import annotations
 
 import json
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -276,7 +277,7 @@ def host_stamps_from_jsonl(text: str) -> tuple[Chunk, ...]:
     chunks: list[Chunk] = []
     last = -1
     for offset, host_s in _INDEX.findall(text):
-        if (at := int(offset)) > last:
+        if (at := int(offset)) > last and math.isfinite(float(host_s)):
             last = at
             chunks.append(Chunk(at, 0, float(host_s)))
     return tuple(chunks)

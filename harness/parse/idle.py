@@ -21,7 +21,7 @@ from itertools import pairwise
 
 FIRST = "idle-by-clock 1"
 MAX_BYTES = 64 << 20
-_LINE = re.compile(r"(\d{1,19}) (\d{1,19})")
+_LINE = re.compile(r"(\d{1,18}) (\d{1,18})")
 
 
 @dataclass(frozen=True)

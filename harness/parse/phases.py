@@ -50,11 +50,11 @@ INIT = " as init process"
 MAX_MARKS = 4096
 
 _BEGIN = re.compile(
-    r"boot-marks: begin version=1 tsc_khz=(\d{1,10}) now=(\d{1,20}) marks=(\d{1,6}) lost=(\d{1,6})"
+    r"boot-marks: begin version=1 tsc_khz=(\d{1,10}) now=(\d{1,18}) marks=(\d{1,6}) lost=(\d{1,6})"
 )
 _MARK = re.compile(
-    r"boot-marks: phase=(\w{1,40}) node=(-?\d{1,6}) start=(\d{1,20}) end=(\d{1,20})"
-    r" busy=(\d{1,20}) calls=(\d{1,20}) pages=(\d{1,20})$",
+    r"boot-marks: phase=(\w{1,40}) node=(-?\d{1,6}) start=(\d{1,18}) end=(\d{1,18})"
+    r" busy=(\d{1,18}) calls=(\d{1,18}) pages=(\d{1,18})$",
     re.M,
 )
 _DEFERRED = re.compile(r"node (\d{1,6}) deferred pages initialised in (\d{1,9})ms")

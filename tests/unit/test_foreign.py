@@ -122,3 +122,21 @@ def test_yaml_may_refer_and_merge():
     assert read_yaml(text, "x")["b"] == {"x": 1, "y": 3}
     assert read_yaml("", "x") is None
     assert foreign.MAX_NODES > 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("17", 17),
+        ("9" * 19, None),
+        ("9" * 5000, None),
+        ("²", None),
+        ("٣", None),
+        ("-1", None),
+        ("", None),
+        ("max", None),
+        ("9223372036854775807", (1 << 63) - 1),
+    ],
+)
+def test_a_whole_number_of_the_system_has_64_bits(text, number):
+    assert foreign.whole(text) == number

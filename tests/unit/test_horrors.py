@@ -7,6 +7,7 @@ What others hand us as results may lead elsewhere, never end, or be larger than 
 import gzip
 import json
 import os
+import re
 import shutil
 import socket
 import time
@@ -150,6 +151,32 @@ def test_a_fact_that_no_column_holds_costs_no_other(folder, value):
     assert not found.damage
     assert found.probes.set_index("name").loc["b", "value"] == 7
     assert not found.probes["text"].str.contains("\x1b", regex=False).any()
+
+
+SAID = {
+    "marks of 20 digits": (
+        "console.log",
+        rb"(calls|pages|busy|end)=\d+",
+        rb"\1=99999999999999999999",
+    ),
+    "a banner of digits": ("console.log", rb"tsc_khz=\d+", b"tsc_khz=" + b"9" * 5000),
+    "stamps": ("console.log", rb"\[ *\d+\.\d+\]", b"[" + b"9" * 400 + b".999999]"),
+    "sizes": ("console.log", rb"Brought up \d+ node", b"Brought up " + b"9" * 5000 + b" node"),
+    "arrivals": ("console.jsonl", rb'"host_s": [0-9.]+', b'"host_s": 1e999'),
+    "results": ("probes.jsonl", rb":\d+", b":" + b"9" * 400),
+}
+
+
+@pytest.mark.parametrize(("name", "old", "new"), SAID.values(), ids=SAID)
+def test_what_a_guest_says_of_numbers_is_never_a_bug_of_ours(folder, name, old, new):
+    packed = folder / CELL / "001" / f"{name}.gz"
+    said = re.sub(old, new, gzip.decompress(packed.read_bytes()))
+    packed.write_bytes(gzip.compress(said))
+    found = collate(Results(folder), reread)
+    assert not found.damage
+    assert found.runs["block"].tolist() == [0, 1]
+    for _, run in found.runs.iterrows():
+        assert run["outcome"] in ("ok", "incomplete", "warning", "smaller")
 
 
 def bomb(path, size):
