@@ -75,6 +75,8 @@ class Exact:
     base_count: int
     floor: int = 0
     """by how much one kernel differs from itself under another command line"""
+    waits: bool = False
+    """on one side at least it holds waits that were not recorded apart from work"""
 
     @property
     def difference(self) -> int:
@@ -84,6 +86,8 @@ class Exact:
     def word(self) -> str:
         if not self.difference:
             return "identical"
+        if self.waits:
+            return "cannot be compared"
         return "within the floor" if abs(self.difference) <= self.floor else "changed"
 
 
@@ -159,7 +163,7 @@ def compare_variants(
         options,
         baseline,
         families,
-        tuple(_exact(pairs)),
+        tuple(_exact(pairs, untold(dataset.phases), untold((against or dataset).phases))),
         tuple(_defects(mine)),
         booted,
         tuple(_growth(mine, dataset.runs, untold(dataset.phases))),
@@ -267,12 +271,18 @@ def _sound(series: Series) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     return series.values[series.values > 0]
 
 
-def _exact(pairs: Sequence[_Pair]) -> Iterator[Exact]:
+Waiting = frozenset[tuple[str, str]]
+"""Variants and phases whose counts hold waits that were not recorded apart."""
+
+
+def _exact(pairs: Sequence[_Pair], mine: Waiting, theirs: Waiting) -> Iterator[Exact]:
     for p in pairs:
         if p.subject.clock == "work" and p.subject.metric != RSS:
             counts = int(p.series.values[0]), int(p.base.values[0])
             floor = noise().work.get(p.subject.name, 0)
-            yield Exact(p.subject, p.variant, p.baseline, *counts, floor)
+            name = p.subject.name
+            waits = (p.variant, name) in mine or (p.baseline, name) in theirs
+            yield Exact(p.subject, p.variant, p.baseline, *counts, floor, waits)
 
 
 def _defects(table: Table) -> Iterator[Defect]:

@@ -72,10 +72,9 @@ def _largest(found: Comparison) -> list[_Finding]:
     """Of each figure with a verdict the last machine, which is the largest."""
     last: dict[tuple[str, ...], _Finding] = {}
     for each in _findings(found):
-        # `boot` holds the waits of the work clock; QEMU takes as much by either clock.
-        waits = (each.clock, each.name) == ("work", "boot")
+        # QEMU takes as much by either clock.
         twice = each.name == RSS and (each.variant, "time", RSS) in last and each.clock == "work"
-        if each.name in TOLD and not waits and not twice:
+        if each.name in TOLD and not twice:
             last[each.variant, each.clock, each.name] = each
     variants = list(dict.fromkeys(each.variant for each in last.values()))
     return sorted(

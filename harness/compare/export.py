@@ -45,7 +45,7 @@ COLUMNS = (
     Column("p", "number", "two-sided p of the test"),
     Column("adjusted_p", "number", "p after Benjamini-Hochberg within the family"),
     Column("verdict", "string", "faster, slower, less, more, equivalent, too small to matter here,"
-           " inconclusive, cannot be compared (0 has no ratio); `, but fails` where the variant"
+           " inconclusive, cannot be compared (0, or waits); `, but fails` where the variant"
            " fails more often; work: identical, within the floor (of an A/A), changed; boots: all"
            " booted, does not boot, fails more, fails less, fails alike, not told apart"),
     Column("more_blocks", "integer", "blocks that would probably settle what is inconclusive;"

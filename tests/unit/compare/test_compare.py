@@ -138,6 +138,15 @@ def test_a_count_has_changed_beyond_what_a_command_line_moves(name, more, word) 
     assert words(compare_variants(made, OPTIONS), "work") == {("new", name): word}
 
 
+@pytest.mark.parametrize(("idle", "word"), [(7, "changed"), (pd.NA, "cannot be compared")])
+def test_counts_that_hold_waits_are_not_compared(idle, word) -> None:
+    made = make(Recipe({"base": 1.0, "new": 2.0}, clock="work", phases={"boot": 10**10}))
+    made.phases["idle"] = pd.array([idle] * len(made.phases), dtype="Int64")
+    found = compare_variants(made, OPTIONS)
+    assert words(found, "work") == {("new", "boot"): word}
+    assert bool(list(regressions(found))) == (word == "changed")
+
+
 @pytest.mark.parametrize(("factor", "regressed"), [(1.01, False), (1.05, True), (0.5, False)])
 def test_instructions_regress_by_more_than_is_of_interest(factor: float, regressed: bool) -> None:
     recipe = Recipe({"base": 1.0, "new": factor}, clock="work", phases={"memmap_init": 1000})
