@@ -13,6 +13,7 @@ from .export import document as document
 from .export import regressions as regressions
 from .export import rows as rows
 from .export import scope as scope
+from .fit import Fit as Fit
 from .fit import per_gib as per_gib
 from .fit import per_page as per_page
 from .fit import per_tib as per_tib

@@ -7,12 +7,14 @@ so. Instructions are never turned into seconds: a claim in seconds is held again
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
 from harness.compare.fit import fit
+from harness.compare.noise import noise
 from harness.dataset import UNITS, Summary
 from harness.model import TOUCHES, Claim, Clock, Lockfile, Variant, peer
 from harness.units import amount, format_size
@@ -22,6 +24,7 @@ Verdict = Literal[
     "held, by extrapolation",
     "did not hold",
     "did not hold, by extrapolation",
+    "cannot be compared",
     "cannot be tested here",
     "not measured",
     "judged by hand",
@@ -93,10 +96,8 @@ def _find(
 ) -> ClaimResult:
     if claim.metric == "lines":
         return _lines(name, claim, lines)
-    pair = _pair(name, claim, evidence)
-    measured, verdict = _NOTHING
-    if pair and pair.baseline != name:
-        measured, verdict = _compare(claim, pair)
+    pairs = [pair for pair in _pairs(name, claim, evidence) if pair.baseline != name]
+    measured, verdict = _together([_compare(claim, pair) for pair in pairs])
     if claim.max_bytes:
         measured, verdict = _limit(name, claim, evidence)
     if claim.judged:
@@ -113,8 +114,20 @@ def _lines(name: str, claim: Claim, lines: tuple[int, int] | None) -> ClaimResul
     return ClaimResult(name, claim, text, "held" if lines[0] <= claim.max_lines else "did not hold")
 
 
-def _pair(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> _Points | None:
-    """The comparison with the largest machine; the work clock first, since it is exact."""
+def _together(told: Sequence[tuple[str, Verdict]]) -> tuple[str, Verdict]:
+    """What both clocks say; where one holds and the other does not, that is no verdict."""
+    verdicts = list(dict.fromkeys(verdict for _, verdict in told if verdict != "not measured"))
+    if not told:
+        return _NOTHING
+    words = {verdict.partition(",")[0] for verdict in verdicts}
+    verdict: Verdict = verdicts[0] if verdicts else "not measured"
+    if len(words) > 1:
+        verdict = "cannot be compared"
+    return "; ".join(text for text, _ in told), verdict
+
+
+def _pairs(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> Iterator[_Points]:
+    """The comparison with the largest machine by each clock, or by the only one that can tell."""
     clocks: tuple[Clock, ...] = (claim.clock,) if claim.clock else ("work", "time")
     for clock in clocks:
         found = []
@@ -126,8 +139,7 @@ def _pair(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> _Points | N
             found.append(_Points(clock, theirs, ours, base))
         best = max(found, key=lambda p: (p.largest, len(p.mine)), default=None)
         if best and best.largest:
-            return best
-    return None
+            yield best
 
 
 def _points(evidence: ClaimData, variant: str, metric: str, clock: Clock) -> Points:
@@ -168,38 +180,83 @@ def _compare(claim: Claim, pair: _Points) -> tuple[str, Verdict]:
         return text, "held" if mine > base * (1 + SMALL) else "did not hold"
     if claim.slowdown is not None:
         text = f"{mine / base - 1:+.2%} against {pair.baseline} {where}"
-        return text, "held" if mine / base - 1 <= max(claim.slowdown, SMALL) else "did not hold"
+        limit = 1 + max(claim.slowdown, SMALL)
+        if _noisy(claim, pair, 1 / limit):
+            return f"{text}, within the noise", "not measured"
+        return text, "held" if mine / base <= limit else "did not hold"
     unit = UNITS[pair.clock]
     text = f"{amount(base, unit)} → {amount(mine, unit)}, {_times(base / mine)} {where}"
     if claim.gain is None:
         return text, "not measured"
-    good = base / mine >= NEAR * claim.gain
-    far = _extrapolate(pair, claim.at) if claim.at and claim.at > size else None
+    return _gained(claim, claim.gain, pair, text)
+
+
+def _gained(claim: Claim, gain: float, pair: _Points, text: str) -> tuple[str, Verdict]:
+    """Whether a gain was reached, on the machine that was claimed if it can be told."""
+    size = pair.largest
+    good = pair.base[size] / pair.mine[size] >= NEAR * gain
+    if _noisy(claim, pair, NEAR * gain):
+        return f"{text}, within the noise", "not measured"
+    if not claim.at or claim.at <= size:
+        return text, "held" if good else "did not hold"
+    far = _extrapolate(pair, claim.at)
     if far is None:
-        missed: Verdict = "not measured" if (claim.at or 0) > size else "did not hold"
-        return text, "held" if good else missed
-    text += f"; {_times(far)} at {format_size(claim.at or 0)} by a line through the sizes"
-    good = far >= NEAR * claim.gain
-    return text, "held, by extrapolation" if good else "did not hold, by extrapolation"
+        return text, "held" if good else "cannot be compared"
+    ratio, low, high = far
+    text += f"; {_times(ratio)} ({_round(low)} to {_round(high)}) at {format_size(claim.at)}"
+    text += " by a line through the sizes"
+    if low >= NEAR * gain:
+        return text, "held, by extrapolation"
+    missed = high < NEAR * gain
+    return text, "did not hold, by extrapolation" if missed else "cannot be compared"
 
 
 def _times(ratio: float) -> str:
     word, factor = ("less", ratio) if ratio >= 1 else ("more", 1 / ratio)
-    return f"{factor:,.0f} times {word}" if factor >= 1000 else f"{factor:.3g} times {word}"
+    return f"{_round(factor)} times {word}"
 
 
-def _extrapolate(pair: _Points, memory: int | None) -> float | None:
-    """Baseline over variant at `memory` bytes; None where a line does not fit either of them."""
-    if memory is None:
+def _round(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 1000 else f"{factor:.3g}"
+
+
+def _noisy(claim: Claim, pair: _Points, limit: float) -> bool:
+    """Whether by the time clock a ratio lies so near to `limit` that an A/A may lie as far off."""
+    names = [_PROBES.get(name, name) for name in claim.metric.split("+")]
+    spread = max(noise().time.get(name, 0.0) for name in names)
+    ratio = pair.base[pair.largest] / pair.mine[pair.largest]
+    return pair.clock == "time" and abs(math.log(ratio / limit)) < 2 * spread
+
+
+Ends = tuple[float, float, float]
+"""A value with its interval."""
+
+
+def _extrapolate(pair: _Points, memory: int) -> Ends | None:
+    """Baseline over variant at `memory` bytes; None where a line may not be followed so far."""
+    base, mine = (_at(points, memory) for points in (pair.base, pair.mine))
+    if base is None or mine is None:
         return None
-    ends = [points.get(memory) or line(points, memory) for points in (pair.base, pair.mine)]
-    return ends[0] / ends[1] if ends[0] and ends[1] else None
+    return base[0] / mine[0], base[1] / mine[2], base[2] / mine[1]
 
 
-def line(points: Points, at: int) -> float | None:
-    """The value at `at` of the line through all points; None where it does not fit one of them."""
+def _at(points: Points, memory: int) -> Ends | None:
+    if memory in points:
+        return (points[memory],) * 3
+    return line(points, memory)
+
+
+def line(points: Points, at: int) -> Ends | None:
+    """The value at `at` of the line through all points, with its interval.
+
+    None where one of them lies off it, or where without the largest it would not have told that
+    one; and where the interval reaches 0.
+    """
     found = fit(points) if min(points.values(), default=0) > 0 else None
-    return found.at(at)[0] if found and found.straight else None
+    if found is None or not (found.straight and (found.trusted or not found.at(at)[1])):
+        return None
+    low, high = found.interval(at)
+    return (found.at(at)[0], low, high) if low > 0 else None
 
 
 def _limit(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> tuple[str, Verdict]:

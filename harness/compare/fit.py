@@ -22,7 +22,10 @@ STRAIGHT = 0.10
 class Fit:
     """`intercept + slope * bytes`, with 95 % intervals, from the medians of each size.
 
-    `misses` has for each size by what part the line lies above what was measured.
+    `misses` has for each size by what part the line lies above what was measured, and `left_out`
+    by what part one through all sizes but the largest lies above that one; none from under four.
+    `covariance` is of slope and intercept in units of the largest size, `spread` the standard
+    deviation of the sizes from the line, as a part.
     """
 
     intercept: float
@@ -34,6 +37,21 @@ class Fit:
     smallest: int
     largest: int
     misses: dict[int, float]
+    left_out: float | None
+    covariance: tuple[tuple[float, float], tuple[float, float]]
+    spread: float
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the line may be followed beyond the sizes: it would have told the largest."""
+        return self.straight and self.left_out is not None and abs(self.left_out) <= STRAIGHT
+
+    def interval(self, size: int) -> tuple[float, float]:
+        """Where a measurement of that size is expected, at 95 %."""
+        value, at = self.at(size)[0], np.array([size / self.largest, 1.0])
+        variance = float(at @ np.array(self.covariance) @ at) + (self.spread * value) ** 2
+        reach = stats.t.ppf(1 - ALPHA / 2, len(self.misses) - 2) * math.sqrt(variance)
+        return float(value - reach), float(value + reach)
 
     @property
     def worst(self) -> int:
@@ -67,6 +85,8 @@ def fit(medians: Mapping[int, float]) -> Fit | None:
         return None
     reach = stats.t.ppf(1 - ALPHA / 2, len(x) - 2) * np.sqrt(np.diag(covariance))[::-1]
     misses = (intercept + slope * x / scale - y) / y
+    shorter = fit({size: medians[size] for size in sizes[:-1]})
+    (a, b), (c, d) = covariance.tolist()
     return Fit(
         intercept=float(intercept),
         intercept_low=float(intercept - reach[0]),
@@ -77,6 +97,9 @@ def fit(medians: Mapping[int, float]) -> Fit | None:
         smallest=sizes[0],
         largest=sizes[-1],
         misses={size: float(miss) for size, miss in zip(sizes, misses, strict=True)},
+        left_out=float(shorter.at(sizes[-1])[0] / y[-1] - 1) if shorter else None,
+        covariance=((a, b), (c, d)),
+        spread=float(np.sqrt(np.sum(misses**2) / (len(x) - 2))),
     )
 
 

@@ -54,6 +54,8 @@ class Claim(Model):
     """lines that the series may add at most"""
     max_bytes: Size | None = None
     """bytes that it may take at most"""
+    goal: bool = False
+    """it is a goal of this project, and nobody else's claim"""
     increases: bool = False
     """it gets larger than the baseline's"""
     clock: Clock | None = None

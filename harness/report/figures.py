@@ -150,7 +150,9 @@ def _lines(who: Who, growth: Growth | None, largest: int) -> Records:
     line = growth.line if growth else None
     if line is None or not line.straight:
         return []
-    spans = {"fit": (line.smallest, line.largest), "beyond": (line.largest, largest)}
+    spans = {"fit": (line.smallest, line.largest)}
+    if line.trusted:
+        spans["beyond"] = line.largest, largest
     found = []
     for kind, (near, far) in spans.items():
         if far > near:

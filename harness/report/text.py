@@ -12,6 +12,7 @@ from harness.compare import (
     Comparison,
     Exact,
     Family,
+    Fit,
     Growth,
     Look,
     Tested,
@@ -205,8 +206,7 @@ def growth_tables(growth: Sequence[Growth], largest: int | None) -> Iterator[Tab
             text,
         ]
         if largest:
-            value, beyond = line.at(largest)
-            row.append(amount(value, g.metric) + (" extrapolated" if beyond else ""))
+            row.append(_followed(line, g.metric, largest))
         rows.append(row)
     waits = sum(g.waits for g in growth)
     few = sum(g.line is None for g in growth) - waits
@@ -214,6 +214,17 @@ def growth_tables(growth: Sequence[Growth], largest: int | None) -> Iterator[Tab
     notes = tuple(f"{count} not fitted: {text}" for text, count in why.items() if count)
     if rows or notes:
         yield Table([*head, *([at] if at else [])], rows, "growth with memory", 4, notes)
+
+
+def _followed(line: Fit, metric: str, size: int) -> str:
+    """The value of a line, and beyond the sizes its interval, or why there is none."""
+    value, beyond = line.at(size)
+    if not beyond:
+        return amount(value, metric)
+    if not line.trusted:
+        return "not told: without the largest size the line misses that one"
+    low, high = line.interval(size)
+    return f"{amount(value, metric)} ({amount(low, metric)} to {amount(high, metric)}) extrapolated"
 
 
 def _miss(growth: Growth) -> str:

@@ -20,13 +20,13 @@ TIB = 1 << 40
 
 
 def evidence(clock="work", idle: bool = True, **values) -> ClaimData:
-    """`values`: variant to {metric: value at 1 GiB}; all grow with memory, over 1, 2 and 4 GiB.
+    """`values`: variant to {metric: value at 1 GiB}; all grow with memory, over 1 to 4 GiB.
 
     What is `idle` on the work clock was told from work, unless it was not.
     """
     machines = {
         f"m{n}": Machine(name=f"m{n}", description="d", nodes=[{"cpus": 0, "memory": f"{n}GiB"}])
-        for n in (1, 2, 4)
+        for n in (1, 2, 3, 4)
     }
     rows = [
         {
@@ -60,7 +60,8 @@ def evidence(clock="work", idle: bool = True, **values) -> ClaimData:
 def claims_subject(metric, clock) -> dict:
     unit = "instructions" if clock == "work" else "duration_s"
     if metric == "first-touch":
-        return {"kind": "probe", "name": metric, "metric": f"{unit}_per_page", "source": None}
+        unit = "instructions_per_page" if clock == "work" else "ns_per_page"
+        return {"kind": "probe", "name": metric, "metric": unit, "source": None}
     if metric == "host_memory":
         return {"kind": "host", "name": "qemu", "metric": claims.PEAK, "source": None}
     return {"kind": "phase", "name": metric, "metric": unit, "source": "mark"}
@@ -93,7 +94,7 @@ TEN = evidence(
         ({"metric": "boot", "speedup": 10, "experiment": "x"}, "held"),
         ({"metric": "boot", "speedup": 10, "experiment": "y"}, "not measured"),
         ({"metric": "bent", "speedup": 1.5, "at": "16TiB"}, "held"),
-        ({"metric": "bent", "speedup": 3, "at": "16TiB"}, "not measured"),
+        ({"metric": "bent", "speedup": 3, "at": "16TiB"}, "cannot be compared"),  # three sizes
         ({"metric": "boot+memmap_init", "speedup": 2.5}, "held"),
         ({"metric": "boot+memmap_init", "speedup": 3}, "did not hold"),
         ({"metric": "memmap_init", "slowdown": 0}, "held"),
@@ -143,8 +144,12 @@ def test_lines_and_bytes_have_limits():
 
 def test_a_line_is_drawn_only_through_points_that_lie_on_one():
     assert claims.line({1: 10, 2: 20}, 8) is None
-    assert claims.line({1: 10, 2: 20, 4: 40}, 8) == pytest.approx(80)
-    assert claims.line({1: 10, 2: 40, 4: 160}, 8) is None
+    assert claims.line({1: 10, 2: 20, 4: 40}, 8) is None  # nothing says that it goes on
+    assert claims.line({1: 10, 2: 20, 4: 40, 8: 80}, 16) == pytest.approx((160,) * 3)
+    assert claims.line({1: 10, 2: 20, 4: 40}, 3) == pytest.approx((30,) * 3)
+    assert claims.line({1: 10, 2: 40, 4: 160, 8: 640}, 16) is None
+    value, low, high = claims.line({1: 10, 2: 20, 4: 40, 8: 82}, 16)
+    assert low < value < high
     bent = evidence(eager={"boot": 100})
     assert judge({"metric": "boot", "speedup": 2, "at": "1TiB"}, bent).verdict == "not measured"
 
@@ -152,9 +157,34 @@ def test_a_line_is_drawn_only_through_points_that_lie_on_one():
 def test_what_was_measured_says_size_and_unit():
     row = judge({"metric": "boot", "speedup": 10, "at": "16TiB"}, TEN)
     assert "10 times less at 4GiB (instructions)" in row.measured
-    assert "10 times less at 16TiB by a line through the sizes" in row.measured
+    assert "10 times less (10 to 10) at 16TiB by a line through the sizes" in row.measured
     worse = judge({"metric": "boot", "slowdown": 0}, evidence(eager={"boot": 1}, mine={"boot": 2}))
     assert worse.measured.startswith("+100.00% against eager") and worse.verdict == "did not hold"
+
+
+def test_both_clocks_are_shown_and_have_to_agree():
+    """230 times by the work clock and 18 by the time clock, of 29.5 that were claimed."""
+    work = evidence(eager={"boot": 230}, mine={"boot": 1})
+    time = evidence("time", eager={"boot": 18}, mine={"boot": 1})
+    variant = Variant(
+        name="mine",
+        description="d",
+        prebuilt={"path": "x"},
+        claims=[{"text": "t", "metric": "boot", "speedup": gain} for gain in (29.5, 15, 300)],
+    )
+    rows = list(claims.findings([variant], [work, time]))
+    assert [row.verdict for row in rows] == ["cannot be compared", "held", "did not hold"]
+    assert all("230 times" in row.measured and "18 times" in row.measured for row in rows)
+
+
+def test_a_clock_whose_noise_is_larger_is_shown_and_has_no_say():
+    work = evidence(eager={"first-touch": 6000}, mine={"first-touch": 6000})
+    time = evidence("time", eager={"first-touch": 5000}, mine={"first-touch": 5500})
+    claim = Claim(text="t", metric="first_touch", slowdown=0)
+    variant = Variant(name="mine", description="d", prebuilt={"path": "x"}, claims=[claim])
+    (row,) = claims.findings([variant], [work, time])
+    assert row.verdict == "held"
+    assert "+10.00% against eager at 4GiB (seconds of emulation), within the noise" in row.measured
 
 
 def test_authors_have_their_own_links():

@@ -40,21 +40,45 @@ def test_points_that_no_line_can_hold_have_none() -> None:
     assert fit({1 << 30: 50729533.0, 2 << 30: 1.0, 3 << 30: 38745321.0}) is None
 
 
-@given(MEDIANS, st.integers(1, 1 << 16), st.booleans())
-def test_claims_extrapolate_along_the_same_line(medians, gib, nothing) -> None:
+@given(MEDIANS, st.integers(1, 1 << 16))
+def test_claims_follow_the_same_line_no_further_than_it_is_trusted(medians, gib) -> None:
     at, line = gib << 30, fit(medians)
     assert line is not None
-    if nothing:
-        medians[min(medians)] = 0.0
-    want = line.at(at)[0] if line.straight and not nothing else None
-    assert claims.line(medians, at) == want
+    value, beyond = line.at(at)
+    told = claims.line(medians, at)
+    if not line.straight or (beyond and not line.trusted):
+        assert told is None
+    elif told is not None:
+        assert told == (value, *line.interval(at)) and 0 < told[1] <= value <= told[2]
 
 
 def test_a_claim_has_no_line_that_leaves_a_point_out() -> None:
     points = {size << 30: 10.0 * size for size in (1, 2, 4, 8)}
-    assert claims.line(points, 16 << 30) == pytest.approx(160)
+    assert claims.line(points, 16 << 30) == pytest.approx((160,) * 3)
     points[1 << 30] = 0.0
     assert fit(points) is not None and claims.line(points, 16 << 30) is None
+
+
+def test_a_line_that_would_not_have_told_the_largest_size_is_not_followed() -> None:
+    """A fixed cost hides a slope until the machine is large."""
+    told = fit({size << 30: 5.0 + size for size in (4, 16, 64, 256)})
+    assert told is not None and told.trusted and told.left_out == pytest.approx(0)
+    late = fit({4 << 30: 100.0, 16 << 30: 101.0, 64 << 30: 105.0, 256 << 30: 140.0})
+    assert late is not None and late.straight and not late.trusted
+    assert late.left_out == pytest.approx(-0.137, abs=0.01)
+    assert fit({size << 30: 5.0 + size for size in (4, 16, 64)}).trusted is False
+
+
+def test_an_interval_of_what_is_expected_is_that_of_a_new_measurement() -> None:
+    """With equal weights it is the textbook's."""
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    y = np.array([1000.0, 1000.1, 999.9, 1000.0])
+    line = fit({int(size) << 30: value for size, value in zip(x, y, strict=True)})
+    found = stats.linregress(x, y)
+    s = np.sqrt(np.sum((y - found.intercept - found.slope * x) ** 2) / 2)
+    reach = s * np.sqrt(1 + 1 / 4 + (8 - x.mean()) ** 2 / np.sum((x - x.mean()) ** 2))
+    low, high = line.interval(8 << 30)
+    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 2) * reach, rel=1e-3)
 
 
 def test_a_line_is_the_weighted_one_of_scipy() -> None:
