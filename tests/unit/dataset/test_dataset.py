@@ -3,7 +3,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -51,15 +50,6 @@ def test_a_stale_or_broken_notebook_is_found(tmp_path: Path, cells: list[str], s
     assert done.returncode == 1 and said in done.stdout
     if "else" in said:
         assert notebook(file).returncode == 0 and notebook("--check", file).returncode == 0
-
-
-def test_the_python_of_the_document_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/analysis.md").read_text(), re.S)
-    code = "\n".join(blocks)
-    assert len(blocks) == 2
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "inconclusive" in done.stdout
 
 
 def test_order_of_runs_does_not_matter():
