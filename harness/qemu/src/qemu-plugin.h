@@ -43,25 +43,13 @@ typedef void (*on_access)(unsigned int cpu, mem_info info, uint64_t vaddr, void 
 typedef void (*on_end)(plugin_id id, void *data);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, on_translation callback);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, on_execution callback,
+					  int flags, void *data);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, on_execution callback,
 					    int flags, void *data);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, on_access callback, int flags,
 				      int access, void *data);
 void qemu_plugin_register_atexit_cb(plugin_id id, on_end callback, void *data);
-
-/* Up to version 1; there is a counter for each CPU since then */
-__attribute__((weak)) void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *block,
-								    int op, void *at, uint64_t more);
-
-struct counter {
-	void *board;
-	size_t at;	/* where in the board, or before there were any the count itself */
-};
-
-__attribute__((weak)) void *qemu_plugin_scoreboard_new(size_t size);
-__attribute__((weak)) uint64_t qemu_plugin_u64_sum(struct counter counter);
-__attribute__((weak)) void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
-	struct qemu_plugin_tb *block, int op, struct counter counter, uint64_t more);
 
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t index);
@@ -81,7 +69,7 @@ EXPORT int qemu_plugin_version = 1;
 /* QEMU reads the version after it has loaded the plugin, and scoreboards came with 2 */
 __attribute__((constructor)) static void choose_version(void)
 {
-	if (qemu_plugin_scoreboard_new)
+	if (dlsym(RTLD_DEFAULT, "qemu_plugin_scoreboard_new"))
 		qemu_plugin_version = 2;
 }
 
@@ -94,27 +82,25 @@ static inline const void *insn_bytes(const struct qemu_plugin_insn *insn)
 	return answer > sizeof(bytes) ? (const void *)answer : bytes;
 }
 
-/* Whether this QEMU can count at all */
-static inline bool begin_count(struct counter *counter)
+/*
+ * The CPU that runs. With all of them on one thread QEMU 10 tells callbacks the one
+ * for which their block was translated, so it is asked for what it is not told.
+ */
+static inline unsigned int this_cpu(unsigned int told)
 {
-	if (qemu_plugin_scoreboard_new)
-		counter->board = qemu_plugin_scoreboard_new(sizeof(uint64_t));
-	return counter->board ? !!qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu
-			      : !!qemu_plugin_register_vcpu_tb_exec_inline;
-}
+	static void *(*cpu_of)(int index), **current, *last;
+	static unsigned int index;
 
-/* Has `more` counted whenever the block begins */
-static inline void count_block(struct counter *counter, struct qemu_plugin_tb *block, uint64_t more)
-{
-	if (counter->board)
-		qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(block, 0, *counter, more);
-	else
-		qemu_plugin_register_vcpu_tb_exec_inline(block, 0, &counter->at, more);
-}
-
-static inline int64_t count_of(const struct counter *counter)
-{
-	return counter->board ? qemu_plugin_u64_sum(*counter) : counter->at;
+	if (!cpu_of) {
+		*(void **)&cpu_of = dlsym(RTLD_DEFAULT, "qemu_get_cpu");
+		current = dlsym(RTLD_DEFAULT, "current_cpu");
+	}
+	if (!cpu_of || !current)
+		return told;
+	if (*current != last)
+		for (last = *current, index = 0; cpu_of(index) != last; index++)
+			;
+	return index;
 }
 
 #endif

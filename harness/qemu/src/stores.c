@@ -123,7 +123,7 @@ static void stored(unsigned int cpu, mem_info info, uint64_t vaddr, void *data)
 	}
 	to = place(qemu_plugin_hwaddr_phys_addr(where), true);
 	about = place((vaddr - MEMMAP) / STRUCT_PAGE * PAGE_BYTES, false);
-	tally = &inner[cpu_nodes[cpu]];
+	tally = &inner[cpu_nodes[this_cpu(cpu)]];
 	tally->at[to * NODES + about].stores++;
 	tally->at[to * NODES + about].bytes += 1ull << qemu_plugin_mem_size_shift(info);
 }
@@ -131,7 +131,7 @@ static void stored(unsigned int cpu, mem_info info, uint64_t vaddr, void *data)
 static void entered(unsigned int cpu, void *data)
 {
 	(void)data;
-	move(&outer[cpu_nodes[cpu]], &inner[cpu_nodes[cpu]]);
+	move(&outer[cpu_nodes[this_cpu(cpu)]], &inner[cpu_nodes[this_cpu(cpu)]]);
 }
 
 static void marked(unsigned int cpu, mem_info info, uint64_t vaddr, void *data)
@@ -146,7 +146,7 @@ static void marked(unsigned int cpu, mem_info info, uint64_t vaddr, void *data)
 		return;
 	calls[phase + 1][column]++;
 	for (node = 0; node < MAX_NODES && phase != ignored; node++) {
-		if (column && node != cpu_nodes[cpu])
+		if (column && node != cpu_nodes[this_cpu(cpu)])
 			continue;
 		move(&total[phase + 1][column][node], &inner[node]);
 		move(column ? &inner[node] : &total[phase + 1][column][node], &outer[node]);
