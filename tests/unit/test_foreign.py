@@ -140,3 +140,17 @@ def test_yaml_may_refer_and_merge():
 )
 def test_a_whole_number_of_the_system_has_64_bits(text, number):
     assert foreign.whole(text) == number
+
+
+@given(number=st.integers(-(10**40), 10**40) | st.floats(), indent=st.none() | st.integers(0, 2))
+def test_no_number_that_is_large_is_overlooked(number, indent):
+    for data in (
+        json.dumps({"a": [1, number], "b": number}, indent=indent).encode(),
+        json.dumps([number], separators=(",", ":")).encode().replace(b"e+", b"E"),
+        json.dumps(number).encode(),
+    ):
+        try:
+            check(json.loads(data))
+        except ValueError:
+            assert foreign.may_be_large(data)
+    assert not foreign.may_be_large(b'{"hash": "0a1e45f0e99", "x": 12.5e-07}')
