@@ -26,8 +26,9 @@ LEARN = 8
 """Nights before which nothing is known of the spread, and no step is called."""
 RECALL = 120
 """Nights that are looked at."""
-LATE = 10
-"""Nights after which a step is no longer called: what a year makes of its spring is no news."""
+LATE, LATE_PENALTY = 10, 4.0
+"""Nights after which a step has to be as clear as that: what a year makes of its spring is seldom
+news, unless it has crept up."""
 CLOSE = 5
 """Nights by which the begin of one and the same step may move when more are known."""
 FINEST = 0.001
@@ -56,8 +57,7 @@ def steps(values: Sequence[float], interest: Interest, fresh: Collection[int] = 
         begin = night if night in fresh else begin
         first = max(begin, night + 1 - RECALL)
         for start in (first + cut for cut in _cuts(logs[first : night + 1])):
-            known = any(abs(start - step.start) < CLOSE for step in found)
-            if known or start < night - LATE:
+            if any(abs(start - step.start) < CLOSE for step in found):
                 continue
             level = max([first, *(step.start for step in found if first < step.start < start)])
             before = float(np.median(logs[level:start]))
@@ -69,12 +69,15 @@ def steps(values: Sequence[float], interest: Interest, fresh: Collection[int] = 
 
 
 def _cuts(logs: Values) -> list[int]:
+    """Where the series is cut: in the last nights, and before them where that is clear."""
     if len(logs) < LEARN:
         return []
     distance = max(float(np.median(pdist(logs[:, None], "sqeuclidean"))), FINEST**2)
-    search = ruptures.KernelCPD(kernel="rbf", min_size=2, params={"gamma": 1 / distance})
-    found: list[int] = search.fit(logs).predict(pen=PENALTY * math.log(len(logs)))
-    return found[:-1]
+    search = ruptures.KernelCPD(kernel="rbf", min_size=2, params={"gamma": 1 / distance}).fit(logs)
+    late, cost = len(logs) - 1 - LATE, math.log(len(logs))
+    clear: list[int] = [cut for cut in search.predict(pen=LATE_PENALTY * cost)[:-1] if cut < late]
+    recent: list[int] = [cut for cut in search.predict(pen=PENALTY * cost)[:-1] if cut >= late]
+    return clear + recent
 
 
 def jumps(
