@@ -14,11 +14,11 @@ SHELLS = ("bash", "zsh", "tcsh")
 def register(parser: argparse.ArgumentParser) -> None:
     """Says what the command takes."""
     parser.description = "Prints a script that completes commands and options in a shell."
-    parser.add_argument("shell", choices=SHELLS)
+    parser.add_argument("shell", choices=SHELLS, help="the shell that reads it")
     add_examples(
         parser,
-        "harness completion bash > ~/.local/share/bash-completion/completions/harness",
-        "harness completion zsh > /usr/local/share/zsh/site-functions/_harness",
+        "harness completion bash    # > ~/.local/share/bash-completion/completions/harness",
+        "harness completion zsh     # > /usr/local/share/zsh/site-functions/_harness",
     )
     parser.set_defaults(action=run)
 
@@ -33,5 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
         ) from None
     from harness.cli import parser
 
-    out.file.write(shtab.complete(parser(), shell=arguments.shell))
+    out.file.write(shtab.complete(parser(), arguments.shell))
     return 0

@@ -20,7 +20,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="is made if it is not there")
     add_examples(
         parser,
-        "harness init lab && cd lab && harness plan quick",
+        "harness init lab    # then, in it, harness plan quick",
     )
     parser.set_defaults(action=run)
 
