@@ -14,7 +14,7 @@ from harness.compare.effect import Values
 from harness.dataset import BUSY, OWN, Dataset, Metrics, observe
 from harness.errors import UserError
 from harness.model import TOUCHES
-from harness.parse import OPTIONAL, REQUIRED, SCATTERED
+from harness.parse import OPTIONAL, ORDER, SCATTERED
 
 RSS = "host_rss_peak_bytes"
 METRICS: Metrics = {
@@ -25,7 +25,7 @@ METRICS: Metrics = {
     ("host", ""): (RSS,),
     ("meminfo", ""): (),
 }
-NAMES = (*REQUIRED, *OPTIONAL, *TOUCHES, RSS)
+NAMES = (*(name for name in ORDER if name not in OPTIONAL), *OPTIONAL, *TOUCHES, RSS)
 """What can be compared, in the order of a boot; other kernels than ours have fewer."""
 
 

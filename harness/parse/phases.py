@@ -31,13 +31,49 @@ MARKS = (
     "page_alloc_init_late",
     "deferred_init",
     "initcalls",
+    "mm_core_init_early",
 )
-"""Every phase, in the order of ``enum boot_phase`` (include/linux/boot_marks.h of the series)."""
+"""Every phase by its number in ``enum boot_phase`` (include/linux/boot_marks.h of the series): the
+numbers are the same on every base, and one that came later stands behind the others."""
 
+TREES: dict[tuple[int, int], dict[str, str]] = {
+    (6, 12): {
+        "boot": "",
+        "setup_arch": "boot",
+        "vmemmap_populate": "setup_arch",
+        "memmap_init": "setup_arch",
+        "mm_core_init": "boot",
+        "reserve_pages": "memblock_free_all",
+        "memblock_free_all": "mm_core_init",
+        "hash_tables": "boot",
+        "smp_init": "boot",
+        "page_alloc_init_late": "boot",
+        "deferred_init": "page_alloc_init_late",
+        "initcalls": "boot",
+    },
+    (7, 3): {
+        "boot": "",
+        "setup_arch": "boot",
+        "mm_core_init_early": "boot",
+        "vmemmap_populate": "mm_core_init_early",
+        "memmap_init": "mm_core_init_early",
+        "mm_core_init": "boot",
+        "reserve_pages": "memblock_free_all",
+        "memblock_free_all": "mm_core_init",
+        "hash_tables": "boot",
+        "smp_init": "boot",
+        "page_alloc_init_late": "boot",
+        "deferred_init": "page_alloc_init_late",
+        "initcalls": "boot",
+    },
+}
+"""For each version since which it holds: the phases in the order of a boot, each with the one that
+it is part of."""
+
+ORDER = tuple(TREES[max(TREES)])
+"""Every phase in the order of a boot."""
 OPTIONAL = ("deferred_init",)
 """Those that not every variant has."""
-REQUIRED = tuple(name for name in MARKS if name not in OPTIONAL)
-"""The marks that every boot with `boot-marks` has."""
 WAITING = frozenset({"boot", "smp_init", "page_alloc_init_late", "deferred_init", "initcalls"})
 """Phases in which there is a scheduler, so that a CPU can wait. In the others none can."""
 SCATTERED = frozenset({"hash_tables"})
@@ -117,11 +153,26 @@ def read_phases(
 def missing(console: Dmesg, found: tuple[Phase, ...]) -> tuple[str, ...]:
     """The marks that should be there and are not, for any kernel; empty where all came."""
     names = {phase.name for phase in found if phase.source == "mark"}
-    absent = [name for name in REQUIRED if name not in names]
+    absent = [name for name in required(console.banner or "") if name not in names]
     marks = read_marks(console)
     if marks and (marks.lost or len(marks.entries) != marks.announced):
         absent.append(f"{marks.announced + marks.lost - len(marks.entries)} marks lost")
     return tuple(absent)
+
+
+def tree(banner: str) -> dict[str, str]:
+    """The phases of a kernel by the version in its banner, each with the one it is part of.
+
+    A banner without a version has those of the oldest base.
+    """
+    match = re.search(r"Linux version (\d{1,4})\.(\d{1,4})", banner)
+    version = (int(match[1]), int(match[2])) if match else min(TREES)
+    return TREES[max((since for since in TREES if since <= version), default=min(TREES))]
+
+
+def required(banner: str) -> tuple[str, ...]:
+    """The marks that every boot of this kernel has, where it has `boot-marks`."""
+    return tuple(name for name in tree(banner) if name not in OPTIONAL)
 
 
 def has_marks(console: Dmesg) -> bool:

@@ -15,7 +15,7 @@ from typing import Literal
 from harness import files, process
 from harness.kernel import SystemMap
 from harness.model import Machine
-from harness.parse import MARKS, SCATTERED
+from harness.parse import MARKS, SCATTERED, TREES
 from harness.parse.stores import _NEEDED
 from harness.results import IDLE, STORES
 from harness.units import GIB, format_size
@@ -103,12 +103,20 @@ def ranges(machine: Machine) -> list[tuple[int, int, int]]:
     return found
 
 
+def _shape(entries: int) -> tuple[int, int]:
+    """Phases, and nodes with one column more, of a table of marks: a kernel has a power of two of
+    nodes, and as many phases as its base."""
+    shapes = [(rows, entries // rows) for rows in sorted({len(tree) for tree in TREES.values()})]
+    whole = [s for s in shapes if s[0] * s[1] == entries and (s[1] - 1).bit_count() == 1]
+    return (whole or shapes)[0]
+
+
 def option(plugin: Path, machine: Machine, system_map: str) -> str:
     """The value of ``-plugin`` for `stores`, on a machine and kernel without an `obstacle`."""
     known = SystemMap.read(system_map)
     symbols = known.addresses
     marks = symbols["boot_marks"]
-    columns = (known.end(marks) - marks) // (_MARK_BYTES * len(MARKS))
+    rows, columns = _shape((known.end(marks) - marks) // _MARK_BYTES)
     code = sorted((symbols["boot_mark_end"], symbols["boot_marks_print"]))
     homes = {cpu: number for number, node in enumerate(machine.nodes) for cpu in node.cpus}
     words = [
@@ -116,7 +124,7 @@ def option(plugin: Path, machine: Machine, system_map: str) -> str:
         f"out={STORES}",
         *(f"ram={a:x}-{b:x}-{node:x}" for a, b, node in ranges(machine)),
         *(f"cpu={homes[cpu]:x}" for cpu in sorted(homes)),
-        f"marks={marks:x}-{len(MARKS):x}-{columns:x}",
+        f"marks={marks:x}-{rows:x}-{columns:x}",
         f"code={code[0]:x}-{known.end(code[1]):x}",
         f"ignore={MARKS.index(IGNORED):x}",
         *(f"enter={symbols[name]:x}" for name in SCATTERED_CALLS if name in symbols),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.dataset import Dataset, Summary
 from harness.model import GOOD
-from harness.parse import AFTER, MARKS
+from harness.parse import AFTER, ORDER
 from harness.report.document import Section, Table
 from harness.units import amount
 
@@ -105,7 +105,7 @@ def boots(stores: pd.DataFrame, variants: Sequence[str]) -> dict[str, dict[str, 
 def share_table(found: dict[str, Boot], machine: str, label: Label = str) -> Table:
     """Stores of each phase, and how many in a hundred are to the memory of another node."""
     rows = []
-    for phase in (*MARKS, AFTER):
+    for phase in (*ORDER, AFTER):
         works = [sum(boot.get(phase, {}).values(), Work()) for boot in found.values()]
         totals = [_total(boot) for boot in found.values()]
         if any(w.stores > FEW * t.stores for w, t in zip(works, totals, strict=True)):

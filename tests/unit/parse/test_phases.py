@@ -3,6 +3,8 @@
 
 import re
 
+import pytest
+
 from harness.parse import dmesg, phases
 from harness.parse.dmesg import Chunk
 from harness.parse.phases import MARKS
@@ -46,10 +48,29 @@ def test_marks_cut_short_are_told():
     assert "1 marks lost" in phases.missing(console, phases.read_phases(console))
 
 
-SERIES = ROOT / "kernel-patches/boot-marks/6.12"
+SERIES = ROOT / "kernel-patches/boot-marks"
 
 
-def test_the_marks_are_those_of_the_series():
-    text = "".join(path.read_text() for path in SERIES.glob("0001*"))
+@pytest.mark.parametrize("base", ["6.12", "7.3"])
+def test_the_marks_are_those_of_the_series(base):
+    text = "".join(path.read_text() for path in (SERIES / base).glob("0001*"))
     enum = re.search(r"enum boot_phase \{(.*?)NR_BOOT_PHASES", text, re.S)[1]
-    assert tuple(n.lower() for n in re.findall(r"BOOT_PHASE_(\w+),", enum)) == MARKS
+    names = tuple(n.lower() for n in re.findall(r"BOOT_PHASE_(\w+),", enum))
+    known = phases.tree(f"Linux version {base}.9 (x@y)")
+    assert names == MARKS[: len(names)] and set(names) == known.keys()
+    assert all(within in known for within in known.values() if within)
+
+
+def test_each_version_has_the_tree_of_the_last_base_before_it():
+    trees = [phases.tree(f"Linux version {v}") for v in ("6.1.0", "6.19", "7.3.4-1", "8.0", "x")]
+    old, new = phases.TREES[6, 12], phases.TREES[7, 3]
+    assert trees == [old, old, new, new, old]
+    assert new["memmap_init"] == "mm_core_init_early" and old["memmap_init"] == "setup_arch"
+
+
+@pytest.mark.parametrize(("version", "absent"), [("6.12.117", False), ("7.3.4", True)])
+def test_a_mark_of_a_later_base_is_missed_there_alone(version, absent):
+    console = dmesg.read(f"[    0.000000] Linux version {version} (x@y)\n".encode() + MARKED)
+    gone = phases.missing(console, phases.read_phases(console))
+    assert ("mm_core_init_early" in gone) == absent
+    assert "setup_arch" in gone
