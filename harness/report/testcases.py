@@ -41,14 +41,14 @@ class Case:
 def boots(found: Dataset) -> list[Case]:
     """A case for each boot; a suite is a cell, VARIANT.MACHINE.CLOCK."""
     cases = []
-    for row in found.runs.sort_values(["variant", "machine", "clock", "block"]).to_dict("records"):
+    runs = found.runs.sort_values(["variant", "machine", "clock", "block"]).astype(object)
+    for row in runs.where(runs.notna(), None).to_dict("records"):
         suite = f"{row['variant']}.{row['machine']}.{row['clock']}"
         name = "warm-up" if row["warmup"] else f"block {row['block']}"
         result: Result = "pass" if row["outcome"] in GOOD else "fail"
-        reason = row["reason"] if isinstance(row["reason"], str) else ""
-        text = "" if row["outcome"] == "ok" else f"{row['outcome']}: {reason}".rstrip(": ")
+        text = "" if row["outcome"] == "ok" else f"{row['outcome']}: {row['reason'] or ''}"
         text, kind = one_line(text, 500) or "", str(row["outcome"])
-        cases.append(Case(suite, name, result, text, kind, "wall_s", float(row["wall_s"])))
+        cases.append(Case(suite, name, result, text, kind, "wall_s", row["wall_s"]))
     return cases
 
 

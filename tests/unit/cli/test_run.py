@@ -198,7 +198,7 @@ def test_ctrl_c_is_130_and_leaves_no_qemu(checkout, monkeypatch):
         (["boot", "oen", "small"], "did you mean 'one'?"),
         (["boot", "one", "smal"], "did you mean 'small'?"),
         (["run", "experiments/none.yaml"], "no such file"),
-        (["parse", "/nowhere/x.log"], "cannot read"),
+        (["parse", "/nowhere/x.log"], "cannot be read: No such file"),
         (["collate", "/nowhere"], "no results here"),
     ],
 )

@@ -9,7 +9,6 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from rich.console import Console
 
 from harness.cli import terminal
 from harness.report import pages
@@ -40,7 +39,10 @@ def read(page: str) -> list[list[str]]:
 
 def printed(table: Table) -> str:
     """What a terminal shows."""
-    before, terminal.out = terminal.out, Console(file=io.StringIO(), width=1000, highlight=False)
+    before, terminal.out = (
+        terminal.out,
+        terminal.Screen(file=io.StringIO(), width=1000, highlight=False),
+    )
     try:
         terminal.print_table(table)
         assert isinstance(terminal.out.file, io.StringIO)
