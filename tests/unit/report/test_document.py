@@ -78,7 +78,7 @@ def test_a_terminal_sets_figures_to_the_right_and_notes_below() -> None:
     assert lines == ["title", *rows, "note"]
     assert printed(replace(SHOWN, rows=[])) == "note\n"
     row = ["\x1b[31m", "[bold]", "z\\"]
-    evil = printed(replace(SHOWN, title="[red]\x1b", rows=[row], notes=("[b]\x07",)))
+    evil = printed(replace(SHOWN, title="[red]\x1b", rows=[row], notes=("[b]\x1b",)))
     told = [["[red]\ufffd"], [*SHOWN.head], ["\ufffd[31m", *row[1:]], ["[b]\ufffd"]]
     assert [line.split() for line in evil.splitlines()] == told
 
