@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness import host
-from harness.boot.guest_ssh import GuestProbes
-from harness.boot.interact import Terminal
 from harness.boot.request import BootRequest
 from harness.boot.watch import Watch
 from harness.files import write_atomic
@@ -25,6 +23,10 @@ from harness.model import Ending, HostSample, Login, Neighbours
 from harness.parse import Chunk
 from harness.qemu import VM, command, footprint, plugin, script
 from harness.units import format_size
+
+if TYPE_CHECKING:
+    from harness.boot.guest_ssh import GuestProbes
+    from harness.boot.interact import Terminal
 
 SAMPLE_S = 0.05
 MAX_SAMPLES = 256
@@ -122,8 +124,8 @@ class _Boot:
         self._oom_kills = host.oom_kills()
         self._before = CpuTime.now()
         self._watch: Watch | None = None
-        self._guest = GuestProbes(request, folder, self._progress) if request.guest else None
-        self._terminal = Terminal() if request.typed else None
+        self._guest = self._guest_probes(folder) if request.guest else None
+        self._terminal = _terminal() if request.typed else None
         self._vm = VM(
             argv,
             folder,
@@ -177,6 +179,12 @@ class _Boot:
             probes.login if probes else None,
             self._first_result,
         )
+
+    def _guest_probes(self, folder: Path) -> GuestProbes:
+        # It needs paramiko, which a host of others has not: such boots happen at home.
+        from harness.boot.guest_ssh import GuestProbes
+
+        return GuestProbes(self._request, folder, self._progress)
 
     async def _probe(self, probes: GuestProbes) -> None:
         try:
@@ -309,3 +317,10 @@ class _Boot:
     def _take_sample(self) -> None:
         if sample := self._vm.sample():
             self._samples.append(sample)
+
+
+def _terminal() -> Terminal:
+    # It needs pexpect; nobody types on a host of others.
+    from harness.boot.interact import Terminal
+
+    return Terminal()

@@ -83,3 +83,20 @@ def test_the_code_is_all_of_it_and_has_one_hash_wherever_it_lies(tmp_path):
     argv = [sys.executable, "-c", code]
     done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.strip() == bootstrap.code(), done.stderr
+
+
+def test_what_boots_on_a_host_needs_no_more_than_is_installed_there():
+    code = """if True:
+        import sys
+
+        class Missing:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in sys.argv[1:]:
+                    raise ModuleNotFoundError(name)
+
+        sys.meta_path.insert(0, Missing())
+        import harness.hosts.block, harness.hosts.supervisor, harness.hosts.worker
+        import harness.boot.boot, harness.parse.evidence, harness.run.local
+    """
+    others = ("paramiko", "pexpect", "pandas", "altair", "rich", "jinja2", "scipy", "ruptures")
+    subprocess.run([sys.executable, "-c", code, *others], cwd=ROOT, check=True)
