@@ -54,8 +54,9 @@ def suite(asked: Suite, cache: Path) -> Apt:
 
     Lists that are older than a day are renewed, as far as the network lets.
     """
+    uri = asked.uri or _mirror()
     text = (
-        f"Types: deb\nURIs: {asked.uri}\nSuites: {asked.suite}\n"
+        f"Types: deb\nURIs: {uri}\nSuites: {asked.suite}\n"
         f"Components: {' '.join(asked.components)}\nArchitectures: amd64\n"
         f"Signed-By: {asked.keyring}\n"
     )
@@ -80,7 +81,19 @@ def suite(asked: Suite, cache: Path) -> Apt:
         "APT::Sandbox::User": pwd.getpwuid(os.geteuid()).pw_name,
     }
     options = tuple(word for key, value in said.items() for word in ("-o", f"{key}={value}"))
-    return Apt(options, folder / "lists", f"{asked.suite} of {asked.uri}")
+    return Apt(options, folder / "lists", f"{asked.suite} of {uri}")
+
+
+def _mirror() -> str:
+    """The archive of Debian that the host's apt uses, whatever mirror that is."""
+    done = HOST.run("apt-get", "indextargets", "--format", "$(SITE) $(LABEL) $(COMPONENT)")
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        site, _, rest = line.partition(" ")
+        if rest == "Debian main":
+            return site
+    raise HostError(
+        "the host's apt knows no archive of Debian", remedy="name one as uri of the base's suite"
+    )
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,8 @@ class Suite(Model):
 
     suite: Word
     """`trixie-backports`, `sid` and the like"""
-    uri: Annotated[str, form(f"(https?|file)://{_PRINTED}", "an URL of http or file")] = (
-        "http://mirror.example.org/debian"
-    )
-    """where the archive is"""
+    uri: Annotated[str, form(f"(https?|file)://{_PRINTED}", "an URL of http or file")] | None = None
+    """where the archive is; without it, where the host's apt has its own packages from"""
     components: tuple[Word, ...] = ("main",)
     """parts of the suite"""
     keyring: Path = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
