@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from harness import process
-from harness.compare import RSS, CompareOptions, Comparison, compare_variants, regressions, rows
+from harness.compare import CompareOptions, Comparison, compare_variants, regressions, rows
 from harness.dataset import Dataset, Row
 from harness.errors import HarnessError, HostError, PatchError, UserError
 from harness.files import filling, read_bytes, write_atomic
@@ -30,9 +30,9 @@ from harness.gate import GateResult, prove_variants
 from harness.kernel import Kernels, environment, patches, source
 from harness.kernel import posting as postings
 from harness.kernel.posting import Mail, Posting
-from harness.model import TOUCHES, Variant
+from harness.model import Variant
 from harness.project import Project
-from harness.report import publish
+from harness.report import HEAD, HEADLINE, publish
 from harness.run import Event, Ran, RunOptions, Steps, run_experiment, whole
 from harness.text import one_line
 from harness.units import amount
@@ -44,8 +44,6 @@ log = logging.getLogger(__name__)
 
 MACHINES = ("quad-4g", "quad-16g")
 """Two sizes: what grows with memory differs, what does not is the same."""
-
-HEADLINE = ("memmap_init", "memblock_free_all", "page_alloc_init_late", "boot")
 
 REPLY = "reply.txt"
 
@@ -318,7 +316,7 @@ def review(
 
 def _telling(row: Row) -> bool:
     """Not the parts of a phase, which may shrink while the whole grows."""
-    return row["name"] in {*HEADLINE, *TOUCHES, RSS}
+    return row["name"] in HEAD
 
 
 def _better(row: Row, part: float) -> bool:

@@ -7,7 +7,9 @@ from .pages import page as page
 from .palette import Who as Who
 from .palette import marks_of as marks_of
 from .render import publish as publish
+from .sections import HEADLINE as HEADLINE
 from .text import cover_letter as cover_letter
 from .text import looked as looked
 from .text import tables as tables
 from .vega import Painter as Painter
+from .verdicts import HEAD as HEAD
