@@ -29,7 +29,7 @@ from harness.files import filling, read_bytes, write_atomic
 from harness.gate import GateResult, prove_variants
 from harness.kernel import Kernels, environment, patches, source
 from harness.kernel import posting as postings
-from harness.kernel.posting import Mail, Posting
+from harness.kernel.posting import PostedMail, Posting
 from harness.model import Variant
 from harness.project import Project
 from harness.report import HEAD, HEADLINE, publish
@@ -198,7 +198,7 @@ def _write_series(folder: Path, posting: Posting) -> list[Path]:
     return paths
 
 
-def _head(mail: Mail) -> bytes:
+def _head(mail: PostedMail) -> bytes:
     author = mail.author or "nobody <nobody@localhost>"
     return f"From: {author}\nSubject: [PATCH] {mail.subject}\n\n".encode()
 

@@ -7,7 +7,6 @@ git splits and decodes them. A file that needs neither is taken byte by byte.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,16 +56,30 @@ def read(patch: Path) -> tuple[Mail, ...]:
     data = patch.read_bytes()
     if len(_FROM.findall(data)) < 2:
         return (Mail(patch, *_decoded(data, patch)),)
-    mails = [_decoded(part, patch) for part in _split(data, patch)]
+    mails = [_decoded(part, patch) for part in split(data, str(patch), "--keep-cr")]
     found = [mail for mail in mails if _DIFF.search(mail[0])] or mails[:1]
     return tuple(Mail(patch, *mail, number) for number, mail in enumerate(found, 1))
 
 
-def _split(data: bytes, patch: Path) -> Iterator[bytes]:
+def split(data: bytes, where: str, *options: str) -> list[bytes]:
+    """The mails of an mbox, or one mail; `options` are those of ``git mailsplit``.
+
+    Raises `PatchError` where git cannot tell them apart.
+    """
     with scratch() as folder:
-        _git(patch, folder, data, "mailsplit", "-b", "--keep-cr", f"-o{folder}")
-        for path in sorted(folder.iterdir()):
-            yield path.read_bytes()
+        _git(where, folder, data, "mailsplit", "-b", *options, f"-o{folder}")
+        return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def info(data: bytes, where: str) -> tuple[dict[bytes, bytes], bytes, bytes]:
+    """What ``git mailinfo`` says of a mail, its message and its patch, all in UTF-8.
+
+    Raises `PatchError` for what is no mail to git.
+    """
+    with scratch() as folder:
+        facts = _git(where, folder, data, "mailinfo", "--encoding=UTF-8", "message", "patch")
+        said = dict(line.partition(b": ")[::2] for line in facts.splitlines())
+        return said, (folder / "message").read_bytes(), (folder / "patch").read_bytes()
 
 
 def _decoded(data: bytes, patch: Path) -> tuple[bytes, tuple[str, ...]]:
@@ -97,17 +110,15 @@ def _header(data: bytes) -> bytes:
 
 def _unpacked(data: bytes, patch: Path) -> bytes:
     """A mail in plain text: subject, message and patch."""
-    with scratch() as folder:
-        facts = _git(patch, folder, data, "mailinfo", "--encoding=UTF-8", "message", "patch")
-        info = dict(line.partition(b": ")[::2] for line in facts.splitlines())
-        author = info.get(b"Author", b"") + b" <" + info.get(b"Email", b"") + b">"
-        head = b"From: " + author + b"\nSubject: " + info.get(b"Subject", b"") + b"\n\n"
-        return head + (folder / "message").read_bytes() + (folder / "patch").read_bytes()
+    said, message, diff = info(data, str(patch))
+    author = said.get(b"Author", b"") + b" <" + said.get(b"Email", b"") + b">"
+    head = b"From: " + author + b"\nSubject: " + said.get(b"Subject", b"") + b"\n\n"
+    return head + message + diff
 
 
-def _git(patch: Path, folder: Path, data: bytes, *words: str) -> bytes:
+def _git(where: str, folder: Path, data: bytes, *words: str) -> bytes:
     done = process.run(["git", *words], cwd=folder, env=environment(), stdin=data, check=False)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()
-        raise PatchError(f"git {words[0]} cannot read this mail: {said}", where=str(patch))
+        raise PatchError(f"git {words[0]} cannot read this mail: {said}", where=where)
     return done.stdout

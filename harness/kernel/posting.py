@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from harness import process
 from harness.errors import PatchError
-from harness.files import MAX_EVIDENCE, read_file, scratch
-from harness.kernel.git import environment
+from harness.files import MAX_EVIDENCE, read_file
+from harness.kernel import mail
 from harness.text import one_line
 
 MAX_BYTES = 64 << 20
@@ -30,7 +29,7 @@ _BASE = re.compile(rb"^base-commit: ([0-9a-f]{40})\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Mail:
+class PostedMail:
     """One mail. `number` of `total` is its place in the series, 0 that of the cover letter."""
 
     subject: str
@@ -58,7 +57,7 @@ class Posting:
     author: str
     message_id: str
     version: int
-    patches: tuple[Mail, ...]
+    patches: tuple[PostedMail, ...]
     base_commit: str
     """what its ``base-commit:`` trailer names, as `git format-patch --base` writes it; or empty"""
 
@@ -75,55 +74,43 @@ def read(data: bytes, where: str) -> Posting:
             raise PatchError("no mail, and no diff", where=where)
         text = data.replace(b"\r\n", b"\n")
         subject = Path(where).stem or "patch"
-        return _posting([Mail(subject, "", "", 1, 1, 1, False, text)], where)
-    with scratch() as folder:
-        return _posting(_split(data.lstrip(), folder, where), where)
+        return _posting([PostedMail(subject, "", "", 1, 1, 1, False, text)], where)
+    return _posting(_mails(data.lstrip(), where), where)
 
 
 def read_folder(folder: Path) -> Posting:
     """The series in a folder of ``git format-patch``, or in a maildir."""
     places = [folder / "cur", folder / "new"] if (folder / "cur").is_dir() else [folder]
     files = sorted(path for place in places if place.is_dir() for path in place.iterdir())
-    mails: list[Mail] = []
+    mails: list[PostedMail] = []
     wanted = (".patch", ".mbox", ".eml", ".mbx", ".diff")
     for path in files:
         plain = path.is_file() and not path.is_symlink() and not path.name.startswith(".")
         if plain and (len(places) == 2 or path.suffix in wanted):
-            with scratch() as place:
-                mails += _split(read_file(path, MAX_EVIDENCE), place, str(path))
+            mails += _mails(read_file(path, MAX_EVIDENCE), str(path))
     return _posting(mails, str(folder))
 
 
-def _split(data: bytes, folder: Path, where: str) -> list[Mail]:
-    (folder / "all").write_bytes(data)
+def _mails(data: bytes, where: str) -> list[PostedMail]:
     rich = b"\n>From " in data or b"\n>>From " in data
-    argv = ["git", "mailsplit", "-b", "-o.", *(["--mboxrd"] if rich else []), "all"]
-    done = process.run(argv, env=environment(), cwd=folder, check=False)
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip()
-        raise PatchError(f"no mails that git can tell apart: {one_line(said)}", where=where)
-    files = sorted(path for path in folder.iterdir() if path.name.isdigit())
-    if len(files) > MAX_MAILS:
-        raise PatchError(f"{len(files)} mails are no series of patches", where=where)
-    return [_mail(path, folder) for path in files]
+    found = mail.split(data, where, *(["--mboxrd"] if rich else []))
+    if len(found) > MAX_MAILS:
+        raise PatchError(f"{len(found)} mails are no series of patches", where=where)
+    return [_mail(each, where) for each in found]
 
 
-def _mail(path: Path, folder: Path) -> Mail:
-    data = path.read_bytes()
-    argv = ["git", "mailinfo", "--encoding=UTF-8", "message", "diff"]
-    done = process.run(argv, env=environment(), cwd=folder, stdin=data, check=False)
-    said = dict(
-        line.split(": ", 1)
-        for line in done.stdout.decode("utf-8", "replace").splitlines()
-        if ": " in line
-    )
+def _mail(data: bytes, where: str) -> PostedMail:
+    try:
+        facts, *parts = mail.info(data, where)
+    except PatchError:  # one of many is no mail to git, and so no patch
+        facts, parts = {}, []
+    said = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in facts.items()}
     # git drops what stands in brackets, which says the place in the series.
     raw = message_from_bytes(data, policy=policy.compat32)
     full = _unfolded(raw.get("Subject", ""))
     tags = " ".join(_TAGS.findall(full))
     place, version = _PLACE.search(tags), _VERSION.search(tags)
-    parts = [] if done.returncode else [(folder / n).read_bytes() for n in ("message", "diff")]
-    return Mail(
+    return PostedMail(
         subject=one_line(said.get("Subject", "") or full, 200) or "",
         author=one_line(f"{said.get('Author', '')} <{said.get('Email', '')}>", 200) or "",
         message_id=(one_line(_unfolded(raw.get("Message-ID", "")), 300) or "").strip("<> "),
@@ -139,7 +126,7 @@ def _unfolded(value: object) -> str:
     return " ".join(str(value).split())
 
 
-def _posting(mails: Sequence[Mail], where: str) -> Posting:
+def _posting(mails: Sequence[PostedMail], where: str) -> Posting:
     patches = [mail for mail in mails if mail.patch]
     if not patches:
         what = f"{len(mails)} mails, none of them with a diff" if mails else "no mail"
@@ -168,5 +155,5 @@ def _posting(mails: Sequence[Mail], where: str) -> Posting:
     )
 
 
-def _newest(mails: Iterable[Mail], version: int) -> list[Mail]:
+def _newest(mails: Iterable[PostedMail], version: int) -> list[PostedMail]:
     return [mail for mail in mails if mail.version == version]
