@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from harness import process
-from harness.compare import CompareOptions, Comparison, compare_variants, regressions, rows
+from harness.compare import (
+    CompareOptions,
+    Comparison,
+    compare_variants,
+    improvements,
+    regressions,
+    rows,
+)
 from harness.dataset import Dataset, Row
 from harness.errors import HarnessError, HostError, PatchError, UserError
 from harness.files import filling, read_bytes, write_atomic
@@ -162,7 +169,8 @@ def lay_out(project: Project, posting: Posting, plan: Plan, results: Path) -> tu
     for machine in plan.machines:
         project.machine(machine)
     if posting.base_commit:
-        log.info(f"made for the commit {posting.base_commit[:12]}; tried on {_base(project, plan)}")
+        base = project.base(plan.base).name
+        log.info(f"made for the commit {posting.base_commit[:12]}; tried on {base}")
     name = _slug(posting.subject, {like.name, *like.series})
     key = hashlib.sha256(repr((plan, [mail.text for mail in posting.patches])).encode())
     folder = results / "try" / f"{name}-{key.hexdigest()[:8]}"
@@ -177,10 +185,6 @@ def lay_out(project: Project, posting: Posting, plan: Plan, results: Path) -> tu
             _write(variants / f"{name}.yaml", _variant(like, posting, name))
             _write(part / "experiments" / f"{name}.yaml", _experiment(name, posting, plan))
     return Project(folder / "project", project.cache), name
-
-
-def _base(project: Project, plan: Plan) -> str:
-    return project.base(plan.base).name
 
 
 def _slug(subject: str, taken: set[str]) -> str:
@@ -307,8 +311,7 @@ def review(
     ran = run_experiment(made, experiment, RunOptions(folder), steps=steps, on_event=on_event)
     found = publish(ran.results)
     comparison = compare_variants(found, CompareOptions())
-    worse = tuple(regressions(comparison))
-    better = tuple(row for row in rows(comparison) if _better(row, comparison.options.part))
+    worse, better = tuple(regressions(comparison)), tuple(improvements(comparison))
     seen = Review(posting, ran, found, comparison, proof, worse, better)
     write_atomic(ran.results.path / REPLY, reply(seen))
     return seen
@@ -317,12 +320,6 @@ def review(
 def _telling(row: Row) -> bool:
     """Not the parts of a phase, which may shrink while the whole grows."""
     return row["name"] in HEAD
-
-
-def _better(row: Row, part: float) -> bool:
-    if row["verdict"] == "changed":
-        return bool(row["difference"] < -part * row["base"])
-    return row["verdict"] in ("faster", "less", "fails less")
 
 
 def sentences(seen: Review) -> list[str]:

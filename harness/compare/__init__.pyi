@@ -10,6 +10,7 @@ from .conclusions import conclusions as conclusions
 from .effect import Values as Values
 from .export import COLUMNS as COLUMNS
 from .export import document as document
+from .export import improvements as improvements
 from .export import regressions as regressions
 from .export import rows as rows
 from .export import scope as scope

@@ -96,8 +96,22 @@ def regressions(found: Comparison) -> Iterator[Row]:
             yield row
 
 
+def improvements(found: Comparison) -> Iterator[Row]:
+    """The rows that are better, by the same measure, and whose boots do not fail more often."""
+    for row in rows(found):
+        word = row["verdict"]
+        better = word in ("faster", "less", "fails less")
+        better |= word == "changed" and _shrunk(row, found.options.part)
+        if better and not is_arm(row["variant"]):
+            yield row
+
+
 def _grown(row: Row, part: float) -> bool:
     return bool(row["difference"] > part * row["base"])
+
+
+def _shrunk(row: Row, part: float) -> bool:
+    return bool(row["difference"] < -part * row["base"])
 
 
 def _about(subject: Subject, variant: str, baseline: str) -> Row:

@@ -10,7 +10,7 @@ import pytest
 
 from harness import review
 from harness.cli import main
-from harness.compare import CompareOptions, compare_variants, regressions, rows
+from harness.compare import CompareOptions, compare_variants, improvements, regressions
 from harness.dataset import dataset
 from harness.errors import PatchError, UserError
 from harness.kernel.git import environment
@@ -158,7 +158,7 @@ def seen(baseline: str) -> review.Review:
     found = dataset.load(ROOT / "results/reference/quick")
     comparison = compare_variants(found, CompareOptions(baseline, ("memmap_init",)))
     worse = tuple(regressions(comparison))
-    better = tuple(row for row in rows(comparison) if review._better(row, 0.02))
+    better = tuple(improvements(comparison))
     posting = read(b"--- a/x\n+++ b/x\n", "mm: a change.diff")
     return review.Review(posting, None, found, comparison, None, worse, better)  # type: ignore[arg-type]
 
