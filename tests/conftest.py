@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import host_memory
 from harness.cli import main
 from harness.files import filling, locked
 from harness.guest import initramfs
@@ -28,6 +29,12 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
         return top / name
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def no_memory_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To touch all that a boot could meet takes longer than the boots of most tests."""
+    monkeypatch.setattr(host_memory, "is_taken_back", lambda: False)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from harness import host
+from harness import host, host_memory
 from harness.boot import accel
 from harness.cli.terminal import add_examples, add_json, print_json, print_table, project
 from harness.errors import HarnessError
@@ -34,7 +34,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs every check and shows it."""
     cache = project(arguments).cache
-    checks = [*host.checks(cache), _accelerator(cache)]
+    checks = [*host.checks(cache), host_memory.check(), _accelerator(cache)]
     if arguments.json:
         print_json([asdict(check) for check in checks])
     else:

@@ -56,11 +56,12 @@ STEAL = 0.02
 """Part of the CPU time of QEMU that a hypervisor may have given to others meanwhile."""
 PAGE_US = 2.5
 """System CPU in microseconds that a new page of QEMU may take of the host; 2.0 is usual (median of
-96 boots, results/reference/aa), and a host that runs short of memory takes several times that."""
+96 boots, results/reference/aa). A hypervisor that takes free pages back makes it 10.7, see
+harness/host_memory.py; a host that runs short of memory takes several times that as well."""
 PAGES = 1_000_000
 """New pages below which what a boot takes besides is not small beside them."""
-RSS_PART = 0.5
-"""Part of the host's memory above which QEMU's pages are no longer as cheap as the first ones."""
+RSS_PART = 0.85
+"""Part of the host's memory above which it takes pages from others to give them to QEMU."""
 NODE = 2.0
 """Times the cost of a page on one node may be that of the others."""
 PER_NODE = ("memmap_init", "deferred_init")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from harness import host_memory
 from harness.boot import BootRequest, Evidence, Output, launch
 from harness.errors import HarnessError, HostError, ResultsError, UserError
 from harness.files import write_atomic
@@ -201,8 +202,9 @@ def execute(
 ) -> None:
     """Boots these slots, those aside that are done."""
     todo = [slot for slot in slots if not results.done(slot)]
-    job = _job(session, results, options, todo, on_event)
-    asyncio.run((executor or Local()).execute(job))
+    with contextlib.ExitStack() as memory:
+        job = _job(session, results, options, todo, on_event, memory=memory)
+        asyncio.run((executor or Local()).execute(job))
 
 
 def mend(results: Results) -> None:
@@ -242,12 +244,16 @@ def _job(
     options: RunOptions,
     todo: Sequence[Slot],
     on_event: Callable[[Event], None],
+    *,
+    memory: contextlib.ExitStack,
 ) -> Job:
+    """`memory` keeps what boots of the time clock here are to find, until it is closed."""
     todo = [slot for block in blocks(todo) for slot in block.slots]
     needs = {slot.key: _need(session, slot) for slot in todo}
     long = session.guest is not None
     costs = {slot.key: footprint.boot_seconds(needs[slot.key], slot.clock, long) for slot in todo}
     numbers = {slot.key: number for number, slot in enumerate(todo, 1)}
+    keep = _to_keep(session, todo, needs)
     total, over = sum(costs.values()), 0.0
 
     def tell(slot: Slot, run: Run) -> None:
@@ -256,11 +262,15 @@ def _job(
         on_event(Event(slot, numbers[slot.key], len(todo), over, total - over, run))
 
     async def boot(slot: Slot) -> Run:
+        nonlocal keep
         past = over + costs[slot.key]
         event = Event(slot, numbers[slot.key], len(todo), past, total - past)
         waits = lambda text: on_event(replace(event, waits=text))  # noqa: E731
         async with turn(session.project.cache, slot.clock == "time", waits):
             on_event(event)
+            if keep and slot.clock == "time":
+                memory.enter_context(host_memory.held(keep))
+                keep = 0
             record = await _boot_slot(session, results, slot, options.force)
         tell(slot, record)
         return record
@@ -276,6 +286,19 @@ def _job(
         tell,
         options.force,
     )
+
+
+def _to_keep(
+    session: Session, todo: Sequence[Slot], needs: Mapping[str, footprint.Footprint]
+) -> int:
+    """Bytes of free memory that the largest boot of the time clock meets; none where all is ours.
+
+    Pages that are kept leave no room for huge ones.
+    """
+    timed = [slot for slot in todo if slot.clock == "time"]
+    if any(session.machines[slot.machine].thp for slot in timed) or not host_memory.is_taken_back():
+        return 0
+    return max((needs[slot.key].total for slot in timed), default=0)
 
 
 def _need(session: Session, slot: Slot) -> footprint.Footprint:

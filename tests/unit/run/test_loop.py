@@ -176,3 +176,24 @@ def qemus(folder):
             if here and b"-append" in words:
                 found.append(words)
     return found
+
+
+def test_free_memory_is_kept_once_for_the_boots_of_the_time_clock(checkout, session, monkeypatch):
+    kept, closed = [], []
+
+    @contextlib.contextmanager
+    def held(need):
+        kept.append(need)
+        yield need
+        closed.append(need)
+
+    monkeypatch.setattr(loop.host_memory, "is_taken_back", lambda: True)
+    monkeypatch.setattr(loop.host_memory, "held", held)
+    options = loop.RunOptions(checkout / "results")
+    folder = loop.open_results(session, options)
+    loop.run(session, folder, options, lambda event: None)
+    needs = {loop._need(session, slot).total for slot in session.experiment.schedule()}
+    timed = "time" in session.experiment.clocks
+    assert kept == closed == ([max(needs)] if timed else [])
+    loop.run(session, folder, options, lambda event: None)
+    assert len(kept) == timed
