@@ -13,7 +13,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +29,7 @@ from harness.kernel import (
     kernel_release,
     patches,
 )
-from harness.model import TOUCHES, Experiment, Variant
+from harness.model import TOUCHES, Experiment, Outcome, Variant
 from harness.process import run
 from harness.project import Project
 from harness.report import render
@@ -37,6 +37,11 @@ from harness.run import RunOptions, run_experiment
 from harness.units import parse_size
 
 Verdict = Literal["good", "bad", "skip"]
+
+NOT_ITS_FAULT = frozenset(
+    {Outcome.BUILD_FAILED, Outcome.START_REFUSED, Outcome.NO_OUTPUT, Outcome.KILLED}
+)
+"""Outcomes that say nothing of whether a kernel boots."""
 
 STATUS: dict[Verdict, int] = {"good": 0, "bad": 1, "skip": 125}
 """What `git bisect run` takes them from."""
@@ -63,11 +68,15 @@ def search(last: int, ask: Callable[[int], Verdict]) -> range:
 
 @dataclass(frozen=True)
 class Threshold:
-    """Where good ends: a value, or a factor of what the good end has; bad lies `above` or below."""
+    """Where good ends: a value, or a factor of what the good end has; bad lies `above` or below.
+
+    With `fails` what is bad is a boot that does not come to its end, whatever it measured.
+    """
 
     value: float | None = None
     factor: float | None = None
     above: bool = True
+    fails: bool = False
 
     @classmethod
     def parse(cls, text: str, above: bool, where: str) -> Threshold:
@@ -97,8 +106,15 @@ class Threshold:
             raise UserError("a factor needs the value of the good end")
         return self.factor * good
 
+    def judge(self, trial: Trial, good: float | None) -> Verdict:
+        """Of what a point gave; `good` is the value of the good end."""
+        if self.fails:
+            known: Verdict = "skip" if trial.value is None else "good"
+            return "bad" if trial.failed else known
+        return self.verdict(trial.value, good)
+
     def verdict(self, value: float | None, good: float | None) -> Verdict:
-        """Of a point; one without a value is skipped."""
+        """Of a value; a point without one is skipped."""
         if value is None:
             return "skip"
         limit = self.limit(good)
@@ -119,6 +135,13 @@ class Question:
     results: Path
     base: str | None = None
     """whose ports of the series and fragments are taken; the default one's without"""
+    newest: bool = False
+    """whether the pins of that base are passed over, as a night does"""
+
+    @property
+    def kernels(self) -> Kernels:
+        """Where kernels come from."""
+        return Kernels(self.project, on=self.base, newest=self.newest)
 
     @property
     def experiment(self) -> Experiment:
@@ -153,6 +176,8 @@ class Trial:
     point: Point
     value: float | None
     reason: str = ""
+    failed: bool = False
+    """it was built, and the boot did not come to its end; the host is not to blame"""
 
     def __str__(self) -> str:
         return self.reason if self.value is None else f"{self.value:,.0f}"
@@ -167,7 +192,7 @@ def measure(question: Question, point: Point) -> Trial:
         return Trial(point, None, point.problem)
     variant = question.variant
     made = {variant.name: point.tree}
-    kernels = Kernels(question.project, on=question.base, given=point.source, trees=made)
+    kernels = replace(question.kernels, given=point.source, trees=made)
     ran = run_experiment(
         question.project,
         question.experiment,
@@ -177,7 +202,8 @@ def measure(question: Question, point: Point) -> Trial:
     )
     found = render.publish(ran.results)
     for wrong in ran.wrong:
-        return Trial(point, None, str(wrong).splitlines()[0])
+        failed = wrong.outcome is not None and wrong.outcome not in NOT_ITS_FAULT
+        return Trial(point, None, str(wrong).splitlines()[0], failed)
     (variants,) = series_of(found, (question.metric,)).values()
     return Trial(point, variants[variant.name].median)
 
@@ -190,13 +216,14 @@ class Hunt:
         question: Question,
         threshold: Threshold,
         open_point: Callable[[int], Point],
+        last: int,
     ) -> None:
         self._question, self._threshold = question, threshold
-        self._open = open_point
+        self._open, self._last = open_point, last
         self.trials: dict[int, Trial] = {}
         self.verdicts: dict[int, Verdict] = {}
 
-    def run(self, last: int) -> range:
+    def run(self) -> range:
         """The suspects; none where the last point is as good as the first.
 
         Raises `UserError` where the first point is not good.
@@ -204,16 +231,23 @@ class Hunt:
         if self.ask(0) != "good":
             trial = self.trials[0]
             raise UserError(f"the good end is not good: {trial}", where=trial.point.name)
-        if self.ask(last) != "bad":
+        if self.ask(self._last) != "bad":
             return range(0)
-        return search(last, self.ask)
+        return search(self._last, self.ask)
+
+    def said(self, suspects: range) -> str:
+        """What came of it, in words."""
+        words = {0: "nothing moved: the last point is not bad", 1: "the first bad one"}
+        told = words.get(len(suspects), "one of these, the others cannot be tried")
+        names = (self.trials[n].point.name if n in self.trials else str(n) for n in suspects)
+        return f"{told}: {', '.join(names)}".rstrip(": ")
 
     def ask(self, index: int) -> Verdict:
         """Measures a point and judges it."""
         point = self._open(index)
         log.info(f"trying {index}: {point.name}")
         trial = self.trials[index] = measure(self._question, point)
-        verdict = self.verdicts[index] = self._threshold.verdict(trial.value, self.trials[0].value)
+        verdict = self.verdicts[index] = self._threshold.judge(trial, self.trials[0].value)
         log.info(f"{verdict}: {trial}")
         return verdict
 
@@ -233,7 +267,33 @@ def step(
     if changed := dirty(line.origin):
         log.warning(f"{line.origin}: {', '.join(changed)}: not committed, and not measured")
     trial = measure(question, line.point("HEAD", question))
-    return trial, threshold.verdict(trial.value, reference)
+    return trial, threshold.judge(trial, reference)
+
+
+def by_series(question: Question, threshold: Threshold, series: str, good: str = "") -> Hunt:
+    """Over the patches of a series behind `good`; all of it where none is named."""
+    known = prefixes(question.kernels, question.variant, series)
+    names = [point.name for point in known]
+    if good and good not in names:
+        raise UserError(
+            f"series {series} has no patch {good}",
+            where="--good",
+            remedy=f"it has: {', '.join(names[1:])}",
+        )
+    known = known[names.index(good) :] if good else known
+    return Hunt(question, threshold, known.__getitem__, len(known) - 1)
+
+
+def by_range(question: Question, threshold: Threshold, span: str, tree: Path) -> Hunt:
+    """Over the commits ``GOOD..BAD`` of a kernel tree, with the variant's series on each."""
+    good, _, bad = span.partition("..")
+    line = CommitRange.open(tree, question.project.cache)
+    commits = line.commits(good, bad or "HEAD")
+
+    def open_point(index: int) -> Point:
+        return line.point(commits[index], question)
+
+    return Hunt(question, threshold, open_point, len(commits) - 1)
 
 
 def prefixes(kernels: Kernels, variant: Variant, name: str) -> list[Point]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.bisect import STATUS, Threshold
 from harness.cli.terminal import (
@@ -18,11 +18,11 @@ from harness.cli.terminal import (
     project,
 )
 from harness.errors import UserError
-from harness.kernel import Kernels
 from harness.report import Table
 
 if TYPE_CHECKING:
-    from harness.bisect import Hunt, Point, Question
+    from harness.bisect import Hunt, Question
+    from harness.project import Project
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--range", metavar="GOOD..BAD", help="commits of --tree, by first parents")
     here, kept = Path(), Path("results")
     parser.add_argument("--tree", metavar="DIR", type=Path, default=here, help="a kernel tree")
-    parser.add_argument("--good", metavar="REV", help="step: the commit that a factor refers to")
+    parser.add_argument(
+        "--good", metavar="NAME",
+        help="--series: its last patch that is good; step: the commit that a factor refers to",
+    )  # fmt: skip
     parser.add_argument(
         "--variant", metavar="NAME",
         help="configuration, boot parameters and series (default: --series' namesake, or eager)",
@@ -50,9 +53,13 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--machine", metavar="NAME", required=True, help="in qemu-configs/")
     parser.add_argument("--metric", metavar="NAME", required=True, help="as of `harness compare`")
     add_base(parser)
+    parser.add_argument(
+        "--newest", action="store_true", help="past the pins of the base, as `harness nightly` goes"
+    )
     limit = parser.add_mutually_exclusive_group(required=True)
     limit.add_argument("--above", metavar="N", help="bad is above: 1.1x, 10%%, or a value")
     limit.add_argument("--below", metavar="N", help="bad is below: 0.9x, 10%%, or a value")
+    limit.add_argument("--fails", action="store_true", help="bad is a boot that does not end well")
     parser.add_argument("--results", metavar="DIR", type=Path, default=kept, help="for its boots")
     add_json(parser)
     common = "--machine tiny-2g --metric memmap_init"
@@ -71,63 +78,55 @@ def run(arguments: argparse.Namespace) -> int:
         return _step(arguments)
     if not (arguments.series or arguments.range):
         raise UserError("name --series or --range", where="harness bisect")
-    from harness.bisect import CommitRange, Hunt, prefixes
+    search = hunt(arguments, project(arguments))
+    return _report(arguments, search, search.run())
 
-    question, threshold = _question(arguments), _threshold(arguments)
-    place = question.project
+
+def hunt(arguments: argparse.Namespace, place: Project) -> Hunt:
+    """The bisection that a command line asks for."""
+    from harness.bisect import by_range, by_series
+
+    question, threshold = _question(arguments, place), _threshold(arguments)
     if arguments.series:
-        kernels = Kernels(place, on=question.base)
-        known = prefixes(kernels, question.variant, arguments.series)
-        last = len(known) - 1
-
-        def open_point(index: int) -> Point:
-            return known[index]
-
-    else:
-        good, _, bad = arguments.range.partition("..")
-        line = CommitRange.open(arguments.tree, place.cache)
-        commits = line.commits(good, bad or "HEAD")
-        last = len(commits) - 1
-
-        def open_point(index: int) -> Point:
-            return line.point(commits[index], question)
-
-    hunt = Hunt(question, threshold, open_point)
-    return _report(arguments, hunt, hunt.run(last))
+        return by_series(question, threshold, arguments.series, arguments.good or "")
+    return by_range(question, threshold, arguments.range, arguments.tree)
 
 
 def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range) -> int:
     names = {n: hunt.trials[n].point.name if n in hunt.trials else str(n) for n in suspects}
-    head, rows = ("index", "point", arguments.metric, "verdict", "why"), []
+    tried: list[dict[str, Any]] = []
     for index, trial in sorted(hunt.trials.items()):
-        value = "" if trial.value is None else f"{trial.value:,.0f}"
-        mark = "first bad" if list(suspects) == [index] else ""
-        rows.append(
-            [str(index), trial.point.name, value, mark or hunt.verdicts[index], trial.reason]
-        )
+        word = "first bad" if list(suspects) == [index] else hunt.verdicts[index]
+        about = {"index": index, "point": trial.point.name, "value": trial.value}
+        tried.append(about | {"verdict": word, "why": trial.reason})
     if arguments.json:
-        tried = [dict(zip(head, row, strict=True)) for row in rows]
         print_json({"suspects": list(names.values()), "tried": tried})
     else:
+        head = ("index", "point", arguments.metric, "verdict", "why")
+        values = [f"{each['value']:,.0f}" if each["value"] is not None else "" for each in tried]
+        rows = [
+            [str(each["index"]), each["point"], value, each["verdict"], each["why"]]
+            for each, value in zip(tried, values, strict=True)
+        ]
         title = f"{arguments.metric} on {arguments.machine}, by the work clock"
         print_table(Table(head, rows, title, 2))
-        words = {0: "nothing moved: the last point is not bad", 1: "the first bad one"}
-        said = words.get(len(suspects), "one of these, the others cannot be tried")
-        out.print(f"{said}: {', '.join(names.values())}".rstrip(": "), markup=False)
+        out.print(hunt.said(suspects), markup=False)
     return int(len(suspects) != 1)
 
 
-def _question(arguments: argparse.Namespace) -> Question:
+def _question(arguments: argparse.Namespace, place: Project) -> Question:
     from harness.bisect import Question
 
-    place = project(arguments)
     place.machine(arguments.machine)
     variant = place.variant(arguments.variant or arguments.series or "eager")
     base = place.chosen(arguments.base)
-    return Question(place, variant, arguments.machine, arguments.metric, arguments.results, base)
+    asked = (arguments.machine, arguments.metric, arguments.results, base, arguments.newest)
+    return Question(place, variant, *asked)
 
 
 def _threshold(arguments: argparse.Namespace) -> Threshold:
+    if arguments.fails:
+        return Threshold(fails=True)
     above = arguments.above is not None
     where = "--above" if above else "--below"
     return Threshold.parse(arguments.above or arguments.below, above, where)
@@ -137,7 +136,7 @@ def _step(arguments: argparse.Namespace) -> int:
     """One commit for `git bisect run`."""
     from harness.bisect import CommitRange, step
 
-    question = _question(arguments)
+    question = _question(arguments, project(arguments))
     line = CommitRange.open(arguments.tree, question.project.cache)
     trial, verdict = step(question, _threshold(arguments), line, arguments.good)
     out.print(f"{verdict}: {trial.point.name}: {arguments.metric} {trial}", markup=False)

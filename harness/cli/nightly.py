@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from harness.cli import bisect, parser
 from harness.cli.run import BootLines
 from harness.cli.terminal import (
     add_base,
@@ -20,12 +22,12 @@ from harness.cli.terminal import (
     print_table,
     project,
 )
-from harness.errors import UserError
+from harness.errors import HarnessError, UserError
 from harness.nightly import prune as pruning
 from harness.units import format_size, parse_size
 
 if TYPE_CHECKING:
-    from harness.nightly import Reported, Tolerance
+    from harness.nightly import Bisection, Board, Reported, Tolerance
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +57,14 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help="boot nothing: report the newest night again"
     )
+    parser.add_argument(
+        "--bisect", action="store_true",
+        help="run down what regressed tonight, to the patch or the commit",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tree", metavar="DIR", type=Path,
+        help="--bisect: a kernel tree that has both bases, where the base changed",
+    )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="boot even what may not fit")
     add_json(parser)
     _tolerance(parser)
@@ -64,6 +74,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "harness nightly                          # tonight",
         "harness nightly --date 2026-11-24        # under a date of your choice",
         "harness nightly --report                 # the newest night once more, without a boot",
+        "harness nightly --report --bisect        # and find the patch behind what regressed",
         "harness nightly --prune --days 90 --size 20GiB",
     )
     parser.set_defaults(action=run)
@@ -106,8 +117,9 @@ def run(arguments: argparse.Namespace) -> int:
     from harness.nightly import report_night, run_night
 
     tolerance = _tolerance_of(arguments)
+    find = _bisect(arguments) if arguments.bisect else None
     if arguments.report:
-        reported = report_night(arguments.folder, tolerance)
+        reported = report_night(arguments.folder, tolerance, find)
     else:
         place = project(arguments)
         reported = run_night(
@@ -120,9 +132,28 @@ def run(arguments: argparse.Namespace) -> int:
             base=arguments.base,
             force=arguments.force,
             on_event=BootLines(),
+            bisect=find,
         )
     _show(reported, arguments.json)
     return reported.board.status
+
+
+def _bisect(arguments: argparse.Namespace) -> Callable[[Bisection], str]:
+    """Runs the command line that a bisection is, with boots beside those of the nights."""
+
+    def run_down(asked: Bisection) -> str:
+        if asked.in_tree and not arguments.tree:
+            return f"{asked.command()} (--bisect needs --tree)"
+        words = ["bisect", *asked.words, "--results", str(arguments.folder / "bisect")]
+        if asked.in_tree:
+            words += ["--tree", str(arguments.tree)]
+        try:
+            hunt = bisect.hunt(parser(["bisect"]).parse_args(words), project(arguments))
+            return hunt.said(hunt.run())
+        except HarnessError as error:
+            return f"{asked.command()}: {error.what}"
+
+    return run_down
 
 
 def _tolerance_of(arguments: argparse.Namespace) -> Tolerance:
@@ -135,26 +166,42 @@ def _tolerance_of(arguments: argparse.Namespace) -> Tolerance:
 
 
 def _show(reported: Reported, as_json: bool) -> None:
-    from harness.nightly import FILES, WORDS, changed, notes
+    from harness.nightly import FILES, WORDS, below, changed, culprits, notes
 
     board, folder = reported.board, reported.folder
     if as_json:
-        tonight = [asdict(change) for change in board.tonight]
-        about = {"number": board.night.number, "date": str(board.night.day)}
-        damage = [f"{item.path}: {item.reason}" for item in board.damage]
-        print_json(
-            about
-            | {"status": board.status, "changes": tonight, "report": str(folder)}
-            | {"damaged": damage}
-        )
+        print_json(_answer(board, folder))
         return
-    print_table(changed(board.tonight))
+    print_table(changed(board.telling))
+    if left := below(board):
+        out.print(f"{left} in {folder / FILES[0]}", markup=False)
+    print_table(culprits(board))
     for note in notes(board.nights):
         out.print(note, markup=False)
     night = board.night
-    counts = f"{len(night.figures)} figures, {len(board.tonight)} changes"
-    out.print(f"night {night.number}, {night.day}, base {night.base}: {counts}", markup=False)
+    out.print(f"night {night.number}, {night.day}, base {night.base}: {board.counts}", markup=False)
     out.print(f"{WORDS[board.status]}; report: {folder / FILES[0]}", markup=False)
+
+
+def _answer(board: Board, folder: Path) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "number": board.night.number,
+        "date": str(board.night.day),
+        "status": board.status,
+        "counts": asdict(board.counts),
+        "changes": [asdict(change) for change in board.tonight],
+        "bisections": [
+            {
+                **{key: getattr(each, key) for key in ("variant", "machine", "figure", "why")},
+                "command": each.command() or None,
+                "found": board.answers.get(each.command()),
+            }
+            for each in board.bisections
+        ],
+        "report": str(folder),
+        "damaged": [f"{item.path}: {item.reason}" for item in board.damage],
+    }
 
 
 def prune(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,9 @@ from .compare import Growth as Growth
 from .compare import Tested as Tested
 from .compare import compare_variants as compare_variants
 from .conclusions import conclusions as conclusions
+from .conclusions import lead as lead
 from .effect import Values as Values
+from .effect import centre as centre
 from .export import COLUMNS as COLUMNS
 from .export import document as document
 from .export import improvements as improvements
@@ -25,6 +27,7 @@ from .series import RSS as RSS
 from .series import Series as Series
 from .series import Subject as Subject
 from .series import Table as Table
+from .series import pair as pair
 from .series import series_of as series_of
 from .stopping import Look as Look
 from .verdict import Interest as Interest

@@ -34,6 +34,11 @@ class _Finding:
     value: float
     base: float
 
+    @property
+    def size(self) -> float:
+        """How far from no difference, whichever way."""
+        return abs(math.log(self.value / self.base)) if self.value and self.base else math.inf
+
     def __str__(self) -> str:
         what, less, more = _SUBJECTS.get(self.name, (self.name, *_WORDS[self.clock]))
         ratio = self.value / self.base
@@ -56,6 +61,18 @@ _SUBJECTS = {RSS: ("QEMU's memory", "is {} less", "is {} more")}
 def conclusions(found: Comparison) -> list[str]:
     """Boots that fail first, then what differs by variant, then what is still open."""
     return [*_boots(found), *map(str, _largest(found)), *_open(found)]
+
+
+def lead(found: Comparison, most: int = 3) -> list[str]:
+    """The few sentences to begin with: boots that fail, then the largest difference of each variant
+    that has one, the largest of all first; or what is still open."""
+    largest: dict[str, _Finding] = {}
+    for each in _largest(found):
+        known = largest.get(each.variant)
+        if known is None or each.size > known.size:
+            largest[each.variant] = each
+    ranked = sorted(largest.values(), key=lambda each: -each.size)
+    return [*_boots(found), *map(str, ranked), *_open(found)][:most]
 
 
 def _boots(found: Comparison) -> Iterator[str]:

@@ -176,6 +176,19 @@ def known(
     return _stored(plan(source, tree, fragments, chosen), cache)
 
 
+def kept(kernel_id: str, cache: Path) -> BuiltKernel:
+    """A kernel of the store by its id; raises `BuildError` where it is gone, or is not whole."""
+    folder = cache / "kernels" / kernel_id
+    try:
+        kernel = Kernel.model_validate_json((folder / "kernel.json").read_bytes())
+        whole = sha256_of(folder / "bzImage") == kernel.image_sha256
+    except (OSError, ValueError):
+        whole = False
+    if not whole:
+        raise BuildError("is not in the store any more", where=f"kernel {kernel_id}")
+    return BuiltKernel(kernel, folder / "bzImage", folder / "System.map", folder / "config")
+
+
 def plan(
     source: Source, tree: str, fragments: Sequence[Path], chosen: Toolchain = HOST_GCC
 ) -> Build:

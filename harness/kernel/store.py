@@ -12,7 +12,7 @@ from harness.cache import claim
 from harness.host_lock import beside
 from harness.kernel import build, debian, patches, source
 from harness.kernel.build import BuiltKernel
-from harness.model import Base, Prebuilt, Toolchain, Variant
+from harness.model import Base, Prebuilt, Toolchain, Variant, on_base
 from harness.model.schema import located
 from harness.project import Project
 
@@ -33,6 +33,8 @@ class Kernels:
     """whether pins are passed over: the newest version that there is"""
     trees: Mapping[str, str] = field(default_factory=dict)
     """trees of variants that are not what their series make"""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """kernels that are in the store already, by id; their variants are called as in a schedule"""
 
     @cached_property
     def asked(self) -> Base:
@@ -65,6 +67,8 @@ class Kernels:
         claim(self.project.cache)
         if variant.prebuilt:
             return self._prebuilt(variant.prebuilt)
+        if kept := self.kept.get(on_base(variant.name, self.on)):
+            return build.kept(kept, self.project.cache)
         cache, tree = self.project.cache, self.trees.get(variant.name) or self.tree(variant).tree
         fragments = self.project.fragments(variant.fragments, self.asked)
         made_of = self.base, tree, fragments, cache, self.chosen(variant)

@@ -2,12 +2,14 @@
 """What changed from night to night, and which of it is a regression. Pure.
 
 Counts of the work clock are exact: any difference from the night before is a change and is named
-with the inputs that changed too. Seconds are noisy and memory hardly varies: their steps are those
-of `nightly.steps`. A boot that fails is a regression every night that it fails.
+with the inputs that changed too. Seconds are compared with those of the kernel of the night before,
+where that booted beside tonight's (`nightly.pairs`); else, as memory, by the steps of their series
+(`nightly.steps`). A boot that fails is a regression every night that it fails.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,10 +17,11 @@ from typing import Literal
 
 from harness.compare import RSS, CompareOptions, Interest, Subject, noise
 from harness.model import Outcome
-from harness.nightly.history import INSTRUMENT, Measurement, Night
+from harness.nightly.history import INSTRUMENT, Measurement, Night, Pair
+from harness.nightly.pairs import growth
 from harness.nightly.steps import jumps, steps
 
-Kind = Literal["exact", "step", "failed", "missing", "not the same", "damaged"]
+Kind = Literal["exact", "pair", "step", "failed", "missing", "not the same", "damaged"]
 
 HOST = frozenset({Outcome.START_REFUSED, Outcome.NO_OUTPUT, Outcome.KILLED})
 """Outcomes that are the host's doing until somebody has looked: a start refused, QEMU shot."""
@@ -56,9 +59,22 @@ class Change:
     before: float | None = None
     after: float | None = None
     regression: bool = False
+    improvement: bool = False
     infrastructure: bool = False
     inputs: tuple[str, ...] = ()
     text: str = ""
+
+    @property
+    def matters(self) -> bool:
+        """Whether it is more than a count that is not quite what it was."""
+        return self.kind != "exact" or self.regression or self.improvement
+
+    @property
+    def size(self) -> float:
+        """How far from no change, whichever way; what has no ratio is beyond all that have."""
+        if self.before and self.after:
+            return abs(math.log(self.after / self.before))
+        return math.inf if self.matters else 0.0
 
     @property
     def ratio(self) -> float | None:
@@ -72,11 +88,15 @@ Line = dict[tuple[Subject, str], list[tuple[int, Measurement]]]
 def changes(nights: Sequence[Night], tolerance: Tolerance) -> list[Change]:
     """Everything that ever changed, in the order in which it was found."""
     found = [*_failures(nights), *_missing(nights)]
+    beside = _beside(nights)
     for (subject, variant), points in lines(nights).items():
         if all(_counted(figure) for _, figure in points):
             found += _exact(nights, subject, variant, points, tolerance.exact)
-        else:
-            found += _steps(nights, subject, variant, points, tolerance.noisy)
+            continue
+        paired = beside.get((subject, variant), [])
+        alone = [point for point in points if not paired or point[0] < paired[0][0]]
+        found += _steps(nights, subject, variant, alone, tolerance.noisy)
+        found += _pairs(nights, subject, variant, paired, tolerance.noisy)
     return sorted(found, key=lambda change: change.found)
 
 
@@ -86,6 +106,14 @@ def lines(nights: Sequence[Night]) -> Line:
     for place, night in enumerate(nights):
         for figure in night.figures:
             found.setdefault((figure.subject, figure.variant), []).append((place, figure))
+    return found
+
+
+def _beside(nights: Sequence[Night]) -> dict[tuple[Subject, str], list[tuple[int, Pair]]]:
+    found: dict[tuple[Subject, str], list[tuple[int, Pair]]] = {}
+    for place, night in enumerate(nights):
+        for pair in night.pairs:
+            found.setdefault((pair.subject, pair.variant), []).append((place, pair))
     return found
 
 
@@ -106,6 +134,7 @@ def _exact(
     measure = points[0][1].value
     for number, ((earlier, old), (place, new)) in enumerate(pairwise(points), 1):
         worse = new.value - measure > max(interest.part * measure, interest.amount)
+        better = old.value - new.value > max(interest.part * old.value, interest.amount)
         lately = [figure.value for _, figure in points[: number + 1][-LASTING:]]
         if worse:
             measure = new.value
@@ -121,6 +150,7 @@ def _exact(
                 before=old.value,
                 after=new.value,
                 regression=worse,
+                improvement=better and not worse,
                 inputs=moved(nights[earlier], nights[place], variant, subject.machine),
             )
 
@@ -151,7 +181,31 @@ def _steps(
             before=step.before,
             after=step.after,
             regression=step.after > step.before,
+            improvement=step.after < step.before,
             inputs=moved(before, start, variant, subject.machine),
+        )
+
+
+def _pairs(
+    nights: Sequence[Night],
+    subject: Subject,
+    variant: str,
+    points: Sequence[tuple[int, Pair]],
+    options: CompareOptions,
+) -> Iterator[Change]:
+    for step in growth([pair for _, pair in points], options.interest(subject.metric)):
+        first, place = points[step.start][0], points[step.found][0]
+        yield Change(
+            kind="pair",
+            night=nights[first].number,
+            found=nights[place].number,
+            variant=variant,
+            subject=subject,
+            before=step.before,
+            after=step.after,
+            regression=step.after > step.before,
+            improvement=step.after < step.before,
+            inputs=moved(nights[first - 1], nights[place], variant, subject.machine),
         )
 
 
@@ -227,6 +281,32 @@ def _concerns(name: str, variant: str, machine: str) -> bool:
 def _short(text: str) -> str:
     """A hash is cut to what people compare."""
     return text[:12] if len(text) in (40, 64) and not set(text) - set("0123456789abcdef") else text
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the figures of a night; each figure is counted once."""
+
+    regressed: int
+    improved: int
+    unchanged: int
+    """those that moved by less than is of interest among them"""
+    failed: int
+    """boots, of which no figure is counted"""
+
+    def __str__(self) -> str:
+        failed = f", {self.failed} failed boots" if self.failed else ""
+        told = f"{self.regressed} regressed, {self.improved} improved, {self.unchanged} unchanged"
+        return told + failed
+
+
+def counts(night: Night, found: Sequence[Change]) -> Counts:
+    """Of one night."""
+    tonight = [change for change in found if change.found == night.number]
+    worse = {(c.subject, c.variant) for c in tonight if c.regression and c.kind != "failed"}
+    better = {(c.subject, c.variant) for c in tonight if c.improvement} - worse
+    every = {(figure.subject, figure.variant) for figure in night.figures}
+    return Counts(len(worse), len(better), len(every - worse - better), len(night.failures))
 
 
 def status(found: Sequence[Change], number: int) -> int:

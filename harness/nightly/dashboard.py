@@ -6,9 +6,9 @@ HTML and Markdown come from the same data; both templates escape the text of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -16,11 +16,14 @@ from markupsafe import Markup
 
 from harness import __version__
 from harness.compare import NAMES
-from harness.nightly.changes import Change, Line, lines, moved
+from harness.nightly.bisections import Bisection
+from harness.nightly.changes import Change, Counts, Line, counts, lines, moved
 from harness.nightly.history import Night
-from harness.nightly.testcases import describe
+from harness.nightly.pairs import unpaired
+from harness.nightly.testcases import describe, share
 from harness.report import Measure, Painter, Table, Who, asset, marks_of, page, timeline
 from harness.results import Damage
+from harness.text import one_line
 from harness.units import amount
 
 SHOWN = 120
@@ -28,7 +31,7 @@ SHOWN = 120
 LISTED = 40
 """Changes that a section lists, the latest first."""
 ORDER = (*NAMES, "boots", "evidence")
-CHANGED = ("verdict", "kind", "variant", "machine", "clock", "figure", "what")
+CHANGED = ("verdict", "change", "figure", "variant", "machine", "clock", "what")
 VALUES = (
     *("variant", "machine", "clock", "metric", "first shown", "night before", "last"),
     "seen last on",
@@ -55,6 +58,14 @@ class Board:
     changes: Sequence[Change]
     damage: Sequence[Damage]
     status: int
+    bisections: Sequence[Bisection] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """what came of the bisections that were made, by command"""
+
+    @property
+    def counts(self) -> Counts:
+        """Of the newest night."""
+        return counts(self.night, self.changes)
 
     @property
     def night(self) -> Night:
@@ -62,12 +73,20 @@ class Board:
 
     @property
     def tonight(self) -> list[Change]:
-        """What was sure tonight, the worst first."""
+        """What was sure tonight: the worst first, then the largest."""
         mine = [change for change in self.changes if change.found == self.night.number]
-        return sorted(mine, key=lambda c: (not c.regression, not c.infrastructure, c.variant))
+        return sorted(mine, key=lambda c: (RANKS.index(_word(c)), -c.size, c.variant))
+
+    @property
+    def telling(self) -> list[Change]:
+        """Those of tonight that are of interest."""
+        return [change for change in self.tonight if change.matters]
 
 
 WORDS = ("no regression", "REGRESSED", "the host or the harness was at fault")
+
+
+RANKS = ("REGRESSION", "fault", "improvement", "change", "below")
 
 
 def render(board: Board) -> tuple[str, str]:
@@ -81,14 +100,19 @@ def render(board: Board) -> tuple[str, str]:
         "count": len(board.nights),
         "cells": sorted({(f.variant, f.machine, f.clock) for f in night.figures}),
         "inputs": moved(previous, night) if previous else (),
+        "counts": board.counts,
         "changes": changed(board.tonight),
+        "telling": changed(board.telling),
+        "below": below(board),
+        "bisections": culprits(board),
         "damage": [*(f"{d.path}: {d.reason}" for d in board.damage), *night.damage],
         "notes": list(notes(board.nights)),
     }
     with Painter() as painter:
         sections = list(_sections(board, painter))
-    shown = {"sections": sections, "style": asset("colours.css") + asset("report.css")}
-    return page("dashboard.html.j2", **context, **shown), page("nightly.md.j2", **context)
+    context |= {"sections": sections, "words": {word: word for word in (*RANKS, "verdict")}}
+    style = asset("colours.css") + asset("report.css")
+    return page("dashboard.html.j2", style=style, **context), page("nightly.md.j2", **context)
 
 
 def notes(nights: Sequence[Night]) -> Iterator[str]:
@@ -100,6 +124,32 @@ def notes(nights: Sequence[Night]) -> Iterator[str]:
         )
     if len(nights) == 1:
         yield "the first night: there is nothing to compare it with"
+    if names := unpaired(nights):
+        yield (
+            f"seconds of {', '.join(names)} are not told from the host's: the kernel of the night"
+            " before could not be booted beside tonight's"
+        )
+
+
+def below(board: Board) -> str:
+    """What the telling changes leave out, in a sentence; empty where they are all."""
+    left = len(board.tonight) - len(board.telling)
+    if not left:
+        return ""
+    return f"{left} counts moved by less than is of interest (docs/nightly.md), and are named"
+
+
+def culprits(board: Board) -> Table:
+    """Of each cell that regressed: what changed, what finds the culprit, and what it found."""
+    rows = [
+        (
+            *(each.variant, each.machine, each.figure, one_line(each.why) or ""),
+            board.answers.get(each.command()) or each.command() or "nothing to bisect",
+        )
+        for each in board.bisections
+    ]
+    head = ("variant", "machine", "figure", "changed with it", "bisection")
+    return Table(head, rows, "Where from", len(head))
 
 
 def changed(found: Sequence[Change]) -> Table:
@@ -108,10 +158,19 @@ def changed(found: Sequence[Change]) -> Table:
 
 
 def _row(change: Change) -> tuple[str, ...]:
-    word = "REGRESSION" if change.regression else "fault" if change.infrastructure else "change"
     subject = change.subject
-    where = (change.variant, subject.machine, subject.clock, subject.name)
-    return word, change.kind, *where, describe(change)
+    where = (subject.name, change.variant, subject.machine, subject.clock)
+    return _word(change), share(change), *where, describe(change, by=False)
+
+
+def _word(change: Change) -> str:
+    if change.regression:
+        return "REGRESSION"
+    if change.infrastructure:
+        return "fault"
+    if change.improvement:
+        return "improvement"
+    return "change" if change.matters else "below"
 
 
 def _sections(board: Board, painter: Painter) -> Iterator[PhasePanel]:

@@ -19,16 +19,17 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from pydantic import Field
 from scipy import stats
 
-from harness.compare import RSS, Subject, series_of
+from harness.compare import RSS, Subject, centre, pair, series_of
 from harness.dataset import Column, Dataset, tables
 from harness.errors import ResultsError
 from harness.files import disk_errors, locked, read_plain
 from harness.foreign import MAX_JSON, read_json
-from harness.model import GOOD, Clock, Kernel, Lockfile, Model
+from harness.model import GOOD, Clock, Kernel, Lockfile, Model, base_of, definition, on_base
 from harness.results import Damage
 
 VERSION = 1
@@ -54,6 +55,31 @@ class Measurement(Model):
     """their median absolute deviation"""
     exact: bool = False
     """a count of the work clock: the same in every boot"""
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.machine, self.clock, self.name, self.metric)
+
+
+class Pair(Model):
+    """A figure of tonight's kernel beside that of the kernel of the night before, booted again.
+
+    Both booted in every block of this night, on this host: its mood is the same for both.
+    """
+
+    variant: str
+    machine: str
+    clock: Clock
+    name: str
+    metric: str
+    before: float
+    """median of the kernel of the night before, tonight"""
+    change: float
+    """logarithm of the ratio: the centre of those of the blocks"""
+    spread: float
+    """standard deviation of the ratios' logarithms"""
+    n: int
+    """blocks"""
 
     @property
     def subject(self) -> Subject:
@@ -86,7 +112,12 @@ class Night(Model):
     inputs: dict[str, str] = Field(default_factory=dict)
     """what the figures depend on: of all, of a machine (`machine NAME`), of a variant
     (`variant NAME tree`, `config_sha256`, `toolchain`, `boot`)"""
+    kernels: dict[str, str] = Field(default_factory=dict)
+    """the id of each variant's kernel"""
+    patches: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """of each variant, `SERIES/PATCH` and the begin of its sha256, in order"""
     figures: tuple[Measurement, ...] = ()
+    pairs: tuple[Pair, ...] = ()
     failures: tuple[FailedBoot, ...] = ()
     mismatches: tuple[str, ...] = ()
     """repeats of a cell of the work clock that are not the same"""
@@ -94,11 +125,25 @@ class Night(Model):
     """evidence that could not be read"""
 
 
+BEFORE = "-before"
+"""What a variant's kernel of the night before is called: its name, and this."""
+
+
+def before(variant: str) -> str:
+    """The name in a schedule of a kernel of the night before."""
+    return on_base(definition(variant) + BEFORE, base_of(variant))
+
+
+def is_before(variant: str) -> bool:
+    """Whether a name in a schedule is that of a kernel of the night before."""
+    return definition(variant).endswith(BEFORE)
+
+
 def night_of(found: Dataset, day: date, results: str) -> Night:
     """What is kept of a night's dataset; it has a lock."""
     lock = found.lock
     assert lock
-    boots = found.runs[~found.runs["warmup"]]
+    boots = found.runs[~found.runs["warmup"] & ~found.runs["variant"].map(is_before).astype(bool)]
     started = found.runs["started_utc"].dropna()
     return Night(
         day=day,
@@ -107,7 +152,13 @@ def night_of(found: Dataset, day: date, results: str) -> Night:
         results=results,
         lock=lock.hash,
         inputs=inputs(lock),
+        kernels={
+            name: kernel.kernel_id
+            for name, kernel in lock.kernels.items()
+            if isinstance(kernel, Kernel) and not is_before(name)
+        },
         figures=tuple(_figures(found)),
+        pairs=tuple(_pairs(found)),
         failures=tuple(_failures(boots)),
         mismatches=tuple(map(str, found.repeats.mismatches)),
         damage=tuple(f"{item.path}: {item.reason}" for item in found.damage),
@@ -119,6 +170,8 @@ def _figures(found: Dataset) -> Iterator[Measurement]:
         return
     for subject, variants in series_of(found).items():
         for variant, series in variants.items():
+            if is_before(variant):
+                continue
             yield Measurement(
                 variant=variant,
                 machine=subject.machine,
@@ -129,6 +182,31 @@ def _figures(found: Dataset) -> Iterator[Measurement]:
                 n=len(series.values),
                 spread=float(stats.median_abs_deviation(series.values)),
                 exact=subject.clock == "work" and subject.metric != RSS and series.exact,
+            )
+
+
+def _pairs(found: Dataset) -> Iterator[Pair]:
+    if not found.runs["variant"].map(is_before).any():
+        return
+    for subject, variants in series_of(found).items():
+        for variant, series in variants.items():
+            there = before(variant) in variants and subject.clock != "work"
+            if not there or subject.metric == RSS:
+                continue
+            mine, theirs = pair(series, variants[before(variant)])
+            if len(mine) < 2:
+                continue
+            logs = np.log(mine / theirs)
+            yield Pair(
+                variant=variant,
+                machine=subject.machine,
+                clock="time",
+                name=subject.name,
+                metric=subject.metric,
+                before=float(np.median(theirs)),
+                change=float(centre(logs)),
+                spread=float(np.std(logs, ddof=1)),
+                n=len(logs),
             )
 
 
@@ -147,6 +225,8 @@ def inputs(lock: Lockfile) -> dict[str, str]:
     for name, machine in lock.machines.items():
         found[f"machine {name}"] = _digest(machine.model_dump(mode="json", exclude={"description"}))
     for name, variant in lock.variants.items():
+        if is_before(name):
+            continue
         kernel = lock.kernels[name]
         facts = kernel.model_dump() if isinstance(kernel, Kernel) else {}
         for key in ("tree", "config_sha256", "toolchain"):

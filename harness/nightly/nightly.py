@@ -9,24 +9,42 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from pydantic import Field
+
 from harness.errors import UserError
-from harness.files import write_atomic
-from harness.kernel import Kernels, source
-from harness.model import Experiment
+from harness.files import read_plain, sha256_of, write_atomic
+from harness.foreign import MAX_JSON, read_json
+from harness.kernel import Kernels, patches, source
+from harness.model import Experiment, Model, base_of
 from harness.nightly import dashboard, history, prune, testcases
+from harness.nightly.bisections import Bisection, bisections
 from harness.nightly.changes import Tolerance, changes, status
 from harness.nightly.dashboard import Board
-from harness.nightly.history import History, Night, by_day, night_of
+from harness.nightly.history import History, Night, by_day, is_before, night_of
+from harness.nightly.pairs import beside
 from harness.project import Project
 from harness.report import render
 from harness.report.testcases import junit, ktap
 from harness.results import Damage, Results
-from harness.run import Event, RunOptions, run_experiment
+from harness.run import Event, RunOptions, Session, run_experiment
 
 FILES = ("dashboard.html", "summary.md", "junit.xml", "results.ktap", "history.csv")
 """The forms of a report."""
 
 HISTORY = "history"
+
+ANSWERS = "bisections.json"
+"""What bisections found, beside the report of their night."""
+
+Bisect = Callable[[Bisection], str]
+"""Runs a bisection and answers, in a line, what it found or why it found nothing."""
+
+
+class Answers(Model):
+    """bisections.json."""
+
+    answers: dict[str, str] = Field(default_factory=dict)
+
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +68,13 @@ def run_night(
     base: str | None = None,
     force: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
+    bisect: Bisect | None = None,
 ) -> Reported:
     """Boots a night, today if `day` names no other (UTC), and reports it beside those before it.
 
     A night that is the newest of the history is only reported again. `update` renews apt's lists
     before asking for a base; `base` is the one to boot on, where not those of the experiment.
+    `bisect` runs down what regressed; what it found stays beside the report.
     Raises `UserError` for a date that is buried in the history.
     """
     with Results(folder).locked():
@@ -68,10 +88,19 @@ def run_night(
                     renewed = source.renew(project.base(name), project.cache)
                     log.info("renewed apt's lists" if renewed else "apt's lists are as they are")
             options = RunOptions(folder / prune.BOOTS / day.isoformat(), force=force)
-            store = Kernels(project, newest=True)
-            ran = run_experiment(project, experiment, options, store=store, on_event=on_event)
+            last = nights[-1] if nights else None
+            plan = beside(Kernels(project, newest=True), experiment, last)
+            ran = run_experiment(
+                project,
+                plan.experiment,
+                options,
+                derived=plan.derived,
+                store=plan.store,
+                on_event=on_event,
+            )
             found = render.publish(ran.results)
             night = night_of(found, day, ran.results.path.relative_to(folder).as_posix())
+            night = night.model_copy(update={"patches": _patches(plan.store, ran.session)})
             # What is there and cannot be read is in the dataset's damage already.
             gone = [str(item) for item in ran.unread if not ran.results.has(item.key)]
             night = night.model_copy(update={"damage": (*night.damage, *gone)})
@@ -84,16 +113,33 @@ def run_night(
             )
         else:
             log.info(f"{day} is in the history already: nothing is booted")
-        return _report(folder, nights, damage, tolerance)
+        return _report(folder, nights, damage, tolerance, bisect)
 
 
-def report_night(folder: Path, tolerance: Tolerance) -> Reported:
+def _patches(store: Kernels, session: Session) -> dict[str, tuple[str, ...]]:
+    """Of each kernel that is built, its patches in order, each with the begin of its sha256."""
+    found = {}
+    for name, variant in session.variants.items():
+        if variant.prebuilt or is_before(name):
+            continue
+        on = store.at(base_of(name))
+        found[name] = tuple(
+            f"{series}/{patch.name} {sha256_of(patch)[:12]}"
+            for series, folder in zip(
+                variant.series, store.project.series(variant, on.asked), strict=True
+            )
+            for patch in patches.read_series(folder)
+        )
+    return found
+
+
+def report_night(folder: Path, tolerance: Tolerance, bisect: Bisect | None = None) -> Reported:
     """Reports the newest night once more; raises `UserError` where there is none."""
     with Results(folder).locked():
         nights, damage = _read(folder)
         if not nights:
             raise UserError("no night yet", where=str(folder))
-        return _report(folder, nights, damage, tolerance)
+        return _report(folder, nights, damage, tolerance, bisect)
 
 
 def _read(folder: Path) -> tuple[list[Night], list[Damage]]:
@@ -104,12 +150,18 @@ def _read(folder: Path) -> tuple[list[Night], list[Damage]]:
 
 
 def _report(
-    folder: Path, nights: Sequence[Night], damage: Sequence[Damage], tolerance: Tolerance
+    folder: Path,
+    nights: Sequence[Night],
+    damage: Sequence[Damage],
+    tolerance: Tolerance,
+    bisect: Bisect | None,
 ) -> Reported:
     """Judges the newest night and writes all forms of its report; `latest` points to it."""
     found = changes(nights, tolerance)
-    board = Board(nights, found, damage, status(found, nights[-1].number))
-    target = folder / prune.REPORTS / board.night.day.isoformat()
+    asked = bisections(nights, found)
+    target = folder / prune.REPORTS / nights[-1].day.isoformat()
+    answers = _answers(target / ANSWERS, asked, bisect)
+    board = Board(nights, found, damage, status(found, nights[-1].number), asked, answers)
     page, text = dashboard.render(board)
     told = testcases.cases(board.night, board.changes)
     forms: tuple[str | bytes, ...] = (
@@ -125,3 +177,17 @@ def _report(
     temporary.symlink_to(target.relative_to(folder))
     temporary.replace(folder / "latest")
     return Reported(board, target)
+
+
+def _answers(file: Path, asked: Sequence[Bisection], bisect: Bisect | None) -> dict[str, str]:
+    """What came of each bisection, by command: known already, or found now."""
+    known = Answers()
+    if file.exists():
+        known = Answers.parse(read_json(read_plain(file, MAX_JSON)), str(file))
+    for each in asked if bisect else ():
+        assert bisect
+        if (command := each.command()) and command not in known.answers:
+            log.info(f"bisecting: {command}")
+            known.answers[command] = bisect(each)
+            write_atomic(file, known.model_dump_json(indent=1) + "\n")
+    return known.answers

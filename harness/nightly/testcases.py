@@ -47,19 +47,31 @@ def _case(suite: str, name: str, found: Sequence[Change], figure: Measurement | 
     return Case(suite, name, result, text, kind, metric, figure.value if figure else None)
 
 
-def describe(change: Change) -> str:
-    """A change in one line, without what drives a terminal."""
+def share(change: Change) -> str:
+    """By how much, in per cent; where that would say 0.00, by how much in its unit."""
+    if change.ratio is None or change.before is None or change.after is None:
+        return ""
+    if abs(change.ratio - 1) < 5e-5:
+        away = change.after - change.before
+        return ("+" if away > 0 else "") + amount(away, change.subject.metric)
+    return f"{change.ratio - 1:+.2%}"
+
+
+def describe(change: Change, by: bool = True) -> str:
+    """A change in one line, without what drives a terminal; `by` has it say by how much."""
     parts = [change.text] if change.text else []
     metric = change.subject.metric
     if change.kind == "missing":
         parts.append("not observed any more")
     if change.before is not None and change.after is not None:
-        ratio = f" ({change.ratio - 1:+.2%})" if change.ratio is not None else ""
+        ratio = f" ({told})" if by and (told := share(change)) else ""
         values = (amount(value, metric, exact=True) for value in (change.before, change.after))
         parts.append(" -> ".join(values) + ratio)
-    if change.kind == "step":
+    if change.kind == "step" or change.night < change.found:
         parts.append(f"since night {change.night}")
+    if change.kind == "pair":
+        parts.append("both kernels booted this night")
     parts += [f"changed with it: {'; '.join(change.inputs)}"] if change.inputs else []
-    if not change.inputs and change.kind in ("exact", "step", "missing"):
+    if not change.inputs and change.kind in ("exact", "pair", "step", "missing"):
         parts.append("no input changed")
     return one_line(", ".join(parts)) or ""

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from harness.nightly.bisections import bisections
 from harness.nightly.changes import Tolerance, changes, status
 from harness.nightly.dashboard import Board
 from harness.nightly.history import FailedBoot, Measurement, Night
@@ -102,7 +103,8 @@ def _figure(variant: str, clock: str, name: str, value: float) -> Measurement:
 
 def board(nights, damage=()):
     found = changes(nights, Tolerance())
-    return Board(nights, found, damage, status(found, nights[-1].number))
+    asked = bisections(nights, found)
+    return Board(nights, found, damage, status(found, nights[-1].number), asked)
 
 
 def bad_night():

@@ -5,20 +5,24 @@ import json
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness import bisect as trial
-from harness.bisect import CommitRange, Point, Question, Trial, measure
+from harness.bisect import CommitRange, Point, Question, Threshold, Trial, measure
 from harness.cli import main
 from harness.errors import HostError
 from harness.kernel.git import environment
+from harness.nightly.history import History
 from harness.project import Project
 from tests.support.checkout import ROOT
+from tests.support.nights import Year, make
 from tests.support.sources import MAKEFILE, MM, built_from_source
 from tests.support.store import foreign, keep, lay_sources, torn
 
+STEPS = {"memmap_init": {1: 4 / 3}}
 ASK = ("--machine", "small", "--metric", "memmap_init")
 
 
@@ -232,3 +236,49 @@ def test_a_point_that_does_not_boot_cannot_be_judged(question, monkeypatch):
     monkeypatch.setenv("FAKE_QEMU", "panic")
     found = measure(*question)
     assert (found.value, found.reason.split(":")[0]) == (None, "panic")
+
+
+def test_a_boot_that_fails_is_bad_only_where_that_is_asked(question, monkeypatch):
+    monkeypatch.setenv("FAKE_QEMU", "panic")
+    found = measure(*question)
+    assert Threshold(fails=True).judge(found, None) == "bad"
+    assert Threshold(factor=1.1).judge(found, 100) == "skip"
+    monkeypatch.setenv("FAKE_QEMU", "killed")
+    shot = measure(replace(question[0], results=question[0].results / "more"), question[1])
+    assert shot.value is None
+    assert Threshold(fails=True).judge(shot, None) == "skip"
+
+
+def test_a_series_is_searched_behind_its_last_good_patch(patched, played, capfd):
+    values, asked = played
+    values |= {"line": 100, "LINE 3": 150, "LINE 15": 200}
+    words = ("--series", "work", "--variant", "two", "--good", "0002-line-7.patch")
+    assert bisect(*words) == 0
+    assert "the first bad one: 0004-line-15.patch" in capfd.readouterr().out
+    assert "before work" not in asked
+    assert bisect(*words[:-1], "nope") == 2
+    assert "it has: 0001-line-3.patch" in capfd.readouterr().err
+
+
+def test_a_night_runs_down_what_regressed(patched, played, capfd):
+    """Once: what was found stays beside the report."""
+    values, asked = played
+    values |= {"line": 100, "LINE 3": 150, "LINE 15": 200}
+    year = Year(nights=2, variants=("two",), counts={"memmap_init": 150}, steps=STEPS)
+    names = ("0001-line-3", "0002-line-7", "0003-line-11", "0004-line-15", "0005-line-19")
+    whole = ("before/0001-line-1.patch 1", *(f"work/{name}.patch 2" for name in names))
+    for night, patches in zip(make(year), (whole[:3], whole), strict=True):
+        figures = [f.model_copy(update={"value": f.value * 1e6}) for f in night.figures]
+        known = {"figures": tuple(figures), "patches": {"two": patches}, "number": 0}
+        History(Path("results/nightly/history")).append(night.model_copy(update=known))
+    assert main(["nightly", "--report"]) == 1
+    said = capfd.readouterr().out
+    assert "harness bisect --series work --good 0002-line-7.patch --newest" in said
+    assert "1 regressed, 0 improved, 0 unchanged" in said
+    assert main(["nightly", "--report", "--bisect", "--json"]) == 1
+    (found,) = json.loads(capfd.readouterr().out)["bisections"]
+    assert found["found"] == "the first bad one: 0004-line-15.patch"
+    count = len(asked)
+    assert main(["nightly", "--report"]) == 1
+    assert len(asked) == count
+    assert "the first bad one: 0004-line-15.patch" in capfd.readouterr().out

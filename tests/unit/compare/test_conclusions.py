@@ -5,7 +5,7 @@ import pytest
 
 import harness
 from harness.compare.compare import CompareOptions, compare_variants
-from harness.compare.conclusions import conclusions
+from harness.compare.conclusions import conclusions, lead
 from tests.support.checkout import ROOT
 from tests.support.synthetic import Recipe, make
 
@@ -59,3 +59,12 @@ def test_the_committed_datasets_say_something(name: str) -> None:
     found = compare_variants(harness.load(ROOT / "results/reference" / name), CompareOptions())
     assert any("QEMU's memory" in line for line in conclusions(found))
     assert any("fewer instructions" in line for line in conclusions(found))
+
+
+def test_a_page_begins_with_three_sentences_the_largest_difference_of_each_variant_first() -> None:
+    recipe = Recipe({"base": 1.0, "small": 1.3, "large": 4.0, "third": 0.5, "fourth": 1.1})
+    first = lead(compare_variants(make(recipe), OPTIONS))
+    assert [line.partition(":")[0] for line in first] == ["large", "third", "small"]
+    open_ = lead(compare_variants(make(Recipe({"base": 1.0, "new": 1.3}, blocks=3)), OPTIONS))
+    assert len(open_) == 1
+    assert "no verdict" in open_[0]

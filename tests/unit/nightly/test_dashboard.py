@@ -24,7 +24,8 @@ def test_the_dashboard_escapes_and_has_a_section_for_each_phase():
         assert f"<h2>{name}</h2>" in page
     assert page.count("<svg") == 1
     assert "REGRESSED" in text
-    assert "(+100.00%)" in text
+    assert "| REGRESSION | +100.00% | memmap_init |" in text
+    assert "1 regressed, 0 improved, 0 unchanged, 1 failed boots" in text
 
 
 def test_a_night_whose_date_is_not_later_is_noted():
