@@ -52,6 +52,7 @@ COMMANDS = {
     "status": "what is done, what runs, what is left, what went wrong",
     "collate": "rebuild every CSV and the report from the raw evidence, and print the medians",
     "compare": "verdicts of a dataset: faster, slower, equivalent, or how many more blocks",
+    "export": "a dataset in the form of Bencher, KCIDB, Perfherder, OpenMetrics or Parquet",
     "fastpath": "the way of a page through the allocator: code and instructions beside eager's",
     "parse": "read any Linux boot log: outcome, version, phases",
     "hosts": "the hosts of a lab, and whether they are fit for experiments",
