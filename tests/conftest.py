@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Fixtures of all tests: checkouts, and what takes long to make and is made once for all."""
 
+import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import jsonschema
 import pytest
 
 from harness import host_memory
-from harness.cli import main
+from harness.cli import main, terminal
 from harness.files import filling, locked
 from harness.guest import initramfs
-from tests.support.checkout import environment, lay_checkout, results
+from tests.support.checkout import ROOT, environment, lay_checkout, results
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +39,20 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
 def no_memory_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """To touch all that a boot could meet takes longer than the boots of most tests."""
     monkeypatch.setattr(host_memory, "is_taken_back", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever test has a command print JSON holds it to the schema in docs/schemas."""
+
+    def dumps(value: object, **how: object) -> str:
+        command = sys._getframe(2).f_globals["__name__"].removeprefix("harness.cli.").strip("_")
+        text = json.dumps(value, **how)
+        file = ROOT / f"docs/schemas/{command}.schema.json"
+        jsonschema.validate(json.loads(text), json.loads(file.read_text()))
+        return text
+
+    monkeypatch.setattr(terminal, "json", SimpleNamespace(dumps=dumps))
 
 
 @pytest.fixture(scope="session")
