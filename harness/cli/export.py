@@ -31,7 +31,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_examples(
         parser,
         "harness export results/quick --format bmf -o bmf.json",
-        "harness export results/quick --format openmetrics > textfile/pageinit.prom",
+        "harness export results/quick --format openmetrics -o textfile/pageinit.prom",
         "harness export results/quick --format parquet -o figures.parquet",
     )
     parser.set_defaults(action=run)
