@@ -77,11 +77,13 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
     check: bool = True,
+    timeout_s: float | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs a program to its end and keeps what it printed.
 
     `env` replaces this process's environment. Raises `HostError` when the program is not there
     or, with `check`, when it fails; the error carries the command line and the last lines printed.
+    One that runs for more than `timeout_s` is killed, and has failed.
     """
     words = [str(word) for word in argv]
     try:
@@ -93,7 +95,10 @@ def run(
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             check=False,
+            timeout=timeout_s,
         )
+    except subprocess.TimeoutExpired:
+        raise HostError(f"took more than {timeout_s:.0f} s", where=shlex.join(words)) from None
     except FileNotFoundError as error:
         if error.filename != words[0]:
             raise

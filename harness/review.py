@@ -13,8 +13,9 @@ import hashlib
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +26,9 @@ from harness import process
 from harness.compare import (
     CompareOptions,
     Comparison,
+    Explanation,
     compare_variants,
+    explain,
     improvements,
     regressions,
     rows,
@@ -40,7 +43,8 @@ from harness.kernel.posting import PostedMail, Posting
 from harness.model import Variant
 from harness.project import Project
 from harness.report import HEAD, HEADLINE, publish
-from harness.run import Event, Ran, RunOptions, Steps, run_experiment, whole
+from harness.results import Results
+from harness.run import Event, Ran, RunOptions, Steps, profile_boot, run_experiment, whole
 from harness.text import one_line
 from harness.units import amount
 
@@ -83,6 +87,8 @@ class Review:
     gate: GateResult | None
     worse: tuple[Row, ...]
     better: tuple[Row, ...]
+    why: Mapping[str, Explanation] = field(default_factory=dict)
+    """by machine: the functions that explain what changed there"""
 
     @property
     def word(self) -> Word:
@@ -312,9 +318,26 @@ def review(
     found = publish(ran.results)
     comparison = compare_variants(found, CompareOptions())
     worse, better = tuple(regressions(comparison)), tuple(improvements(comparison))
-    seen = Review(posting, ran, found, comparison, proof, worse, better)
+    why = _why(made, name, plan, folder) if worse or better else {}
+    seen = Review(posting, ran, found, comparison, proof, worse, better, why)
     write_atomic(ran.results.path / REPLY, reply(seen))
     return seen
+
+
+def _why(made: Project, name: str, plan: Plan, folder: Path) -> dict[str, Explanation]:
+    """What functions say of the difference on the last machine; nothing where none are counted."""
+    machine, results = plan.machines[-1], Results(folder / "profile")
+    log.info(f"{machine}: which functions explain what changed")
+    try:
+        before, after = (
+            profile_boot(made, each, machine, results, base=plan.base) for each in (plan.like, name)
+        )
+    except HarnessError as error:
+        log.warning(f"no functions explain it: {one_line(str(error), 300)}")
+        return {}
+    if not before.profile.whole or not after.profile.whole:
+        return {}
+    return {machine: explain(before.kernel, after.kernel)}
 
 
 def _telling(row: Row) -> bool:
@@ -336,6 +359,8 @@ def sentences(seen: Review) -> list[str]:
     for row in sorted((*seen.worse, *seen.better), key=_weight)[:6]:
         if row["kind"] != "boots":
             said.append(f"{row['machine']}: {row['name']} {_change(row)}, {row['verdict']}.")
+    for machine, why in seen.why.items():
+        said.append(f"{machine}: by function, {why.difference:+,} instructions in all: {why}.")
     if len(said) == bool(seen.gate):
         said.append("No phase, no page fault and no memory of the host differs by what matters.")
     return said
@@ -356,7 +381,7 @@ def reply(seen: Review) -> str:
     """A table fit for a mail: plain text of at most 76 columns, with what it rests on."""
     runs = seen.dataset.runs
     lines = [f"{seen.posting.subject or 'The series'}: {seen.word}.", ""]
-    lines += [f"  {line}" for line in sentences(seen)]
+    lines += [_wrapped(line) for line in sentences(seen)]
     shown = [row for row in rows(seen.comparison) if _told(row)]
     table = [["machine", "clock", "what", "before", "after", "change"]]
     for row in shown:
@@ -379,6 +404,17 @@ def reply(seen: Review) -> str:
     if "time" in set(runs["clock"]):
         lines.append("time: seconds of emulation, not of hardware; medians of boots in blocks.")
     return "\n".join(lines) + "\n"
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(
+        line,
+        76,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _all(runs: pd.DataFrame, name: str) -> str:

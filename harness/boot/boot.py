@@ -95,15 +95,23 @@ def _refusal(request: BootRequest, binary: command.Qemu) -> str | None:
     """Why this boot is not even tried; none where it is."""
     if not request.force and (obstacle := request.obstacle):
         return f"{obstacle}; --force boots it all the same"
-    if request.plugin:
-        if not host.has_plugins(binary):
-            return "this QEMU was built without plugins, so that it cannot count stores"
-        if obstacle := plugin.obstacle(request.machine, request.symbols):
-            return obstacle
+    if uncounted := _uncounted(request, binary):
+        return uncounted
     if request.guest and disk.changed(request.guest.image):
         return f"{request.guest.image.path} has changed since its hash was taken"
     need = footprint.footprint(request.machine, request.memory_model, request.taken)
     return None if request.force else host.refusal(need, host.available_memory())
+
+
+def _uncounted(request: BootRequest, binary: command.Qemu) -> str | None:
+    """Why a plugin cannot count what is asked for; none where it can, or nothing is."""
+    if not request.plugin and not request.profile:
+        return None
+    if not host.has_plugins(binary):
+        what = "count stores" if request.plugin else "profile"
+        return f"this QEMU was built without plugins, so that it cannot {what}"
+    obstacle = request.plugin and plugin.obstacle(request.machine, request.symbols)
+    return obstacle or (request.unprofiled if request.profile else None)
 
 
 class _Boot:

@@ -50,12 +50,23 @@ class BootRequest:
     """the console takes input"""
     config: Path | None = None
     """the kernel's configuration, where it is known"""
+    profile: Path | None = None
+    """the plugin that counts instructions by function, where they are; needs `system_map`"""
 
     @property
     def obstacle(self) -> str | None:
         """Why kernel and machine do not fit; none where nothing says so."""
         known, disk = kconfig.read(self.config), self.guest is not None
         return command.obstacle(self.machine) or kconfig.obstacle(known, self.machine, disk=disk)
+
+    @property
+    def unprofiled(self) -> str | None:
+        """Why no profile can be had that is asked for; none where it can."""
+        if self.clock != "work":
+            return "functions are profiled on the work clock alone, where the CPUs take turns"
+        if not self.system_map or not self.system_map.is_file():
+            return "the kernel has no System.map, by which functions have names"
+        return None
 
     @property
     def symbols(self) -> str:
@@ -114,6 +125,8 @@ class BootRequest:
             yield plugin.option(self.plugin, self.machine, self.symbols)
         if self.idle and self.clock == "work":
             yield plugin.idle_option(self.idle)
+        if self.profile and self.system_map:
+            yield plugin.profile_option(self.profile, self.system_map)
 
 
 def probe_words(probes: Probes) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ COMMANDS = {
     "compare": "verdicts of a dataset: faster, slower, equivalent, or how many more blocks",
     "export": "a dataset in the form of Bencher, KCIDB, Perfherder, OpenMetrics or Parquet",
     "fastpath": "the way of a page through the allocator: code and instructions beside eager's",
+    "profile": "where the instructions of a boot go, function by function, of any kernel",
     "parse": "read any Linux boot log: outcome, version, phases",
     "hosts": "the hosts of a lab, and whether they are fit for experiments",
     "init": "lay out a project of one's own: machines, series, variants, experiments",

@@ -265,6 +265,57 @@ class Seen(TypedDict):
 
 
 @_closed
+class FunctionCost(TypedDict):
+    """A function of a boot; guest instructions."""
+
+    function: str
+    own: int
+    total: int
+    calls: int
+
+
+@_closed
+class Profiled(TypedDict):
+    """A boot, or a phase of it, by function: the most expensive of its own first."""
+
+    variant: str
+    machine: str
+    base_version: str | None
+    outcome: Outcome
+    phase: str | None
+    whole: bool
+    instructions: int
+    functions: list[FunctionCost]
+
+
+@_closed
+class FunctionChanged(TypedDict):
+    """A function of two boots; guest instructions of its own."""
+
+    function: str
+    base: int
+    new: int
+    difference: int
+
+
+@_closed
+class Explained(TypedDict):
+    """What differs, the largest difference first."""
+
+    instructions: int
+    in_words: str
+    functions: list[FunctionChanged]
+
+
+@_closed
+class ProfileAnswer(TypedDict):
+    """`harness profile`: the boot that was asked for, and the one of --against behind it."""
+
+    boots: list[Profiled]
+    difference: NotRequired[Explained]
+
+
+@_closed
 class Tried_(TypedDict):  # noqa: N801, a command is called try
     """`harness try`."""
 
@@ -290,6 +341,7 @@ ANSWERS: Mapping[str, Any] = {
     "parse": Parsed,
     "patches": Record,
     "plan": Planned,
+    "profile": ProfileAnswer,
     "run": Done,
     "status": Seen,
     "try": Tried_,

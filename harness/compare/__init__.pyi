@@ -20,6 +20,9 @@ from .fit import Fit as Fit
 from .fit import per_gib as per_gib
 from .fit import per_page as per_page
 from .fit import per_tib as per_tib
+from .functions import Explanation as Explanation
+from .functions import FunctionDifference as FunctionDifference
+from .functions import explain as explain
 from .noise import findable as findable
 from .noise import noise as noise
 from .series import NAMES as NAMES

@@ -24,6 +24,7 @@ from harness import files
 from harness import process as tool
 from harness.errors import HostError, SourceError
 from harness.files import verify
+from harness.kernel.image import check
 from harness.model import Kernel, Suite
 
 _STALE = "apt-get update (as root), then start again"
@@ -263,7 +264,6 @@ def contents(deb: Path) -> Iterator[tarfile.TarFile]:
 
 
 _FACTS_FILE = "prebuilt.json"
-_HEADER_MAGIC = slice(0x202, 0x206)
 _HEADER_VERSION = slice(0x20E, 0x210)
 
 
@@ -283,9 +283,8 @@ def read_image(image: Path, version: str | None = None) -> PrebuiltKernel:
         data = image.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot read: {error.strerror}", where=str(image)) from None
+    check(data, str(image))
     # Documentation/arch/x86/boot.rst: kernel_version points, less 0x200, to a string.
-    if data[_HEADER_MAGIC] != b"HdrS":
-        raise SourceError("not a bzImage", where=str(image))
     start = int.from_bytes(data[_HEADER_VERSION], "little") + 0x200
     banner = data[start : start + 256].split(b"\0")[0].decode("ascii", "replace")
     release = banner.split(" ")[0]

@@ -7,20 +7,17 @@ is counted by the work clock, in the `touch` rows of a dataset: guest instructio
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import lzma
 import re
-import struct
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import process
-from harness.errors import SourceError, UserError
+from harness.errors import UserError
 from harness.files import scratch
+from harness.kernel.image import vmlinux
 from harness.kernel.symbols import SystemMap
 from harness.model import Model
 
@@ -30,15 +27,6 @@ if TYPE_CHECKING:
 
 Stream = tuple[str, ...]
 """The mnemonics of a function, in order."""
-
-_ELF = b"\x7fELF"
-_UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": lambda data: zlib.decompressobj(31).decompress(data),
-    b"BZh": lambda data: bz2.BZ2Decompressor().decompress(data),
-    b"\xfd7zXZ": lambda data: lzma.LZMADecompressor().decompress(data),
-    b"\x5d\x00\x00": lambda data: lzma.LZMADecompressor().decompress(data),
-}
-"""What the kernel compresses itself with, as far as Python knows it, by its first bytes."""
 
 _LINE = re.compile(r"^\s*([0-9a-f]+):\t(.*)$")
 _PREFIXES = {
@@ -57,26 +45,6 @@ _PREFIXES = {
 }
 _PADDING = re.compile(r"(?:(?:data16|cs) )*(?:nop[wl]?|int3)|xchg\s+%ax,%ax")
 _SUFFIX = re.compile(r"\.(?:cold|(?:isra|part|constprop)\.\d+)")
-
-
-def vmlinux(image: bytes, where: str) -> bytes:
-    """The ELF file, without symbols, that a bzImage unpacks at boot; raises `SourceError`."""
-    # Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length.
-    if image[0x202:0x206] != b"HdrS" or len(image) < 0x250:
-        raise SourceError("not a bzImage", where=where)
-    start = ((image[0x1F1] or 4) + 1) * 512
-    offset, length = struct.unpack_from("<II", image, 0x248)
-    payload = image[start + offset : start + offset + length]
-    unpack = next((call for magic, call in _UNPACK.items() if payload.startswith(magic)), None)
-    if unpack is None:
-        raise SourceError(f"compressed in a way unknown here: {payload[:4].hex()}", where=where)
-    try:
-        data = unpack(payload)
-    except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
-        raise SourceError(f"damaged: {error}", where=where) from None
-    if not data.startswith(_ELF):
-        raise SourceError("holds no ELF file", where=where)
-    return data
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 from .dmesg import Chunk as Chunk
 from .evidence import CONSOLE as CONSOLE
 from .evidence import PROBES as PROBES
+from .functions import chosen as chosen
+from .functions import phase_functions as phase_functions
 from .outcome import BootReport as BootReport
 from .outcome import parse_log as parse_log
 from .phases import INIT as INIT
@@ -11,4 +13,9 @@ from .phases import ORDER as ORDER
 from .phases import SCATTERED as SCATTERED
 from .phases import TREES as TREES
 from .phases import WAITING as WAITING
+from .profile import FIRMWARE as FIRMWARE
+from .profile import Cost as Cost
+from .profile import Node as Node
+from .profile import Profile as Profile
+from .profile import read_profile as read_profile
 from .stores import AFTER as AFTER

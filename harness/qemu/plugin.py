@@ -2,7 +2,7 @@
 """Plugins of QEMU, compiled by the host's gcc and kept in the cache.
 
 `stores` counts the stores into the memmap, `idle` what the work clock moved while no CPU had
-anything to do.
+anything to do, `profile` the instructions of each function by the functions that called it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.kernel import SystemMap
 from harness.model import Machine
 from harness.parse import MARKS, SCATTERED, TREES
 from harness.parse.stores import _NEEDED
-from harness.results import IDLE, STORES
+from harness.results import IDLE, PROFILE, STORES
 from harness.units import GIB, format_size
 
 SOURCES = Path(__file__).parent / "src"
@@ -33,7 +33,7 @@ class Plugin:
     sha256: str
 
 
-def build(cache: Path, name: Literal["stores", "idle"]) -> Plugin:
+def build(cache: Path, name: Literal["stores", "idle", "profile"]) -> Plugin:
     """Answers the plugin; compiles it when its source or the compiler is new.
 
     Raises `HostError` where there is no compiler.
@@ -57,6 +57,11 @@ def build(cache: Path, name: Literal["stores", "idle"]) -> Plugin:
 def idle_option(plugin: Path) -> str:
     """The value of ``-plugin`` for `idle`, on any machine with any kernel."""
     return f"{_quoted(plugin)},out={IDLE}"
+
+
+def profile_option(plugin: Path, symbols: Path) -> str:
+    """The value of ``-plugin`` for `profile`, with a System.map of the kernel; any machine."""
+    return f"{_quoted(plugin)},out={PROFILE},symbols={_quoted(symbols)}"
 
 
 def _quoted(plugin: Path) -> str:

@@ -26,7 +26,7 @@ from harness.files import WorkDir, disk_errors, write_atomic
 from harness.model import HostSample
 from harness.parse import Chunk
 from harness.qemu.command import CONSOLE, MONITOR, PROBES
-from harness.results import IDLE, STORES
+from harness.results import IDLE, PROFILE, STORES
 
 MAX_BYTES = 64 << 20
 """A guest that floods its console fills neither disk nor memory."""
@@ -327,7 +327,7 @@ class VM:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._work:
-            for name in (STORES, IDLE):
+            for name in (STORES, IDLE, PROFILE):
                 if (counted := self._work.path / name).is_file():
                     write_atomic(self._folder / name, counted.read_bytes())
             self._work.remove()

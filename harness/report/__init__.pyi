@@ -2,6 +2,9 @@
 from .charts import Measure as Measure
 from .charts import timeline as timeline
 from .document import Table as Table
+from .flamegraph import cost_table as cost_table
+from .flamegraph import difference_table as difference_table
+from .flamegraph import flame_page as flame_page
 from .pages import asset as asset
 from .pages import page as page
 from .palette import Who as Who

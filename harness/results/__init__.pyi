@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from .folder import IDLE as IDLE
+from .folder import PROFILE as PROFILE
 from .folder import RUN_FILE as RUN_FILE
 from .folder import STORES as STORES
 from .folder import Damage as Damage

@@ -317,5 +317,6 @@ def newest(root: Path, experiment: str, lock: str) -> Results | None:
 
 STORES = "stores.txt"
 IDLE = "idle.txt"
+PROFILE = "profile.txt"
 """What plugins write into QEMU's working directory (harness/qemu/src): one counts stores, the other
 what the work clock moved while no CPU had anything to do."""

@@ -11,6 +11,9 @@ from .loop import RunOptions as RunOptions
 from .loop import Steps as Steps
 from .loop import run_experiment as run_experiment
 from .loop import whole as whole
+from .profile import Foreign as Foreign
+from .profile import ProfiledBoot as ProfiledBoot
+from .profile import profile_boot as profile_boot
 from .progress import Observer as Observer
 from .progress import Progress as Progress
 from .session import Session as Session

@@ -345,6 +345,7 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
         session.guest,
         session.typed,
         kernel.config,
+        session.profile.path if session.profile and slot.clock == "work" else None,
     )
 
 

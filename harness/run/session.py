@@ -57,6 +57,8 @@ class Session:
     """A distribution that the initramfs hands over to."""
     typed: bool = False
     """Our terminal is at the console of the guest."""
+    profile: Plugin | None = None
+    """What counts instructions by function, in boots by the work clock."""
 
 
 def prepare(

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.compare import explain
 from harness.dataset import dataset
-from harness.report import render
+from harness.report import flame_page, render
 from harness.results.folder import Results
+from harness.units import amount
+from tests.support.profiles import DEFERRED, EAGER, profile
 
 QUICK = Path(__file__).parents[2] / "results" / "reference" / "quick"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -21,6 +24,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt install chromium")
 
 AROUND = (Path(__file__).parents[1] / "support/around.html").read_text()
+AROUND_FLAME = (Path(__file__).parents[1] / "support/flame.html").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +123,25 @@ def test_it_prints_with_all_that_is_folded(page, tmp_path):
     bare = bare.replace('"beforeprint"', '"none"')  # which breaks the hash: no script runs
     assert printed(tmp_path, page) == whole > printed(tmp_path, bare) >= 4
     assert whole <= 60
+
+
+@pytest.mark.parametrize("width", [390, 1250])
+def test_a_flame_graph_is_pressed_and_searched(tmp_path, width):
+    before = profile([*EAGER, (1, "only_before", 50, 1)])
+    after = profile(DEFERRED)
+    text = flame_page("t", ("new", "old"), [after, before], explain(before, after))
+    around = AROUND_FLAME.replace("WIDTH", str(width)).replace("PAGE", html.escape(text))
+    said, messages = browse(tmp_path, around, "--virtual-time-budget=60000", "--dump-dom")
+    (found,) = re.findall(r'<pre id="said">(.*?)</pre>', said, re.S)
+    found = json.loads(html.unescape(found))
+    assert not messages and not found["fetched"] and found["overflow"] <= 0
+    assert found["part"] == pytest.approx(100 / after.total, abs=0.005)
+    assert found["about"] == f"new: {amount(after.total, 'instructions')} instructions"
+    assert "start_kernel > setup_arch > memmap_init_range" in found["hover"]
+    assert "difference -600" in found["hover"]
+    # Who called it stays above it, and what else there is goes.
+    assert found["pressed"] == ["start_kernel", "setup_arch", "memmap_init_range"]
+    assert found["wide"] == pytest.approx(1, abs=0.01) and found["again"] == found["whole"]
+    assert found["matched"] == ["memmap_init_range"]
+    assert found["sum"].startswith("100 (")
+    assert not found["gone"] and found["there"]

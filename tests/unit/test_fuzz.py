@@ -34,12 +34,13 @@ from harness.model.lockfile import Lockfile
 from harness.model.machine import Machine
 from harness.model.run import Ending, Run
 from harness.model.variant import Variant
-from harness.parse import dmesg, evidence, idle, outcome, phases, stores
+from harness.parse import dmesg, evidence, idle, outcome, phases, read_profile, stores
 from harness.qemu import plugin
 from harness.results.folder import StoredRun, read_run
 from harness.results.ledger import Ledger
 from harness.ssh import KnownHosts
 from tests.support.checkout import ROOT, bzimage
+from tests.support.profiles import EAGER, written
 
 GOLDEN = ROOT / "tests/golden"
 REFERENCE = ROOT / "results/reference"
@@ -52,6 +53,7 @@ COUNTS = {
     "probes.jsonl": 500,
     "stores.txt": 500,
     "idle.txt": 500,
+    "profile.txt": 500,
     "run.json": 100,
     "gate probes": 100,
     "dataset of probes": 10,
@@ -190,6 +192,15 @@ def test_stores(data):
 def test_idle(data):
     found, fault = idle.read(data)
     assert found is None or (fault is None and 0 <= found.until(500) <= found.until(10**18))
+
+
+@fuzz("profile.txt", data=damaged(written(EAGER).encode()))
+def test_profile(data):
+    found, fault = read_profile(data)
+    assert (found is None) == bool(fault)
+    if found:
+        assert found.total == sum(cost.own for cost in found.costs.values())
+        assert "".join(found.callgrind("linux", "pageinit")).count("fn=") >= len(found.costs)
 
 
 PLACES = st.lists(st.integers(0, 10**6), min_size=1, max_size=5)

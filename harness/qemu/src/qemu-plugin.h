@@ -35,7 +35,8 @@ struct plugin_host {
 };
 
 enum { NO_REGS };
-enum { MEM_WRITE = 2 };
+enum { MEM_READ = 1, MEM_WRITE };
+enum { INLINE_ADD };
 
 typedef void (*on_translation)(plugin_id id, struct qemu_plugin_tb *block);
 typedef void (*on_execution)(unsigned int cpu, void *data);
@@ -49,6 +50,11 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, on_ex
 					    int flags, void *data);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, on_access callback, int flags,
 				      int access, void *data);
+
+/* Up to version 1. The inline counters of 2 are not used: they spoil constants of the guest's code */
+__attribute__((weak)) void qemu_plugin_register_vcpu_insn_exec_inline(
+	struct qemu_plugin_insn *insn, int operation, void *at, uint64_t more);
+
 void qemu_plugin_register_atexit_cb(plugin_id id, on_end callback, void *data);
 
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);

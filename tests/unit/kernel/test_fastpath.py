@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Code taken apart and counted: on small images made here, and in the committed record."""
 
-import bz2
 import gzip
-import lzma
 import random
 import struct
 import subprocess
@@ -16,10 +14,11 @@ from hypothesis import strategies as st
 
 from harness.cli.fastpath import DATASETS, RECORD, touched
 from harness.dataset import dataset
-from harness.errors import SourceError, UserError
+from harness.errors import UserError
 from harness.kernel import fastpath
 from harness.kernel.fastpath import Shapes
 from tests.support.checkout import ROOT
+from tests.support.images import bzimage
 
 REFERENCE = ROOT / "results" / "reference"
 SHAPES = Shapes.model_validate_json((ROOT / RECORD).read_bytes())
@@ -62,15 +61,6 @@ void _start(void) { caller(0); }
 """
 
 
-def bzimage(payload: bytes) -> bytes:
-    """A bzImage around a payload, with setup code of three sectors and something before it."""
-    head = bytearray(4 * 512)
-    head[0x1F1] = 3
-    head[0x202:0x206] = b"HdrS"
-    struct.pack_into("<II", head, 0x248, 100, len(payload))
-    return bytes(head) + bytes(100) + payload + bytes(50)
-
-
 def kernel(folder: Path, more: str) -> tuple[Path, Path]:
     """A program as if it were a kernel: bzImage and System.map."""
     folder.mkdir()
@@ -108,25 +98,6 @@ def test_functions_end_where_the_next_symbol_begins() -> None:
     assert found["third.constprop.12"] == ("third", 0x100)
     # What is thrown away after the boot is not on the way of a page.
     assert "start_kernel" not in found and "a_table" not in found
-
-
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_the_kernel_comes_out_of_its_image(pack) -> None:
-    assert fastpath.vmlinux(bzimage(pack(b"\x7fELF and more")), "x") == b"\x7fELF and more"
-
-
-@pytest.mark.parametrize(
-    ("image", "said"),
-    [
-        (bytes(1024), "not a bzImage"),
-        (bzimage(b"\x28\xb5\x2f\xfd rest"), "compressed in a way unknown here: 28b52ffd"),
-        (bzimage(gzip.compress(b"MZ no ELF")), "holds no ELF file"),
-        (bzimage(b"\x1f\x8b\x08\x00garbage garbage"), "damaged"),
-    ],
-)
-def test_an_image_that_cannot_be_read_says_why(image: bytes, said: str) -> None:
-    with pytest.raises(SourceError, match=said):
-        fastpath.vmlinux(image, "here")
 
 
 def test_two_kernels_side_by_side(tmp_path: Path) -> None:

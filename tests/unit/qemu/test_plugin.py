@@ -68,7 +68,7 @@ def test_what_cannot_be_counted_is_told():
     assert "1000GiB" in plugin.obstacle(machine("1TiB"), SYSTEM_MAP)
 
 
-@pytest.mark.parametrize("name", ["stores", "idle"])
+@pytest.mark.parametrize("name", ["stores", "idle", "profile"])
 def test_the_plugin_compiles_once_and_is_one(tmp_path, name):
     first = plugin.build(tmp_path, name)
     stamp = first.path.stat().st_mtime_ns

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Profiles as the plugin writes them."""
+
+from collections.abc import Sequence
+
+from harness.parse.profile import Profile, read_profile
+
+Call = tuple[int, str, int, int]
+"""Depth, function, instructions of its own, calls."""
+
+EAGER: tuple[Call, ...] = (
+    (0, "[firmware]", 900, 0),
+    (0, "start_kernel", 5, 1),
+    (1, "setup_arch", 20, 1),
+    (2, "memmap_init_range", 700, 4),
+    (1, "mm_core_init", 10, 1),
+    (2, "memblock_free_all", 300, 1),
+    (0, "ret_from_fork", 1, 2),
+    (1, "kernel_init", 60, 1),
+)
+DEFERRED: tuple[Call, ...] = (
+    (0, "[firmware]", 900, 0),
+    (0, "start_kernel", 5, 1),
+    (1, "setup_arch", 20, 1),
+    (2, "memmap_init_range", 100, 4),
+    (1, "mm_core_init", 10, 1),
+    (2, "memblock_free_all", 30, 1),
+    (0, "ret_from_fork", 1, 6),
+    (1, "kernel_init", 60, 1),
+    (1, "kthread", 8, 4),
+    (2, "deferred_init_memmap", 500, 4),
+)
+
+
+def written(calls: Sequence[Call], end: str = "user-space", lost: int = 0) -> str:
+    """The file of a plugin."""
+    names = list(dict.fromkeys(name for _, name, _, _ in calls))
+    lines = ["functions-by-stack 1", *(f"function {name}" for name in names)]
+    lines += [f"node {depth} {names.index(n) + 1} {own} {c}" for depth, n, own, c in calls]
+    total = sum(own for _, _, own, _ in calls)
+    return "\n".join([*lines, f"total {total} lost {lost}", f"end {end}", ""])
+
+
+def profile(calls: Sequence[Call]) -> Profile:
+    """What is read of it."""
+    found, fault = read_profile(written(calls).encode())
+    assert found and not fault, fault
+    return found
