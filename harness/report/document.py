@@ -75,7 +75,8 @@ class Figure:
 class Section:
     """A heading with what belongs under it.
 
-    `excerpts` are pairs of a title and lines as they are.
+    `excerpts` are pairs of a title and lines as they are. `more` are notes for those who open them;
+    a section that is `folded` is as a whole.
     """
 
     title: str
@@ -83,7 +84,11 @@ class Section:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     excerpts: tuple[tuple[str, str], ...] = ()
+    more: tuple[str, ...] = ()
+    folded: bool = False
+    leads: bool = False
+    """whether its notes are what a reader came for"""
 
     @property
     def empty(self) -> bool:
-        return not (self.notes or self.tables or self.figures or self.excerpts)
+        return not (self.notes or self.tables or self.figures or self.excerpts or self.more)

@@ -57,6 +57,24 @@ def stacks(context: Context) -> Section:
     return Section("Where the boot goes", (note,), figures=tuple(found))
 
 
+def first_machine(context: Context) -> str:
+    """The machine that a page begins with: the largest of those that most variants booted on."""
+    sizes = _sizes(context.dataset)
+    booted: dict[str, set[str]] = {}
+    for variant, machine, _ in context.chosen:
+        booted.setdefault(machine, set()).add(variant)
+    return max(booted, key=lambda name: (len(booted[name]), sizes.get(name, 0)), default="")
+
+
+def first_picture(context: Context, boots: Section) -> tuple[Figure, ...]:
+    """What a page begins with: what initialises memory there, or the whole boot where nobody
+    counted that; none where no boot has marks."""
+    title = f"{machine_title(context.dataset, first_machine(context))},"
+    mine = [figure for figure in boots.figures if figure.caption.startswith(title)]
+    mine.sort(key=lambda figure: "memory alone" not in figure.caption)
+    return tuple(mine[:1])
+
+
 def _bar(context: Context, cell: Cell, *, whole: bool) -> Records:
     """The parts of a boot; none where it has no marks or where they would overlap."""
     seen = context.chosen.get(cell)

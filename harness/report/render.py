@@ -11,13 +11,14 @@ import base64
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from markupsafe import Markup
 
 from harness import __version__
-from harness.compare import conclusions, series_of, stopping
+from harness.compare import Comparison, conclusions, lead, series_of, stopping
 from harness.dataset import Dataset, Summary, collate, write
 from harness.errors import ResultsError
 from harness.files import write_atomic
@@ -25,13 +26,23 @@ from harness.parse import evidence
 from harness.report import sections, vega
 from harness.report.context import Context
 from harness.report.document import Figure, Section, Table
-from harness.report.figures import distributions, growths, host_memory, stacks
+from harness.report.figures import (
+    distributions,
+    first_machine,
+    first_picture,
+    growths,
+    host_memory,
+    stacks,
+)
 from harness.report.locality import locality_sections
 from harness.report.pages import asset, page
 from harness.report.sections import gate_sections, limit_sections, reproduction
 from harness.report.text import looked
 from harness.report.verdicts import compared, growth_tables, verdicts
 from harness.results import Results
+
+LONG, MANY = 15, 8
+"""Rows of the first table, and figures of a section, above which others than the first fold."""
 
 PAGE, TEXT, PICTURES = "report.html", "report.md", "figures"
 
@@ -131,17 +142,20 @@ def standalone(still: str) -> str:
 def _sections(context: Context, results: Results) -> Iterator[Section]:
     dataset, figures = context.dataset, context.figures
     found = compared(dataset)
-    yield Section("What was found", tuple(conclusions(found)) if found else ())
-    yield sections.headline(dataset, figures)
+    boots = stacks(context)
+    picture = first_picture(context, boots)
+    yield _found(context, found, picture)
+    yield sections.caveats(dataset, figures)
     yield verdicts(context, found, looked(*stopping.read(results.path)))
     yield sections.claimed(dataset, figures)
     yield from gate_sections(dataset)
     yield from limit_sections(dataset)
-    yield stacks(context)
+    others = tuple(each for each in boots.figures if each not in picture)
+    yield replace(boots, figures=others, folded=len(others) > MANY)
     grown, lines = tuple(growths(context, found)), tuple(growth_tables(context, found))
     yield Section("Against memory", _LINES if grown else (), lines, grown)
     yield host_memory(context, results)
-    yield distributions(context, series_of(dataset))
+    yield replace(distributions(context, series_of(dataset)), folded=True)
     yield from sections.phases(dataset, figures)
     yield sections.memory(dataset, figures)
     yield sections.touch(dataset, figures)
@@ -149,6 +163,20 @@ def _sections(context: Context, results: Results) -> Iterator[Section]:
     yield sections.outcomes(dataset, results.path)
     yield sections.environment(dataset)
     yield reproduction(context, results)
+
+
+def _found(context: Context, found: Comparison | None, picture: Sequence[Figure]) -> Section:
+    """The first screen: a few sentences, a picture, and the table behind both."""
+    first = lead(found) if found else []
+    rest = tuple(each for each in (conclusions(found) if found else ()) if each not in first)
+    tables = [sections.headline_table(context.dataset, context.figures)]
+    if len(tables[0].rows) > LONG:
+        machine = first_machine(context)
+        short = tables[0].where("machine", lambda name: name == machine)
+        tables = [short, replace(tables[0], title="The same of all machines", folded=True)]
+    return Section(
+        "What was found", tuple(first), tuple(tables), tuple(picture), more=rest, leads=True
+    )
 
 
 _LINES = (

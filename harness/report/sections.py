@@ -53,10 +53,10 @@ def _took(figures: Summary, cell: Cell, name: str) -> str:
     return f"{text} with waits" if row and figures.waits(cell, name) else text
 
 
-def headline(dataset: Dataset, figures: Summary) -> Section:
-    """The figures that matter most, and what to know before reading any."""
+def caveats(dataset: Dataset, figures: Summary) -> Section:
+    """What to know before reading any figure."""
     notes = (*figures.caveats(), *_caveats(dataset, figures))
-    return Section("Headline", notes, (headline_table(dataset, figures),))
+    return Section("How to read the figures", notes)
 
 
 def _caveats(dataset: Dataset, figures: Summary) -> tuple[str, ...]:
@@ -78,9 +78,8 @@ def _caveats(dataset: Dataset, figures: Summary) -> tuple[str, ...]:
             " smp_init, and with it that of boot. No ratio, claim or line is made of such a figure."
         )
     notes.append(
-        "Medians over the good boots, in brackets the smallest and the largest; the interval of a"
-        " ratio is a 95 % bootstrap over boots and needs six on each side. Phases of different"
-        " nodes overlap: they do not add up."
+        "Figures are medians over the good boots; where brackets follow one, they hold the smallest"
+        " and the largest. Phases of different nodes overlap: they do not add up."
     )
     return tuple(notes)
 
@@ -100,7 +99,7 @@ def phases(dataset: Dataset, figures: Summary) -> Iterator[Section]:
             " which lie far apart."
         )
         if any(table.rows for table in tables):
-            yield Section(f"{title}: phases", (note,), tuple(tables))
+            yield Section(f"{title}: phases", (note,), tuple(tables), folded=True)
 
 
 def _phase_table(figures: Summary, cells: list[Cell], machine: str, clock: str) -> Table:
@@ -151,7 +150,7 @@ def memory(dataset: Dataset, figures: Summary) -> Section:
     head = ["variant", "machine", "clock", "memmap", *(name for name, _ in _FACTS)]
     note = "Peak RSS is QEMU's on the host, the probes' pages included; the others the guest's own."
     tables = (Table(head, rows, left=3), _grown(dataset, figures))
-    return Section("Memory", (note,), tables if tables[1].rows else tables[:1])
+    return Section("Memory", (note,), tables if tables[1].rows else tables[:1], folded=True)
 
 
 def _grown(dataset: Dataset, figures: Summary) -> Table:
@@ -189,7 +188,8 @@ def touch(dataset: Dataset, figures: Summary) -> Section:
         " fault on memory that was used and given back, where a lasting cost would show;"
         " retouch-mapped is the loop alone. x is the ratio to the baseline.",
     )
-    return Section("Page faults afterwards", notes if tables else (), tuple(tables))
+    told = notes if tables else ()
+    return Section("Page faults afterwards", told, tuple(tables), folded=True)
 
 
 def claimed(dataset: Dataset, figures: Summary) -> Section:
@@ -204,21 +204,22 @@ def claimed(dataset: Dataset, figures: Summary) -> Section:
         title = "goals of this project" if row.claim.goal else "claims of others"
         rows.setdefault(title, []).append(
             [
+                row.verdict,
                 figures.label(row.variant),
                 row.claim.text,
-                claims.author(dataset.lock.variants[row.variant], row.claim),
                 row.measured,
-                f"{row.verdict}: {row.why}" if row.why else row.verdict,
+                row.why,
+                claims.author(dataset.lock.variants[row.variant], row.claim),
             ]
         )
-    head = ["variant", "claim", "by", "measured here", "verdict"]
+    head = ["verdict", "variant", "claim", "measured here", "why", "by"]
     note = (
         "What was claimed, beside what this dataset says of it on the largest machine that it has"
         " both kernels on, by each clock that can tell. A gain has held at nine tenths of what was"
         " claimed; where one clock says so and the other does not, that cannot be compared. Seconds"
         " of 2013 are compared as ratios: nothing here is a time of hardware."
     )
-    tables = tuple(Table(head, rows[title], title, left=5) for title in sorted(rows))
+    tables = tuple(Table(head, rows[title], title, left=6) for title in sorted(rows))
     return Section("Claims", (note,) if rows else (), tables)
 
 
@@ -247,7 +248,9 @@ def outcomes(dataset: Dataset, root: Path) -> Section:
         f"Damaged: {clean(item.within(root))}: {clean(item.reason)}" for item in dataset.damage
     ]
     head = ["variant", "machine", "clock", "outcome", "boots"]
-    return Section("Outcomes", tuple(notes), (Table(head, rows, left=4),), excerpts=tuple(excerpts))
+    good = not (len(bad) or dataset.repeats.mismatches or dataset.damage)
+    tables = (Table(head, rows, left=4),)
+    return Section("Outcomes", tuple(notes), tables, excerpts=tuple(excerpts), folded=good)
 
 
 def environment(dataset: Dataset) -> Section:
@@ -268,7 +271,7 @@ def environment(dataset: Dataset) -> Section:
     ]
     head = ["variant", "kernel", "tree", "build warnings"]
     tables = (Table(["fact", "value"], rows, left=2), Table(head, built, "Kernels", left=3))
-    return Section("Environment", tables=tables)
+    return Section("Environment", tables=tables, folded=True)
 
 
 _SHOWN = {"measured": "measured build", "debug": "debug build, memmap poisoned"}
@@ -352,7 +355,8 @@ def reproduction(context: Context, results: Results) -> Section:
         " kernel and the initramfs are named by what they are made of; harness build makes them"
         " where they are missing. Seconds depend on the host; counts of the work clock do not.",
     )
-    return Section("How to reproduce each cell", notes if blocks else (), excerpts=tuple(blocks))
+    told = notes if blocks else ()
+    return Section("How to reproduce each cell", told, excerpts=tuple(blocks), folded=True)
 
 
 def _block(context: Context, cell: Cell, results: Results) -> Iterator[str]:

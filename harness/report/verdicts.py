@@ -23,6 +23,9 @@ from harness.report.text import interval, percent, verdict, verdict_tables, warn
 HEAD = frozenset({*HEADLINE, *TOUCHES, RSS})
 """What is shown at once; the rest is in tables that a reader opens."""
 
+UNTOLD = ("inconclusive", "identical", "within the floor", "not told apart")
+"""How verdicts begin that say nothing of a difference."""
+
 LONG = 40
 """Rows above which a table would stand between a reader and the figures: it is folded too."""
 
@@ -54,17 +57,20 @@ def verdicts(context: Context, found: Comparison | None, more: Iterable[Table] =
     said = (*verdict_tables(found), *warning_tables(found), *more)
     tables = [shown for table in said for shown in _shown(table, context.figures)]
     figures = tuple(_intervals(context, found))
-    notes = (f"Everything against {found.baseline}.", *_NOTES) if tables else ()
-    return Section("Verdicts", notes, tuple(tables), figures)
+    if not tables:
+        return Section("Verdicts", figures=figures)
+    told = f"Everything against {found.baseline}; what is inconclusive is folded."
+    return Section("Verdicts", (told,), tuple(tables), figures, more=_NOTES)
 
 
 def _shown(table: Table, figures: Summary) -> Iterator[Table]:
-    """The rows of the headline, and all of them where that is not the same.
+    """The rows of the headline that have a verdict, and all where that is not the same.
 
     Variants have the mark of those whose numbers do not count.
     """
     every = table.told("variant", figures.label)
     short = every.where("metric", lambda metric: metric.partition(" ")[0] in HEAD)
+    short = short.where("verdict", lambda word: not word.startswith(UNTOLD))
     if short.rows:
         yield replace(short, folded=len(short.rows) > LONG)
     if len(short.rows) < len(every.rows):

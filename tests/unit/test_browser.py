@@ -74,7 +74,7 @@ def test_the_page_works(page, tmp_path, width):
 def test_charts_come_alive_under_the_policy_of_the_page(page, tmp_path, width):
     found = looked(tmp_path, page, width)
     # Only those that are looked at are drawn; no still picture is left beside them.
-    assert found["before"] < found["drawn"] == found["figures"] == 20
+    assert found["before"] < found["drawn"] == found["figures"] == 18
     assert found["stills"] == 0 and not found["fetched"]
     assert not found["overlaps"] and not found["small"]
     # A pointer is told the exact value, with its unit.
@@ -90,7 +90,7 @@ def test_charts_come_alive_under_the_policy_of_the_page(page, tmp_path, width):
 @pytest.mark.parametrize("width", [390, 1250])
 def test_without_a_script_the_still_pictures_stand_there(page, tmp_path, width):
     found = looked(tmp_path, page, width, script=False)
-    assert found["drawn"] == 0 and found["stills"] == found["figures"] == 20
+    assert found["drawn"] == 0 and found["stills"] == found["figures"] == 18
     assert found["overflow"] == 0 and not found["inside"] and not found["overlaps"]
     assert not found["small"] and found["hidden"] == 0 and found["legend"]
 

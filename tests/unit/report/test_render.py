@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.dataset import dataset
-from harness.report import render, vega
+from harness.dataset import Summary, dataset
+from harness.report import render, sections, vega
 from harness.results.folder import Results
 from harness.text import clean
 from tests.support.checkout import ROOT
@@ -73,6 +73,29 @@ def test_the_report_is_one_file_with_figures(found, tmp_path):
     assert "<link" not in page and "src=" not in own and "url(" not in own
     assert "default-src 'none'" in page and "unsafe-eval" not in page
     assert "not of hardware" in page and "is not a time" in text
+
+
+@pytest.mark.parametrize("name", ["quick", "scale"])
+def test_a_page_begins_with_three_sentences_a_picture_and_its_table(name):
+    folder = ROOT / "results/reference" / name
+    page, _ = render.render(Results(folder), dataset.load(folder))
+    first = page.partition("<main>")[2].partition("</section>")[0]
+    assert ">What was found</h2>" in first
+    assert 1 <= first.count('<p class="finding">') <= 3
+    open_ = re.sub(r"<details>.*?</details>", "", first, flags=re.S)
+    assert open_.count("<figure") == open_.count("<table") == 1
+    assert open_.index('class="finding"') < open_.index("<figure") < open_.index("<table")
+    assert 4 <= open_.count("<tr") <= 24
+    assert "<summary><h2>Environment</h2></summary>" in page
+
+
+def test_a_claim_begins_with_its_verdict():
+    found = dataset.load(ROOT / "results/reference/scale")
+    section = sections.claimed(found, Summary.of(found.summary))
+    assert section.tables
+    for table in section.tables:
+        assert table.head[:3] == ["verdict", "variant", "claim"]
+        assert all(len(row[0]) < 24 for row in table.rows)
 
 
 def test_the_same_dataset_gives_the_same_bytes(found, tmp_path):
