@@ -29,6 +29,13 @@ def test_a_profile_says_what_the_marks_say(boots, variant: str, phase: str) -> N
     assert boot.phase(phase).total == pytest.approx(mark.busy, rel=CLOSE, abs=100)
 
 
+def test_a_function_that_has_returned_calls_nothing(boots) -> None:
+    for line in boots["eager"].profile.collapsed():
+        chain = line.rpartition(" ")[0].split(";")
+        assert "memmap_init_range" not in chain[:-1] or chain[-1] != "memmap_init_range", line
+        assert chain.count("__cond_resched") < 2, line
+
+
 def test_functions_explain_what_deferred_changes(boots) -> None:
     found = explain(boots["eager"].profile, boots["deferred"].profile)
     assert found.telling[0].function == "memmap_init_range" and found.telling[0].difference < 0

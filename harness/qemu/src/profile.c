@@ -334,7 +334,8 @@ static enum last follow(struct qemu_plugin_insn *insn)
 		return CALL;
 	}
 	if (code[i] == 0xc3 || code[i] == 0xc2) {
-		qemu_plugin_register_vcpu_mem_cb(insn, on_return, NO_REGS, MEM_READ, NULL);
+		/* QEMU 7.2 tells of no load who asks for loads alone */
+		qemu_plugin_register_vcpu_mem_cb(insn, on_return, NO_REGS, MEM_ANY, NULL);
 		return RETURN;
 	}
 	return OTHER;
@@ -382,16 +383,26 @@ static enum thunk thunk_of(const char *name)
 	return NO_THUNK;
 }
 
+/* Where the linker begins or ends something, which may be a function too */
+static bool is_border(const char *name)
+{
+	const char *last = strrchr(name, '_');
+
+	return last && (!strcmp(last, "_start") || !strcmp(last, "_end") || !strcmp(last, "_begin"));
+}
+
 static int by_address(const void *a, const void *b)
 {
 	const struct function *one = a, *other = b;
 
 	if (one->at != other->at)
 		return one->at < other->at ? -1 : 1;
+	if (is_border(one->name) != is_border(other->name))
+		return is_border(one->name) ? 1 : -1;
 	return strcmp(one->name, other->name);
 }
 
-/* The code in a System.map; of several names of one address the first by alphabet */
+/* The code in a System.map; of several names of one address one alone */
 static bool load(const char *path)
 {
 	FILE *file = fopen(path, "re");

@@ -35,7 +35,7 @@ struct plugin_host {
 };
 
 enum { NO_REGS };
-enum { MEM_READ = 1, MEM_WRITE };
+enum { MEM_WRITE = 2, MEM_ANY };
 enum { INLINE_ADD };
 
 typedef void (*on_translation)(plugin_id id, struct qemu_plugin_tb *block);
