@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Literal
 
 from harness import files
-from harness.compare import series_of
-from harness.errors import PatchError, UserError
+from harness.compare import explain, series_of
+from harness.errors import HarnessError, PatchError, UserError
 from harness.kernel import (
     Kernels,
     Repository,
@@ -30,10 +30,12 @@ from harness.kernel import (
     patches,
 )
 from harness.model import TOUCHES, Experiment, Outcome, Variant
+from harness.parse import Profile
 from harness.process import run
 from harness.project import Project
 from harness.report import render
-from harness.run import RunOptions, run_experiment
+from harness.results import Results
+from harness.run import RunOptions, profile_boot, run_experiment
 from harness.units import parse_size
 
 Verdict = Literal["good", "bad", "skip"]
@@ -208,6 +210,21 @@ def measure(question: Question, point: Point) -> Trial:
     return Trial(point, variants[variant.name].median)
 
 
+def profiled(question: Question, point: Point) -> Profile:
+    """Where the instructions of a point go, once more booted for that; raises as that does."""
+    name, tree = question.variant.name, point.tree
+    assert tree
+    seen = profile_boot(
+        question.project,
+        name,
+        question.machine,
+        Results(question.results / "profile"),
+        base=question.base,
+        store=replace(question.kernels, given=point.source, trees={name: tree}),
+    )
+    return seen.kernel
+
+
 class Hunt:
     """A bisection under way: what was tried, and what it gave."""
 
@@ -241,6 +258,22 @@ class Hunt:
         told = words.get(len(suspects), "one of these, the others cannot be tried")
         names = (self.trials[n].point.name if n in self.trials else str(n) for n in suspects)
         return f"{told}: {', '.join(names)}".rstrip(": ")
+
+    def explained(self, suspects: range) -> str:
+        """Which functions make the one suspect differ from the point before it, in words.
+
+        Empty where there is not just one, and where its functions cannot be counted.
+        """
+        if len(suspects) != 1 or self._threshold.fails:
+            return ""
+        points = [self.trials[n].point for n in (suspects[0] - 1, suspects[0])]
+        try:
+            before, after = (profiled(self._question, point) for point in points)
+        except HarnessError as error:
+            log.warning(f"no functions explain it: {error.what.splitlines()[0]}")
+            return ""
+        why = explain(before, after)
+        return f"by function, {why.difference:+,} instructions in all: {why}"
 
     def ask(self, index: int) -> Verdict:
         """Measures a point and judges it."""

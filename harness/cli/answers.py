@@ -65,6 +65,7 @@ class Bisected(TypedDict):
 
     suspects: list[str]
     tried: list[Tried]
+    explanation: NotRequired[str]
 
 
 @_closed

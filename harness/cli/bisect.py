@@ -61,6 +61,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     limit.add_argument("--below", metavar="N", help="bad is below: 0.9x, 10%%, or a value")
     limit.add_argument("--fails", action="store_true", help="bad is a boot that does not end well")
     parser.add_argument("--results", metavar="DIR", type=Path, default=kept, help="for its boots")
+    parser.add_argument(
+        "--explain", action="store_true",
+        help="name the functions that make it so: two more boots, with a profile",
+    )  # fmt: skip
     add_json(parser)
     common = "--machine tiny-2g --metric memmap_init"
     add_examples(
@@ -79,7 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not (arguments.series or arguments.range):
         raise UserError("name --series or --range", where="harness bisect")
     search = hunt(arguments, project(arguments))
-    return _report(arguments, search, search.run())
+    suspects = search.run()
+    why = search.explained(suspects) if arguments.explain else ""
+    return _report(arguments, search, suspects, why)
 
 
 def hunt(arguments: argparse.Namespace, place: Project) -> Hunt:
@@ -92,7 +98,7 @@ def hunt(arguments: argparse.Namespace, place: Project) -> Hunt:
     return by_range(question, threshold, arguments.range, arguments.tree)
 
 
-def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range) -> int:
+def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range, why: str) -> int:
     names = {n: hunt.trials[n].point.name if n in hunt.trials else str(n) for n in suspects}
     tried: list[dict[str, Any]] = []
     for index, trial in sorted(hunt.trials.items()):
@@ -100,7 +106,8 @@ def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range) -> int:
         about = {"index": index, "point": trial.point.name, "value": trial.value}
         tried.append(about | {"verdict": word, "why": trial.reason})
     if arguments.json:
-        print_json({"suspects": list(names.values()), "tried": tried})
+        more = {"explanation": why} if why else {}
+        print_json({"suspects": list(names.values()), "tried": tried} | more)
     else:
         head = ("index", "point", arguments.metric, "verdict", "why")
         values = [f"{each['value']:,.0f}" if each["value"] is not None else "" for each in tried]
@@ -111,6 +118,8 @@ def _report(arguments: argparse.Namespace, hunt: Hunt, suspects: range) -> int:
         title = f"{arguments.metric} on {arguments.machine}, by the work clock"
         print_table(Table(head, rows, title, 2))
         out.print(hunt.said(suspects), markup=False)
+        if why:
+            out.print(why, markup=False)
     return int(len(suspects) != 1)
 
 

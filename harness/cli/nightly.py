@@ -149,7 +149,8 @@ def _bisect(arguments: argparse.Namespace) -> Callable[[Bisection], str]:
             words += ["--tree", str(arguments.tree)]
         try:
             hunt = bisect.hunt(parser(["bisect"]).parse_args(words), project(arguments))
-            return hunt.said(hunt.run())
+            suspects = hunt.run()
+            return "; ".join(filter(None, (hunt.said(suspects), hunt.explained(suspects))))
         except HarnessError as error:
             return f"{asked.command()}: {error.what}"
 

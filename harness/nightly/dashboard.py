@@ -110,7 +110,7 @@ def render(board: Board) -> tuple[str, str]:
     }
     with Painter() as painter:
         sections = list(_sections(board, painter))
-    context |= {"sections": sections, "words": {word: word for word in (*RANKS, "verdict")}}
+    context |= {"sections": sections, "words": {word: word for word in RANKS}}
     style = asset("colours.css") + asset("report.css")
     return page("dashboard.html.j2", style=style, **context), page("nightly.md.j2", **context)
 
@@ -143,12 +143,12 @@ def culprits(board: Board) -> Table:
     """Of each cell that regressed: what changed, what finds the culprit, and what it found."""
     rows = [
         (
-            *(each.variant, each.machine, each.figure, one_line(each.why) or ""),
             board.answers.get(each.command()) or each.command() or "nothing to bisect",
+            *(each.variant, each.machine, each.figure, one_line(each.why) or ""),
         )
         for each in board.bisections
     ]
-    head = ("variant", "machine", "figure", "changed with it", "bisection")
+    head = ("bisection", "variant", "machine", "figure", "changed with it")
     return Table(head, rows, "Where from", len(head))
 
 

@@ -69,6 +69,8 @@ def first_machine(context: Context) -> str:
 def first_picture(context: Context, boots: Section) -> tuple[Figure, ...]:
     """What a page begins with: what initialises memory there, or the whole boot where nobody
     counted that; none where no boot has marks."""
+    if not boots.figures:
+        return ()
     title = f"{machine_title(context.dataset, first_machine(context))},"
     mine = [figure for figure in boots.figures if figure.caption.startswith(title)]
     mine.sort(key=lambda figure: "memory alone" not in figure.caption)

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.boot import Output
 from harness.errors import BuildError, HostError, ResultsError, UserError
 from harness.files import read_bytes
-from harness.kernel import kallsyms
+from harness.kernel import Kernels, kallsyms
 from harness.model import Experiment, Outcome, Prebuilt, Probes, Run, Variant
 from harness.parse import FIRMWARE, Profile, chosen, phase_functions, read_profile
 from harness.project import Project
@@ -119,11 +119,13 @@ def profile_boot(
     results: Results,
     *,
     base: str | None = None,
+    store: Kernels | None = None,
     on_output: Output | None = None,
 ) -> ProfiledBoot:
     """Boots a variant, or a kernel of others, once and reads where its instructions went.
 
-    A boot that fails has a profile up to its end; one that `results` has already is not made again.
+    `store` is where the kernel comes from, if not from what the project says. A boot that fails has
+    a profile up to its end; one that `results` has already is not made again.
     Raises `UserError` for names that are not there, `SourceError` for a kernel whose functions have
     no names, `BuildError`, `HostError` where QEMU takes no plugin, and `ResultsError` where it left
     no profile.
@@ -138,7 +140,9 @@ def profile_boot(
         alone = wanted.work_clock.model_copy(update={"one_cpu": True})
         wanted = wanted.model_copy(update={"work_clock": alone})
     experiment = _experiment(variant.name, wanted.name, base)
-    session = prepare(project, experiment, {variant.name: variant}, {wanted.name: wanted})
+    session = prepare(
+        project, experiment, {variant.name: variant}, {wanted.name: wanted}, store=store
+    )
     (slot,) = experiment.schedule()
     kernel = session.kernels[slot.variant]
     if isinstance(kernel, str):

@@ -16,6 +16,7 @@ from harness.cli import main
 from harness.errors import HostError
 from harness.kernel.git import environment
 from harness.nightly.history import History
+from harness.parse.profile import Node, Profile
 from harness.project import Project
 from tests.support.checkout import ROOT
 from tests.support.nights import Year, make
@@ -260,8 +261,14 @@ def test_a_series_is_searched_behind_its_last_good_patch(patched, played, capfd)
     assert "it has: 0001-line-3.patch" in capfd.readouterr().err
 
 
-def test_a_night_runs_down_what_regressed(patched, played, capfd):
-    """Once: what was found stays beside the report."""
+def test_a_night_runs_down_what_regressed(patched, played, capfd, monkeypatch):
+    """Once: what was found stays beside the report, with the functions that explain it."""
+
+    def profiled(question, point):
+        own = 10 if point.name == "0003-line-11.patch" else 60
+        return Profile((Node(0, "start_kernel", 5, 1), Node(1, "memmap_init", own, 1)))
+
+    monkeypatch.setattr(trial, "profiled", profiled)
     values, asked = played
     values |= {"line": 100, "LINE 3": 150, "LINE 15": 200}
     year = Year(nights=2, variants=("two",), counts={"memmap_init": 150}, steps=STEPS)
@@ -277,7 +284,8 @@ def test_a_night_runs_down_what_regressed(patched, played, capfd):
     assert "1 regressed, 0 improved, 0 unchanged" in said
     assert main(["nightly", "--report", "--bisect", "--json"]) == 1
     (found,) = json.loads(capfd.readouterr().out)["bisections"]
-    assert found["found"] == "the first bad one: 0004-line-15.patch"
+    assert found["found"].startswith("the first bad one: 0004-line-15.patch; by function, +50")
+    assert "memmap_init" in found["found"]
     count = len(asked)
     assert main(["nightly", "--report"]) == 1
     assert len(asked) == count
