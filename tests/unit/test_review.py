@@ -18,6 +18,7 @@ from harness.kernel.posting import read
 from harness.kernel.store import Kernels
 from harness.project import Project
 from tests.support.checkout import ROOT
+from tests.support.profiles import EAGER, written
 from tests.support.sources import MAKEFILE, MM, built_from_source, series, tarball
 from tests.support.store import keep
 
@@ -194,3 +195,21 @@ def test_the_bases_that_it_does_apply_to_are_named(place, tmp_path, capfd):
     kernels = Kernels(made, on="other")
     text = kernels.base.repository.read(kernels.tree(made.variant(name)).tree, "mm/page.c")
     assert text and "mark\n" in text and "LINE\n" in text
+
+
+def test_functions_explain_what_changed_or_nothing_does(place, mbox, tmp_path, monkeypatch):
+    known(place, mbox)
+    project = Project.find(place, place.parent / "cache")
+    plan = review.Plan("two", ("small",))
+    made, name = review.lay_out(project, read(mbox.read_bytes(), "x"), plan, place / "results")
+    # A QEMU that left no profile, one that died in it, one without plugins: that ends no review.
+    assert review._why(made, name, plan, tmp_path / "none") == {}
+    monkeypatch.setenv("FAKE_PROFILE", written(EAGER, "early"))
+    assert review._why(made, name, plan, tmp_path / "early") == {}
+    monkeypatch.setenv("FAKE_PROFILE", written(EAGER))
+    found = review._why(made, name, plan, tmp_path / "whole")
+    assert {machine: str(why) for machine, why in found.items()} == {"small": "no function differs"}
+    monkeypatch.setenv("FAKE_QEMU", "no-plugins")
+    assert review._why(made, name, plan, tmp_path / "refused") == {}
+    # What is known is not booted again.
+    assert review._why(made, name, plan, tmp_path / "whole").keys() == {"small"}
