@@ -22,6 +22,8 @@ PATIENCE_S = 180.0
 """For a search through 60 MiB, which takes some seconds."""
 FEW = 1000
 """Functions. The smallest kernel that boots has more, a stub of a System.map has none."""
+KERNEL = 0xFFFF_8000_0000_0000
+"""The kernel's half of the addresses of x86-64."""
 _PROGRAM = "vmlinux_to_elf.scripts.kallsyms_finder"
 _LINE = re.compile(r"^(f{8}[0-9a-f]{8}) ([a-zA-Z]) ([\w.$@]{1,500})$", re.A | re.M)
 
@@ -41,7 +43,7 @@ def system_map(image: Path, cache: Path) -> Path:
 def usable(path: Path) -> bool:
     """Whether a System.map names the functions of a kernel."""
     known = SystemMap.read(path.read_text(encoding="ascii", errors="replace"))
-    return sum(symbol.is_code for symbol in known.symbols) >= FEW
+    return sum(symbol.is_code and symbol.address >= KERNEL for symbol in known.symbols) >= FEW
 
 
 def _extract(image: Path) -> str:

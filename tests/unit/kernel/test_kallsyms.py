@@ -39,3 +39,5 @@ def test_a_stub_of_a_system_map_is_of_no_use(tmp_path: Path) -> None:
     stub.write_text("ffffffffffffffff B The real System.map is in the linux-image-dbg package\n")
     real.write_text("".join(f"{0xFFFFFFFF81000000 + n:x} T f{n}\n" for n in range(2000)))
     assert not kallsyms.usable(stub) and kallsyms.usable(real)
+    stub.write_text(real.read_text().replace("ffffffff8", "00000000"))
+    assert not kallsyms.usable(stub)
