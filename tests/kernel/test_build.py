@@ -125,12 +125,14 @@ def test_a_patch_that_is_there_already_is_told_apart(kernels, tmp_path):
     assert "once_more.patch" in str(caught.value)
 
 
-def test_every_series_of_this_checkout_applies(kernels):
-    for name in kernels.project.variants():
-        variant = kernels.project.variant(name)
-        if not variant.prebuilt:
-            tree = kernels.tree(variant)
-            assert tree.tree != kernels.base.tree and tree.added > 0
+@pytest.mark.parametrize("base", ["6.12", "7.3"])
+def test_every_series_of_this_checkout_applies(kernels, base):
+    here = kernels.at(kernels.project.chosen(base))
+    variants = kernels.project.built(base=base)
+    assert {"eager", "on-demand", "zero-check"} <= {variant.name for variant in variants}
+    for variant in variants:
+        tree = here.tree(variant)
+        assert tree.tree != here.base.tree and tree.added > 0
 
 
 def test_a_known_kernel_is_not_built_again(kernels, project, capfd):

@@ -68,14 +68,19 @@ def look(root: Path, cache: Path, capsys: pytest.CaptureFixture[str], *words: st
     return status, json.loads(capsys.readouterr().out)["series"]
 
 
-def test_a_good_series_has_no_problem_and_is_not_built_twice(project, kernels, capsys):
-    first = look(ROOT, project.cache, capsys, "node-migrate")
+@pytest.mark.parametrize(("series", "base"), [("node-migrate", "6.12"), ("zero-check", "7.3")])
+def test_a_good_series_has_no_problem_and_is_not_built_twice(
+    project, kernels, capsys, series, base
+):
+    words = ("--base", base, series)
+    first = look(ROOT, project.cache, capsys, *words)
     status, (found,) = first
     assert (status, found["problems"]) == (0, [])
-    assert [prefix["built"] for prefix in found["prefixes"]] == [True]
-    with files.locked(project.cache / "work" / kernels.base.folder.name / ".lock"):
+    assert all(prefix["built"] for prefix in found["prefixes"])
+    folder = kernels.at(project.chosen(base)).base.folder
+    with files.locked(project.cache / "work" / folder.name / ".lock"):
         # A build would wait for this lock for ever.
-        assert look(ROOT, project.cache, capsys, "node-migrate") == first
+        assert look(ROOT, project.cache, capsys, *words) == first
 
 
 def test_every_fault_is_named_with_its_patch(checkout, project, capsys):

@@ -12,7 +12,7 @@ from harness.model.experiment import Experiment
 from harness.parse import phases
 from harness.results.folder import Results
 from harness.units import MIB
-from tests.support.real import ROOT, boot_guest
+from tests.support.real import ROOT, boot_guest, memory_totals
 
 VARIANTS = ("eager", "deferred", "grow")
 MACHINES = ("cpuless-8g", "uneven-24g")
@@ -48,22 +48,6 @@ def runs(dataset):
     return {(run.variant, run.machine): run for run in found if run.clock == "time"}
 
 
-def totals(run):
-    """Pages spanned, present and managed of every zone, and MemTotal of the machine and nodes."""
-    keys = ("spanned_pages", "present_pages", "managed_pages")
-    zones = {
-        (probe["node"], probe["zone"]): tuple(probe[key] for key in keys)
-        for probe in run.probes
-        if probe["probe"] == "zoneinfo"
-    }
-    memory = {
-        probe.get("node"): probe["mem_total_bytes"]
-        for probe in run.probes
-        if probe["probe"] in ("meminfo", "node_meminfo")
-    }
-    return zones, memory
-
-
 def pages(run, name: str) -> dict[int, int]:
     """The pages of a mark by node."""
     return {p.node: p.pages for p in run.phases if p.name == name and p.node is not None}
@@ -88,8 +72,8 @@ def test_every_mark_comes(runs, project, variant, machine):
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("variant", VARIANTS[1:])
 def test_no_page_is_lost_or_gained(runs, project, variant, machine):
-    zones, memory = totals(runs[variant, machine])
-    assert (zones, memory) == totals(runs["eager", machine])
+    zones, memory = memory_totals(runs[variant, machine])
+    assert (zones, memory) == memory_totals(runs["eager", machine])
     nodes = project.machine(machine).nodes
     assert {node for node, _ in zones} == set(range(len(nodes)))
     for number, node in enumerate(nodes):

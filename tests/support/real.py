@@ -109,3 +109,19 @@ def until(found: Callable[[], object], seconds: float = 60) -> Any:
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
     return value
+
+
+def memory_totals(run: Run) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Pages spanned, present and managed of every zone, and MemTotal of the machine and nodes."""
+    keys = ("spanned_pages", "present_pages", "managed_pages")
+    zones = {
+        (probe["node"], probe["zone"]): tuple(probe[key] for key in keys)
+        for probe in run.probes
+        if probe["probe"] == "zoneinfo"
+    }
+    memory = {
+        probe.get("node"): probe["mem_total_bytes"]
+        for probe in run.probes
+        if probe["probe"] in ("meminfo", "node_meminfo")
+    }
+    return zones, memory

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The series that initialise a page when it is used, on each base that they were ported to."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.results.folder import Results
+from harness.units import MIB
+from tests.support.real import ROOT, memory_totals
+
+BASES = ("6.12", "7.3")
+MACHINE = "uneven-24g"
+EXPERIMENT = f"""
+description: pages that are initialised when they are used, beside all at once
+baseline: eager
+bases: [{", ".join(BASES)}]
+matrix:
+  - variants: [eager, on-demand, zero-check]
+    machines: [{MACHINE}]
+    clocks: {{time: {{blocks: 1}}}}
+probes: {{run: [meminfo, zoneinfo, touch], touch_bytes: 32MiB, touch_threads: 2}}
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(project, tmp_path_factory):
+    """Runs by variant and base."""
+    folder = tmp_path_factory.mktemp("ports")
+    (folder / "ports.yaml").write_text(EXPERIMENT)
+    words = ["--root", str(ROOT), "--cache", str(project.cache), "run"]
+    assert main([*words, str(folder / "ports.yaml"), "--results", str(folder)]) == 0
+    (found,) = Path(folder / "ports").iterdir()
+    return {tuple(s.run.variant.split("@")): s.run for s in Results(found).read()[0]}
+
+
+def peak(run) -> int:
+    return max(sample.rss_bytes for sample in run.samples)
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("variant", ["on-demand", "zero-check"])
+def test_no_page_is_lost_or_gained(runs, variant, base):
+    run, eager = runs[variant, base], runs["eager", base]
+    assert run.judgement.outcome == "ok", run.judgement
+    assert run.kernel.build_warnings == 0
+    zones, memory = memory_totals(run)
+    assert zones and (zones, memory) == memory_totals(eager)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_only_what_is_written_takes_memory_of_the_host(runs, base):
+    """The memmap of 24 GiB has 384 MiB: one zeroes all of it, the other leaves it alone."""
+    eager = peak(runs["eager", base])
+    assert peak(runs["on-demand", base]) < eager - 200 * MIB
+    assert abs(peak(runs["zero-check", base]) - eager) < 100 * MIB
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_the_boot_writes_no_struct_page_of_what_is_free(runs, base):
+    """A head of 1024 pages is initialised, and what is reserved, which is a 64th of all."""
+
+    def seconds(variant: str) -> float:
+        found = [p for p in runs[variant, base].phases if p.source == "mark" and p.node is None]
+        return next(p.busy for p in found if p.name == "memmap_init")
+
+    assert seconds("on-demand") * 20 < seconds("eager")
