@@ -166,7 +166,7 @@ class Profile:
         yield (
             "# callgrind format\nversion: 1\n"
             f"creator: {creator}\ncmd: {command}\npositions: line\nevents: Instructions\n"
-            f"summary: {self.total}\n"
+            f"summary: {self.total}\n\nfl=vmlinux\n"
         )
         for name in sorted(own):
             yield f"\nfn={name}\n0 {own[name]}\n"
