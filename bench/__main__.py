@@ -27,6 +27,7 @@ from bench import (
     parser,
     report,
     start,
+    stores,
 )
 from bench.figure import HEAD, Figure
 from bench.setting import Setting
@@ -50,6 +51,7 @@ PARTS: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "hosts": hosts.measure,
     "boot": boot.measure,
     "build": build.measure,
+    "stores": stores.measure,
 }
 
 

@@ -98,11 +98,6 @@ def available_memory() -> int:
     return min(_meminfo("MemAvailable"), *_cgroup_room(), 1 << 62)
 
 
-def free_memory() -> int:
-    """Bytes that nobody uses, the caches of files aside."""
-    return min(_meminfo("MemFree"), *_cgroup_room(), 1 << 62)
-
-
 def oom_kills() -> int:
     """Processes that the OOM killer of this host has killed since it booted; 0 where untold."""
     with contextlib.suppress(OSError):

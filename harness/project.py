@@ -120,12 +120,21 @@ class Project:
         """Loads qemu-configs/NAME.yaml."""
         return load_named(Machine, self.root / "qemu-configs", name)
 
-    def experiment(self, path: Path | str) -> Experiment:
-        """Loads an experiment by path, or by its name in experiments/."""
+    def experiment(self, path: Path | str, base: str | None = None) -> Experiment:
+        """Loads an experiment by path, or by its name in experiments/.
+
+        `base` is the name of a kernel source that takes the place of those in the file.
+        """
         path = Path(path)
         if path.suffix == ".yaml" or path.exists():
-            return Experiment.load(path)
-        return load_named(Experiment, self.root / "experiments", str(path))
+            found = Experiment.load(path)
+        else:
+            found = load_named(Experiment, self.root / "experiments", str(path))
+        if base is None:
+            return found
+        bases = (chosen,) if (chosen := self.chosen(base)) else None
+        matrix = tuple(group.model_copy(update={"bases": None}) for group in found.matrix)
+        return found.model_copy(update={"bases": bases, "matrix": matrix})
 
     def variants(self, role: Role = "proposal") -> tuple[str, ...]:
         """The names of all variants of a role."""

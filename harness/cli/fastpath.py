@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import (
+    add_base,
+    add_examples,
+    add_json,
+    out,
+    print_json,
+    print_table,
+    project,
+)
 from harness.errors import UserError
 from harness.files import write_atomic
 from harness.kernel import BASELINE, Kernels, Shapes, build, fastpath
@@ -40,6 +48,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"
     )
+    add_base(parser)
     parser.add_argument(
         "--results",
         type=Path,
@@ -54,6 +63,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_examples(
         parser,
         "harness fastpath zero-check   # one variant beside eager",
+        "harness fastpath --base 7.3   # all that are made for another kernel source",
         "harness fastpath --write      # all, kept for the tables of docs/fast-path.md",
     )
     parser.set_defaults(action=run)
@@ -61,13 +71,14 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Counts and shows."""
-    if arguments.write and (arguments.variants or arguments.results):
-        raise UserError("--write keeps all variants and the committed datasets; name none")
     place = project(arguments)
+    base = place.chosen(arguments.base)
+    if arguments.write and (arguments.variants or arguments.results or base):
+        raise UserError("--write keeps all variants and the committed datasets; name none")
     reference = place.root / "results" / "reference"
     known = [path for path in (reference / name for name in DATASETS) if path.is_dir()]
     ran = touched(arguments.results or known)
-    shapes = look(Kernels(place), arguments.variants)
+    shapes = look(Kernels(place, on=base), arguments.variants)
     if arguments.write:
         write_atomic(place.root / RECORD, shapes.model_dump_json(indent=1) + "\n")
     if arguments.json:
@@ -83,7 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def look(kernels: Kernels, names: Sequence[str]) -> Shapes:
     """Takes the kernels of some variants apart; the baseline comes first."""
-    variants = [_variant(kernels.project, name) for name in _chosen(kernels.project, names)]
+    place = kernels.project
+    named = names or [variant.name for variant in place.built((), kernels.on)]
+    variants = [_variant(place, name) for name in dict.fromkeys((BASELINE, *named))]
     with ExitStack() as stack:
         found, codes = [], {}
         for variant in variants:
@@ -100,13 +113,6 @@ def look(kernels: Kernels, names: Sequence[str]) -> Shapes:
                 for name, kernel_id in found
             ),
         )
-
-
-def _chosen(place: Project, names: Sequence[str]) -> list[str]:
-    if names:
-        return list(dict.fromkeys([BASELINE, *names]))
-    built = [name for name in place.variants() if not place.variant(name).prebuilt]
-    return list(dict.fromkeys([BASELINE, *built]))
 
 
 def _variant(place: Project, name: str) -> Variant:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.terminal import (
+    add_base,
     add_examples,
     add_json,
     out,
@@ -36,8 +37,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         "variants",
         nargs="*",
         metavar="VARIANT",
-        help="names in kernel-patches/variants/ (default: all)",
+        help="names in kernel-patches/variants/ (default: all, or all whose series fit --base)",
     )
+    add_base(parser)
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="DIR", help="default: results"
     )
@@ -46,6 +48,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_examples(
         parser,
         "harness limit grow            # a handful of boots",
+        "harness limit lazy --base 7.3 # on another kernel source",
         "harness limit                 # every variant; interrupted, it goes on where it was",
     )
     parser.set_defaults(action=run)
@@ -56,8 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
     from harness.report import render  # pandas and scipy: half a second
 
     place = project(arguments)
-    names = list(dict.fromkeys(arguments.variants or place.variants()))
-    ran = limit.search_variants(place, names, arguments.results, fresh=arguments.fresh)
+    base = place.chosen(arguments.base)
+    every = [variant.name for variant in place.built((), base)] if base else place.variants()
+    names = list(dict.fromkeys(arguments.variants or every))
+    ran = limit.search_variants(place, names, arguments.results, base=base, fresh=arguments.fresh)
     found = render.publish(ran.results)
     _show(found, ran, arguments.json)
     return int(bool(ran.unread) or bool(found.limits["max_bootable_bytes"].isna().any()))

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from harness import host
-from harness.cli.terminal import add_examples, add_json, out, print_json, print_table, project
+from harness.cli.terminal import (
+    add_base,
+    add_examples,
+    add_json,
+    out,
+    print_json,
+    print_table,
+    project,
+)
 from harness.errors import HarnessError
 from harness.guest import disk
 from harness.kernel import Kernels, kconfig
@@ -41,6 +49,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "experiment", metavar="EXPERIMENT", type=Path, help="name in experiments/, or a YAML file"
     )
+    add_base(parser)
     add_json(parser)
     parser.add_argument("--lines", action="store_true", help="print the QEMU lines too")
     add_examples(
@@ -54,7 +63,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def plan(arguments: argparse.Namespace) -> int:
     """Says what would happen and what it would cost."""
     place = project(arguments)
-    experiment = place.experiment(arguments.experiment)
+    experiment = place.experiment(arguments.experiment, arguments.base)
     slots = experiment.schedule()
     available = host.available_memory()
     configs = {name: _config(place, experiment, name) for name in experiment.variants}

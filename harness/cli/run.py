@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.cli.hosts import add_hosts, executor_of
 from harness.cli.terminal import (
+    add_base,
     add_examples,
     add_json,
     add_testcases,
@@ -84,6 +85,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "experiment", metavar="EXPERIMENT", type=Path, help="name in experiments/, or a YAML file"
     )
+    add_base(parser)
     add_json(parser)
     parser.add_argument(
         "--results",
@@ -111,6 +113,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         parser,
         "harness run quick             # experiments/quick.yaml; again: goes on where it was",
         "harness run mine.yaml --results /data --retry",
+        "harness run quick --base 7.3  # the same on another kernel source",
         "harness run quick --until 2% --metric memmap_init",
     )
     parser.set_defaults(action=run)
@@ -119,7 +122,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """The whole loop."""
     place = project(arguments)
-    experiment, executor = place.experiment(arguments.experiment), executor_of(arguments)
+    experiment = place.experiment(arguments.experiment, arguments.base)
+    executor = executor_of(arguments)
     if arguments.until:
         check(arguments, experiment)
     options = RunOptions(

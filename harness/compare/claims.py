@@ -8,6 +8,7 @@ so. Instructions are never turned into seconds: a claim in seconds is held again
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -38,6 +39,7 @@ _NOTHING: tuple[str, Verdict] = ("-", "not measured")
 SMALL = 0.001
 """A slowdown below a thousandth is none."""
 
+PAGE = 4096
 PEAK = "host_rss_peak_bytes"
 _PROBES = {name.replace("-", "_"): name for name in TOUCHES}
 _SIZES = ("mem_total", "mem_free")
@@ -67,6 +69,22 @@ class ClaimResult:
 
 
 @dataclass(frozen=True)
+class SeriesLines:
+    """What a series changes: files, and lines with those that only comment and without."""
+
+    base: str
+    files: int
+    added: int
+    removed: int
+    code: int
+    """lines added that are neither comments nor blank"""
+
+    def __str__(self) -> str:
+        lines = f"+{self.added} -{self.removed} lines"
+        return f"{lines} in {self.files} files on {self.base}, {self.code} of code"
+
+
+@dataclass(frozen=True)
 class _Points:
     """A metric of the baseline and of the variant by one clock, over machines."""
 
@@ -74,6 +92,7 @@ class _Points:
     base: Points
     mine: Points
     baseline: str
+    variant: str
 
     @property
     def largest(self) -> int:
@@ -83,35 +102,40 @@ class _Points:
 def findings(
     variants: Iterable[Variant],
     evidence: Sequence[ClaimData],
-    lines: Mapping[str, tuple[int, int]] | None = None,
+    lines: Mapping[str, SeriesLines] | None = None,
 ) -> Iterator[ClaimResult]:
-    """Every claim of every variant. `lines`: variant to lines added and removed by its series."""
+    """Every claim of every variant. `lines`: variant to what its series changes."""
     for variant in variants:
         for claim in variant.claims:
-            yield _find(variant.name, claim, evidence, (lines or {}).get(variant.name))
+            yield _find(variant.name, claim, evidence, lines or {})
 
 
 def _find(
-    name: str, claim: Claim, evidence: Sequence[ClaimData], lines: tuple[int, int] | None
+    name: str, claim: Claim, evidence: Sequence[ClaimData], lines: Mapping[str, SeriesLines]
 ) -> ClaimResult:
+    # No figure stands beside a claim that it does not decide.
+    if claim.judged:
+        return ClaimResult(name, claim, "-", "judged by hand", claim.judged)
+    if claim.untestable:
+        return ClaimResult(name, claim, "-", "cannot be tested here", claim.untestable)
     if claim.metric == "lines":
         return _lines(name, claim, lines)
+    if claim.max_bytes or claim.max_ns_per_page:
+        return ClaimResult(name, claim, *_limit(name, claim, evidence))
     pairs = [pair for pair in _pairs(name, claim, evidence) if pair.baseline != name]
-    measured, verdict = _together([_compare(claim, pair) for pair in pairs])
-    if claim.max_bytes:
-        measured, verdict = _limit(name, claim, evidence)
-    if claim.judged:
-        return ClaimResult(name, claim, measured, "judged by hand", claim.judged)
-    if claim.untestable:
-        return ClaimResult(name, claim, measured, "cannot be tested here", claim.untestable)
-    return ClaimResult(name, claim, measured, verdict)
+    return ClaimResult(name, claim, *_together([_compare(claim, pair) for pair in pairs]))
 
 
-def _lines(name: str, claim: Claim, lines: tuple[int, int] | None) -> ClaimResult:
-    if lines is None or claim.max_lines is None:
+def _lines(name: str, claim: Claim, lines: Mapping[str, SeriesLines]) -> ClaimResult:
+    mine, other = lines.get(name), lines.get(claim.against or "")
+    if mine and other and claim.against:
+        text = f"{mine}; `{claim.against}`: {other}"
+        held = mine.added < other.added and mine.files <= other.files
+    elif mine and claim.max_lines is not None:
+        text, held = str(mine), NEAR * mine.added <= claim.max_lines
+    else:
         return ClaimResult(name, claim, "-", "not measured", "counted in kernel-patches/README.md")
-    text = f"+{lines[0]} -{lines[1]} lines on 6.12"
-    return ClaimResult(name, claim, text, "held" if lines[0] <= claim.max_lines else "did not hold")
+    return ClaimResult(name, claim, text, "held" if held else "did not hold")
 
 
 def _together(told: Sequence[tuple[str, Verdict]]) -> tuple[str, Verdict]:
@@ -136,7 +160,7 @@ def _pairs(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> Iterator[_
                 continue
             base = peer(claim.against or each.lock.experiment.baseline, name)
             ours, theirs = (_points(each, v, claim.metric, clock) for v in (name, base))
-            found.append(_Points(clock, theirs, ours, base))
+            found.append(_Points(clock, theirs, ours, base, name))
         best = max(found, key=lambda p: (p.largest, len(p.mine)), default=None)
         if best and best.largest:
             yield best
@@ -146,10 +170,20 @@ def _points(evidence: ClaimData, variant: str, metric: str, clock: Clock) -> Poi
     points = {}
     for machine in evidence.lock.machines.values():
         cell = (variant, machine.name, clock)
-        values = [_median(evidence.figures, cell, name) for name in metric.split("+")]
-        if all(value is not None for value in values):
-            points[machine.memory] = float(sum(value or 0 for value in values))
+        values = [
+            None if (value := _median(evidence.figures, cell, name)) is None else sign * value
+            for name, sign in _terms(metric)
+        ]
+        total = float(sum(value or 0 for value in values))
+        # A part is never more than the whole, or they are not these.
+        if None not in values and total > 0:
+            points[machine.memory] = total
     return points
+
+
+def _terms(metric: str) -> list[tuple[str, int]]:
+    """Names that are added or subtracted: "a+b-c"."""
+    return [(name, -1 if sign == "-" else 1) for sign, name in re.findall(r"([+-]?)(\w+)", metric)]
 
 
 def _median(figures: Summary, cell: tuple[str, str, Clock], name: str) -> float | None:
@@ -175,9 +209,12 @@ def _compare(claim: Claim, pair: _Points) -> tuple[str, Verdict]:
     where = f"at {format_size(size)}"
     if claim.metric not in _SIZES:
         where += f" ({_CLOCK[pair.clock]})"
-    if claim.increases:
+    if claim.increases or claim.decreases:
         text = f"{mine / base - 1:+.2%} against {pair.baseline} {where}"
-        return text, "held" if mine > base * (1 + SMALL) else "did not hold"
+        more, less = mine > base * (1 + SMALL), mine < base * (1 - SMALL)
+        if _noisy(claim, pair, 1):
+            return f"{text}, within the noise", "not measured"
+        return text, "held" if (more if claim.increases else less) else "did not hold"
     if claim.slowdown is not None:
         text = f"{mine / base - 1:+.2%} against {pair.baseline} {where}"
         limit = 1 + max(claim.slowdown, SMALL)
@@ -204,7 +241,9 @@ def _gained(claim: Claim, gain: float, pair: _Points, text: str) -> tuple[str, V
         return text, "held" if good else "cannot be compared"
     ratio, low, high = far
     text += f"; {_times(ratio)} ({_round(low)} to {_round(high)}) at {format_size(claim.at)}"
-    text += " by a line through the sizes"
+    drawn = {pair.baseline: pair.base, pair.variant: pair.mine}
+    names = " and ".join(name for name, points in drawn.items() if claim.at not in points)
+    text += f" by a line through the sizes of {names}"
     if low >= NEAR * gain:
         return text, "held, by extrapolation"
     missed = high < NEAR * gain
@@ -222,7 +261,7 @@ def _round(factor: float) -> str:
 
 def _noisy(claim: Claim, pair: _Points, limit: float) -> bool:
     """Whether by the time clock a ratio lies so near to `limit` that an A/A may lie as far off."""
-    names = [_PROBES.get(name, name) for name in claim.metric.split("+")]
+    names = [_PROBES.get(name, name) for name, _ in _terms(claim.metric)]
     spread = max(noise().time.get(name, 0.0) for name in names)
     ratio = pair.base[pair.largest] / pair.mine[pair.largest]
     return pair.clock == "time" and abs(math.log(ratio / limit)) < 2 * spread
@@ -260,16 +299,29 @@ def line(points: Points, at: int) -> Ends | None:
 
 
 def _limit(name: str, claim: Claim, evidence: Sequence[ClaimData]) -> tuple[str, Verdict]:
-    """Whether a size stays below the one promised, on the machine that was named."""
-    assert claim.max_bytes is not None
-    clocks: tuple[Clock, ...] = ("time", "work")
-    for each, clock in product(evidence, clocks):
-        points = _points(each, name, claim.metric, clock)
+    """Whether an amount stays below the one promised, on the machine that was named."""
+    clocks: tuple[Clock, ...] = (claim.clock,) if claim.clock else ("time", "work")
+    seen = [(c, _points(each, name, claim.metric, c)) for c, each in product(clocks, evidence)]
+    # What was booted on that machine, or on the largest one, tells more than any line.
+    seen.sort(key=lambda pair: (claim.at in pair[1], max(pair[1], default=0)), reverse=True)
+    for clock, points in seen:
         size = claim.at or max(points, default=0)
-        if size in points:
-            text = f"{amount(points[size], PEAK)} at {format_size(size)}"
-            return text, "held" if points[size] <= claim.max_bytes else "did not hold"
-    return "-", "not measured"
+        if found := _at(points, size):
+            value, low, high = found
+            text = f"{amount(value, PEAK)} at {format_size(size)}"
+            limit = float(claim.max_bytes or 0)
+            if claim.max_ns_per_page:
+                pages = size / PAGE
+                text = f"{1e9 * value / pages:.1f} ns a page at {format_size(size)}"
+                text += f" ({_CLOCK[clock]})"
+                limit = claim.max_ns_per_page * pages / 1e9
+            if size in points:
+                return text, "held" if value <= limit else "did not hold"
+            text += " by a line through the sizes"
+            if low > limit:
+                return text, "did not hold, by extrapolation"
+            return text, "held, by extrapolation" if high <= limit else "cannot be compared"
+    return _NOTHING
 
 
 def author(variant: Variant, claim: Claim) -> str:

@@ -20,7 +20,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -138,16 +138,17 @@ def build(
     cache: Path,
     chosen: Toolchain = HOST_GCC,
     *,
+    options: Mapping[str, str] | None = None,
     jobs: int = 0,
 ) -> BuiltKernel:
     """Answers the kernel of a tree and a configuration; builds it when the store has none.
 
-    One that is not what the store recorded of it is set aside, and built anew. `jobs` is make's, 0
-    for one a CPU. Raises `ConfigError` when fragments disagree or the kernel
-    drops an option, `BuildError` when it does not compile, `HostError` for a missing tool or a
-    full disk.
+    One that is not what the store recorded of it is set aside, and built anew. `options` override
+    those of the fragments. `jobs` is make's, 0 for one a CPU. Raises `ConfigError` when fragments
+    disagree or the kernel drops an option, `BuildError` when it does not compile, `HostError` for a
+    missing tool or a full disk.
     """
-    job = plan(source, tree, fragments, chosen)
+    job = plan(source, tree, fragments, chosen, options)
     if found := _stored(job, cache):
         return found
     work = cache / "work" / source.folder.name
@@ -171,9 +172,11 @@ def known(
     fragments: Sequence[Path],
     cache: Path,
     chosen: Toolchain = HOST_GCC,
+    *,
+    options: Mapping[str, str] | None = None,
 ) -> BuiltKernel | None:
     """The kernel if it is in the store already; raises `ConfigError` as `build` does."""
-    return _stored(plan(source, tree, fragments, chosen), cache)
+    return _stored(plan(source, tree, fragments, chosen, options), cache)
 
 
 def kept(kernel_id: str, cache: Path) -> BuiltKernel:
@@ -190,12 +193,17 @@ def kept(kernel_id: str, cache: Path) -> BuiltKernel:
 
 
 def plan(
-    source: Source, tree: str, fragments: Sequence[Path], chosen: Toolchain = HOST_GCC
+    source: Source,
+    tree: str,
+    fragments: Sequence[Path],
+    chosen: Toolchain = HOST_GCC,
+    options: Mapping[str, str] | None = None,
 ) -> Build:
     """What `build` would build; raises `ConfigError`, or `HostError` for a missing compiler."""
     asked = kconfig.merge(
         kconfig.parse(path.read_text(encoding="utf-8"), str(path)) for path in fragments
     )
+    asked = kconfig.overridden(asked, options or {}, "the variant")
     return Build(source, tree, asked, toolchain(chosen), chosen)
 
 

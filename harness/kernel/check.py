@@ -232,6 +232,39 @@ class Record(Model):
     series: tuple[SeriesReport, ...]
 
 
+def lines_of_code(patch: str) -> int:
+    """Lines that a patch adds, without blank ones, comments and those below Documentation/."""
+    count, counted, in_c, comment = 0, False, False, False
+    for line in patch.splitlines():
+        if line.startswith("+++ "):
+            name = line[6:].split("\t")[0].strip()
+            counted, in_c = not name.startswith("Documentation/"), name.endswith((".c", ".h", ".S"))
+        if line.startswith(("@@", "--- ", "+++ ")):
+            comment = False
+        elif line == "-- ":
+            counted = False
+        elif counted and line[:1] in ("+", " ") and line:
+            text, comment = _without_comments(line[1:], comment) if in_c else (line[1:], False)
+            bare = text.strip()
+            count += bool(line[0] == "+" and bare and (in_c or not bare.startswith("#")))
+    return count
+
+
+def _without_comments(line: str, inside: bool) -> tuple[str, bool]:
+    """What is left of a line of C, and whether a comment goes on behind it.
+
+    A hunk may begin within a comment, whose lines begin with a star.
+    """
+    if inside:
+        if "*/" not in line:
+            return "", True
+        line = line.partition("*/")[2]
+    elif line.lstrip().startswith(("* ", "*/")) or line.strip() == "*":
+        return "", False
+    line, opened, _ = re.sub(r"/\*.*?\*/", "", line).partition("/*")
+    return line.partition("//")[0], bool(opened)
+
+
 def subjects(variants: Iterable[Variant], names: Sequence[str] = ()) -> list[SeriesInPlace]:
     """The series that variants name, each in every place that it has.
 

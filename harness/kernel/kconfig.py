@@ -82,6 +82,24 @@ def merge(fragments: Iterable[Config]) -> dict[str, Option]:
     return merged
 
 
+def overridden(config: Config, by: Mapping[str, str], where: str) -> dict[str, Option]:
+    """The options with those that `where` names set otherwise; raises `ConfigError` where that
+    is no change, or an option that nobody asked for."""
+    changed = dict(config)
+    for name, value in by.items():
+        option = Option(name.removeprefix("CONFIG_"), value, where)
+        first = changed.get(option.name)
+        if first is None or _equal(first.value, value):
+            said = f"{first.where} says so" if first else "no fragment sets it otherwise"
+            raise ConfigError(
+                f"options: {name}={value} overrides nothing: {said}",
+                where=where,
+                remedy="leave it out, or name it in a fragment of kernel-patches/configs",
+            )
+        changed[option.name] = option
+    return changed
+
+
 def _add(options: dict[str, Option], option: Option) -> None:
     first = options.setdefault(option.name, option)
     if not _equal(first.value, option.value):

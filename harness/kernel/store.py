@@ -72,10 +72,11 @@ class Kernels:
         cache, tree = self.project.cache, self.trees.get(variant.name) or self.tree(variant).tree
         fragments = self.project.fragments(variant.fragments, self.asked)
         made_of = self.base, tree, fragments, cache, self.chosen(variant)
-        if found := build.known(*made_of):
+        options = variant.options
+        if found := build.known(*made_of, options=options):
             return found
         with beside(cache, log.info):
-            return build.build(*made_of, jobs=self.jobs)
+            return build.build(*made_of, options=options, jobs=self.jobs)
 
     def known(self, variant: Variant) -> BuiltKernel | None:
         """The kernel if neither network nor compiler is needed for it; raises as `get` does."""
@@ -87,7 +88,8 @@ class Kernels:
             return None
         tree = patches.apply(base, self.project.series(variant, self.asked)).tree
         fragments = self.project.fragments(variant.fragments, self.asked)
-        return build.known(base, tree, fragments, cache, self.chosen(variant))
+        made_of = base, tree, fragments, cache, self.chosen(variant)
+        return build.known(*made_of, options=variant.options)
 
     def _prebuilt(self, wanted: Prebuilt) -> BuiltKernel:
         if wanted.package:

@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from harness.model.base import PackageName, Toolchain
 from harness.model.run import Clock
 from harness.model.schema import Model, Name, Parameter
 from harness.units import Size
+
+OptionName = Annotated[str, StringConstraints(pattern=r"^CONFIG_\w+$", max_length=100)]
+OptionValue = Annotated[
+    str,
+    StringConstraints(pattern=r"^(y|m|n|0[xX][0-9a-fA-F]+|-?\d+|\"[^\"\\\n]*\")$", max_length=200),
+]
 
 Role = Literal["proposal", "broken"]
 """`broken` is made to fail the correctness gate: nothing takes it in unless it is named."""
@@ -34,8 +40,8 @@ class Claim(Model):
     """What the author of a proposal predicted or measured; the report sets it beside ours."""
 
     metric: str
-    """name of a phase, or several joined by `+`; first_touch, touch_recycled, mem_total, mem_free,
-    host_memory or lines"""
+    """name of a phase, or several joined by `+` and `-`; first_touch, touch_recycled, mem_total,
+    mem_free, host_memory or lines"""
     text: str
     """the claim in a sentence"""
     link: str | None = None
@@ -51,19 +57,23 @@ class Claim(Model):
     slowdown: float | None = None
     """the part by which something got slower: 0.026 is 2.6 %"""
     max_lines: int | None = None
-    """lines that the series may add at most"""
+    """lines that the series may add at most, or a ninth more"""
     max_bytes: Size | None = None
     """bytes that it may take at most"""
+    max_ns_per_page: float | None = None
+    """nanoseconds of the time clock that it may take at most for each page of 4 KiB"""
     goal: bool = False
     """it is a goal of this project, and nobody else's claim"""
     increases: bool = False
     """it gets larger than the baseline's"""
+    decreases: bool = False
+    """it gets smaller than the baseline's, by however much"""
     clock: Clock | None = None
     """the only clock that can tell"""
     experiment: str | None = None
     """the only experiment that can tell"""
     against: str | None = None
-    """the variant to compare with, where it is not the baseline"""
+    """the variant to compare with, where it is not the baseline; for lines: with less of them"""
     untestable: str | None = None
     """why it cannot be tested here"""
     judged: str | None = None
@@ -128,11 +138,17 @@ class Variant(Model):
     # As long as nobody chooses one, a lock is what it was before the key existed.
     toolchain: Toolchain | None = Field(default=None, exclude_if=lambda chosen: chosen is None)
     """what compiles it, where that is not what compiles the base's"""
+    options: dict[OptionName, OptionValue] | None = Field(
+        default=None, exclude_if=lambda chosen: chosen is None
+    )
+    """options of the `.config` that it has otherwise than its fragments, `CONFIG_NAME: n`"""
 
     @model_validator(mode="after")
     def _built_or_prebuilt(self) -> Self:
         if self.prebuilt and (self.series or self.fragments):
             raise ValueError("prebuilt: a prebuilt kernel takes no series and no fragments")
+        if self.prebuilt and self.options:
+            raise ValueError("options: a prebuilt kernel is configured already")
         if self.prebuilt and self.toolchain:
             raise ValueError("toolchain: a prebuilt kernel is compiled already")
         if not self.prebuilt and not self.fragments:

@@ -45,11 +45,13 @@ class Mark:
 
 MARKS = {
     "eager": Mark(0, 0),
+    "no-deferred": Mark(0, 1),
     "deferred": Mark(1, 1),
     "grow": Mark(2, 2),
     "lazy": Mark(3, 3),
     "on-demand": Mark(4, 4),
     "zero-check": Mark(5, 5),
+    "as-mailed": Mark(5, 6),
     "node-memset": Mark(6, 6),
     "node-migrate": Mark(7, 7),
     "hotplug": Mark(8, 8),

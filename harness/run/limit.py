@@ -76,7 +76,7 @@ def machines() -> dict[str, Machine]:
     return {made.name: made for made in map(machine, sizes())}
 
 
-def experiment(variants: Sequence[str]) -> Experiment:
+def experiment(variants: Sequence[str], base: str | None = None) -> Experiment:
     """Every size for every variant; the search boots but a few of them."""
     group = Group.model_validate(
         {"variants": variants, "machines": [*machines()], "clocks": {"time": {"blocks": 1}}}
@@ -85,6 +85,7 @@ def experiment(variants: Sequence[str]) -> Experiment:
         name="limit",
         description="the largest machine that each variant boots on this host",
         baseline=variants[0],
+        bases=base and (base,),
         matrix=(group,),
         probes=PROBES,
         # Nothing is printed while the memmap is written.
@@ -104,15 +105,17 @@ def search_variants(
     names: Sequence[str],
     folder: Path,
     *,
+    base: str | None = None,
     fresh: bool = False,
 ) -> Ran:
     """Searches for the largest machine of one variant after the other; results go below `folder`.
 
+    `base` is the kernel source by its name, where it is not the default one.
     A search ends early at a boot of which the record cannot be read; it is in `unread`.
     """
     return run_experiment(
         project,
-        experiment(names),
+        experiment(names, base),
         RunOptions(folder, fresh=fresh, force=True),
         machines=machines().values(),
         steps=_steps,

@@ -96,3 +96,18 @@ def test_a_fragment_is_what_bases_share_and_what_one_has_beside(place: Project) 
     )
     with pytest.raises(UserError, match=r"no fragment alone for base 6\.12"):
         place.fragments(["alone"], old)
+
+
+def test_an_experiment_is_put_on_another_base(place: Project) -> None:
+    file = place.patches / "bases/6.12.yaml"
+    file.write_text(file.read_text() + "default: true\n")
+    (place.root / "experiments/both.yaml").write_text(
+        "description: d\nbaseline: eager\nbases: ['6.12', '7.3']\nmatrix:\n"
+        "  - {variants: [eager], machines: [small], clocks: {time: {blocks: 1}}, bases: ['6.12']}\n"
+        "  - {variants: [eager], machines: [small], clocks: {time: {blocks: 1}}}\n"
+    )
+    assert place.experiment("both").variants == ("eager@6.12", "eager@7.3")
+    assert place.experiment("both", "7.3").variants == ("eager@7.3",)
+    assert place.experiment("both", "6.12").variants == ("eager",)
+    with pytest.raises(UserError, match="no-such"):
+        place.experiment("both", "no-such")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from harness.compare import claims
-from harness.compare.claims import ClaimData
+from harness.compare.claims import ClaimData, SeriesLines
 from harness.dataset.summary import Summary
 from harness.model.experiment import Experiment
 from harness.model.lockfile import Lockfile
@@ -102,6 +102,9 @@ TEN = evidence(
         ({"metric": "boot", "slowdown": 0.01, "against": "mine"}, "not measured"),
         ({"metric": "no-such-phase", "speedup": 2}, "not measured"),
         ({"metric": "boot", "speedup": 99, "untestable": "why"}, "cannot be tested here"),
+        ({"metric": "memmap_init", "decreases": True}, "did not hold"),
+        ({"metric": "boot", "decreases": True}, "held"),
+        ({"metric": "boot-memmap_init", "speedup": 2}, "not measured"),  # below zero
         ({"metric": "boot", "judged": "by eye"}, "judged by hand"),
         ({"metric": "boot"}, "not measured"),
     ],
@@ -130,16 +133,61 @@ def test_what_is_tolerated_is_not_added_to_what_was_claimed():
     assert judge({"metric": "first_touch", "slowdown": 0.026}, found).verdict == "did not hold"
 
 
-def test_lines_and_bytes_have_limits():
+def series(added, files=4, code=80) -> SeriesLines:
+    return SeriesLines("6.12", files, added, 9, code)
+
+
+def test_lines_have_limits_that_are_round_figures():
+    """As mailed: "below 100 lines or so", where 108 come with comments and 80 without."""
     lines = {"metric": "lines", "max_lines": 100}
-    assert judge(lines, TEN, {"mine": (100, 9)}).verdict == "held"
-    assert judge(lines, TEN, {"mine": (101, 0)}).verdict == "did not hold"
+    row = judge(lines, TEN, {"mine": series(108)})
+    assert row.measured == "+108 -9 lines in 4 files on 6.12, 80 of code"
+    assert row.verdict == "held"
+    assert judge(lines, TEN, {"mine": series(112)}).verdict == "did not hold"
     assert judge(lines, TEN).verdict == "not measured"
+
+
+def test_a_series_is_held_against_another_one():
+    smaller = {"metric": "lines", "against": "on-demand"}
+    found = {"mine": series(108), "on-demand": series(328, files=10)}
+    row = judge(smaller, TEN, found)
+    assert row.verdict == "held" and "+328 -9 lines in 10 files" in row.measured
+    assert judge(smaller, TEN, found | {"mine": series(108, 11)}).verdict == "did not hold"
+    assert judge(smaller, TEN, {"mine": series(108)}).verdict == "not measured"
+
+
+def test_bytes_have_limits():
     memory = evidence(mine={"host_memory": 1 * GIB})
     limit = {"metric": "host_memory", "max_bytes": "2GiB"}
     assert judge({**limit, "at": "2GiB"}, memory).verdict == "held"
     assert judge({**limit, "at": "4GiB"}, memory).verdict == "did not hold"
-    assert judge({**limit, "at": "8GiB"}, memory).verdict == "not measured"
+    assert judge({**limit, "at": "8GiB"}, memory).verdict == "did not hold, by extrapolation"
+    far = judge({**limit, "at": "8GiB", "max_bytes": "9GiB"}, memory)
+    assert far.verdict == "held, by extrapolation"
+    assert far.measured == "8.0GiB at 8GiB by a line through the sizes"
+    assert judge({**limit, "at": "8GiB", "metric": "mem_free"}, memory).verdict == "not measured"
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(268, "held"), (200, "did not hold")])
+def test_seconds_have_limits_by_page(limit, verdict):
+    seconds = 250e-9 * GIB / 4096
+    found = evidence("time", mine={"memmap_init": seconds})
+    row = judge({"metric": "memmap_init", "max_ns_per_page": limit, "clock": "time"}, found)
+    assert row.verdict == verdict
+    assert row.measured == "250.0 ns a page at 4GiB (seconds of emulation)"
+
+
+def test_no_figure_stands_beside_a_claim_that_it_does_not_decide():
+    for words in ({"untestable": "why"}, {"judged": "by eye"}):
+        assert judge({"metric": "boot", "speedup": 2, **words}, TEN).measured == "-"
+
+
+def test_a_part_can_be_left_out_of_a_phase():
+    values = {"memblock_free_all": 100.0, "reserve_pages": 40}
+    found = evidence(eager=values, mine={"memblock_free_all": 12, "reserve_pages": 10})
+    metric = "memblock_free_all-reserve_pages"
+    assert judge({"metric": metric, "speedup": 30}, found).verdict == "held"
+    assert judge({"metric": "memblock_free_all", "speedup": 30}, found).verdict == "did not hold"
 
 
 def test_a_line_is_drawn_only_through_points_that_lie_on_one():
@@ -157,7 +205,10 @@ def test_a_line_is_drawn_only_through_points_that_lie_on_one():
 def test_what_was_measured_says_size_and_unit():
     row = judge({"metric": "boot", "speedup": 10, "at": "16TiB"}, TEN)
     assert "10 times less at 4GiB (instructions)" in row.measured
-    assert "10 times less (10 to 10) at 16TiB by a line through the sizes" in row.measured
+    assert (
+        "10 times less (10 to 10) at 16TiB by a line through the sizes of eager and mine"
+        in row.measured
+    )
     worse = judge({"metric": "boot", "slowdown": 0}, evidence(eager={"boot": 1}, mine={"boot": 2}))
     assert worse.measured.startswith("+100.00% against eager") and worse.verdict == "did not hold"
 
@@ -202,6 +253,7 @@ def test_every_committed_claim_can_be_decided():
     assert len(found) > 15
     for name, claim in found:
         figures = (claim.gain, claim.slowdown, claim.max_lines, claim.max_bytes)
-        words = claim.increases or claim.untestable or claim.judged
+        words = claim.increases or claim.decreases or claim.untestable or claim.judged
+        words = words or claim.max_ns_per_page or (claim.metric == "lines" and claim.against)
         assert words or any(f is not None for f in figures), f"{name}: {claim.text}"
         assert claim.against is None or claim.against in project.variants()

@@ -134,3 +134,39 @@ def test_a_warning_is_new_whatever_line_it_has_moved_to() -> None:
     again = "../mm/a.c:70:5: warning: unused variable 'x'"
     other = "../mm/b.c:12:5: warning: unused variable 'x'"
     assert check.fresh([*new, again, other], old) == (again, other)
+
+
+def test_lines_of_code_are_neither_blank_nor_comments():
+    patch = """\
+diff --git a/mm/a.c b/mm/a.c
+--- a/mm/a.c
++++ b/mm/a.c
+@@ -1,3 +1,9 @@
+ /*
++ * A comment that was there goes on.
+  */
++/* one line */
++int one; /* behind */
++
++/*
++ * Three lines,
++ */
++int two; // and this
+-int gone;
+@@ -9,2 +15,3 @@
++ * a hunk begins within a comment
++	*pointer = 1;
+diff --git a/Documentation/a.rst b/Documentation/a.rst
+--- /dev/null
++++ b/Documentation/a.rst
+@@ -0,0 +1 @@
++words
+diff --git a/mm/Kconfig b/mm/Kconfig
+--- a/mm/Kconfig
++++ b/mm/Kconfig
+@@ -0,0 +2 @@
++# a comment
++config A
+{end}2.39.5
+"""
+    assert check.lines_of_code(patch.replace("{end}", "-- \n")) == 4

@@ -116,3 +116,20 @@ def test_ticks_a_second(tmp_path, text, hz):
     (tmp_path / "config").write_text(text)
     assert kconfig.hz(kconfig.read(tmp_path / "config")) == hz
     assert kconfig.read(None) == kconfig.read(tmp_path / "no such file") == {}
+
+
+def test_a_variant_overrides_what_a_fragment_asks_for():
+    asked = kconfig.parse("CONFIG_NUMA=y\nCONFIG_HZ=250\n", "a.config")
+    got = kconfig.overridden(asked, {"CONFIG_NUMA": "n"}, "mine")
+    assert {name: option.value for name, option in got.items()} == {"NUMA": "n", "HZ": "250"}
+    assert got["NUMA"].where == "mine" and asked["NUMA"].value == "y"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [({"CONFIG_NUMA": "y"}, "a.config:1 says so"), ({"CONFIG_SMP": "n"}, "no fragment sets it")],
+)
+def test_what_overrides_nothing_is_a_mistake(options, why):
+    asked = kconfig.parse("CONFIG_NUMA=y\n", "a.config")
+    with pytest.raises(ConfigError, match=why):
+        kconfig.overridden(asked, options, "mine")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from harness.errors import UserError
+from harness.errors import ConfigError, UserError
 from harness.kernel import Source, build, kconfig
 from harness.kernel.build import Build
 from harness.kernel.store import Kernels
@@ -67,6 +67,18 @@ def test_what_was_chosen_is_told_to_make_and_part_of_the_id(place):
     assert Kernels(place).get(place.variant("toy")).kernel == other.kernel
     file.write_text("description: d\nfragments: [base]\ntoolchain: {}\n")
     assert Kernels(place).get(place.variant("toy")).kernel == plain
+
+
+def test_options_of_a_variant_are_part_of_the_id(place):
+    plain = Kernels(place).get(place.variant("toy")).kernel
+    file = place.patches / "variants/toy.yaml"
+    name = (place.patches / "configs/base.config").read_text().partition("=")[0]
+    file.write_text(f"description: d\nfragments: [base]\noptions: {{{name}: y}}\n")
+    with pytest.raises(ConfigError, match="overrides nothing"):
+        Kernels(place).get(place.variant("toy"))
+    file.write_text(f"description: d\nfragments: [base]\noptions: {{{name}: n}}\n")
+    assert Kernels(place).get(place.variant("toy")).kernel.kernel_id != plain.kernel_id
+    assert Kernels(place).known(place.variant("toy"))
 
 
 def test_a_toolchain_names_its_programs():

@@ -24,6 +24,6 @@ def test_a_key_that_came_later_leaves_the_hash_of_what_has_none(name):
     anew = known.model_copy(update={"on_file": None})
     assert anew.hash == known.hash
     variant, value = next(iter(known.variants.items()))
-    chosen = value.model_copy(update={"toolchain": Toolchain(llvm=True)})
-    variants = known.variants | {variant: chosen}
-    assert anew.model_copy(update={"variants": variants}).hash != known.hash
+    for more in ({"toolchain": Toolchain(llvm=True)}, {"options": {"CONFIG_NUMA": "n"}}):
+        variants = known.variants | {variant: value.model_copy(update=more)}
+        assert anew.model_copy(update={"variants": variants}).hash != known.hash

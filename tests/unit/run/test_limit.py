@@ -142,3 +142,8 @@ def test_a_search_that_meets_a_record_of_another_schema_says_so(found, capfd):
     assert "quad-16g/time/000/run.json: schema version 999" in said
     assert main(["limit", "one"]) == 1
     assert "DAMAGED: runs/one/quad-16g" in capfd.readouterr().out
+
+
+def test_the_search_names_the_base_that_it_is_on():
+    assert limit.experiment(["lazy"]).variants == ("lazy",)
+    assert limit.experiment(["lazy"], "7.3").variants == ("lazy@7.3",)

@@ -54,10 +54,12 @@ exec qemu-system-x86_64 \
   -serial \
   file:probes.jsonl \
   -plugin \
-  /root/.cache/pageinit/plugin/c0446b3f99cdaf02/stores.so,out=stores.txt,ram=0-c0000000-0,ram=100000000-140000000-0,ram=140000000-240000000-1,ram=240000000-340000000-2,ram=340000000-440000000-3,cpu=0,cpu=1,cpu=2,cpu=3,marks=ffffffff81a110a0-c-81,code=ffffffff81000b30-ffffffff81000cd0,ignore=7,enter=ffffffff8197dcb0 \
+  /root/.cache/pageinit/plugin/709b901a38a03055/stores.so,out=stores.txt,ram=0-c0000000-0,ram=100000000-140000000-0,ram=140000000-240000000-1,ram=240000000-340000000-2,ram=340000000-440000000-3,cpu=0,cpu=1,cpu=2,cpu=3,marks=ffffffff81a110a0-c-81,code=ffffffff81000b30-ffffffff81000cd0,ignore=7,enter=ffffffff8197dcb0 \
+  -plugin \
+  /root/.cache/pageinit/plugin/0e2ac03ef0aefd69/idle.so,out=idle.txt \
   -kernel \
   /root/.cache/pageinit/kernels/6e0c9fe6bfc7258a/bzImage \
   -initrd \
-  /root/.cache/pageinit/initramfs/4efc6e1c2536a1e4/initramfs.cpio \
+  /root/.cache/pageinit/initramfs/a8086a3bf049edfd-initramfs.cpio/initramfs.cpio \
   -append \
-  'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=1000000 random.trust_cpu=off random.trust_bootloader=off nolapic_timer hotplug_init=wait probe.run=meminfo,zoneinfo,touch probe.touch_bytes=536870912 probe.touch_threads=4'
+  'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=1000000 random.trust_cpu=off random.trust_bootloader=off nolapic_timer no_timer_check lpj=4000000 hotplug_init=wait probe.run=meminfo,zoneinfo,touch probe.touch_bytes=536870912 probe.touch_threads=4'

@@ -52,6 +52,6 @@ exec qemu-system-x86_64 \
   -kernel \
   /root/.cache/pageinit/kernels/dbb9a64732f4ade1/bzImage \
   -initrd \
-  /root/.cache/pageinit/initramfs/4efc6e1c2536a1e4/initramfs.cpio \
+  /root/.cache/pageinit/initramfs/a8086a3bf049edfd-initramfs.cpio/initramfs.cpio \
   -append \
-  'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=2596096 probe.run=meminfo,zoneinfo,touch probe.touch_bytes=536870912 probe.touch_threads=4'
+  'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=2596118 probe.run=meminfo,zoneinfo,touch probe.touch_bytes=536870912 probe.touch_threads=4'

@@ -53,9 +53,11 @@ exec qemu-system-x86_64 \
   stdio \
   -serial \
   file:probes.jsonl \
+  -plugin \
+  /root/.cache/pageinit/plugin/0e2ac03ef0aefd69/idle.so,out=idle.txt \
   -kernel \
   /root/.cache/pageinit/kernels/f200e04ba3bba005/bzImage \
   -initrd \
-  /root/.cache/pageinit/initramfs/4efc6e1c2536a1e4/initramfs.cpio \
+  /root/.cache/pageinit/initramfs/a8086a3bf049edfd-initramfs.cpio/initramfs.cpio \
   -append \
-  'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=1000000 random.trust_cpu=off random.trust_bootloader=off nolapic_timer deferred_init=grow probe.run=meminfo,zoneinfo,touch probe.touch_bytes=536870912 probe.touch_threads=1'
+  'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=1000000 random.trust_cpu=off random.trust_bootloader=off nolapic_timer no_timer_check lpj=4000000 deferred_init=grow probe.run=meminfo,zoneinfo,touch probe.touch_bytes=536870912 probe.touch_threads=1'
