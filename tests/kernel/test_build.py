@@ -126,7 +126,8 @@ def test_a_patch_that_is_there_already_is_told_apart(kernels, tmp_path):
 
 
 @pytest.mark.parametrize("base", ["6.12", "7.3"])
-def test_every_series_of_this_checkout_applies(kernels, base):
+def test_every_series_of_this_checkout_applies(kernels, source_of, base):
+    source_of(base)
     here = kernels.at(kernels.project.chosen(base))
     variants = kernels.project.built(base=base)
     assert {"eager", "on-demand", "zero-check"} <= {variant.name for variant in variants}

@@ -25,8 +25,10 @@ probes: {{run: [meminfo, zoneinfo, touch], touch_bytes: 32MiB, touch_threads: 2}
 
 
 @pytest.fixture(scope="module")
-def runs(project, tmp_path_factory):
+def runs(project, source_of, tmp_path_factory):
     """Runs by variant and base."""
+    for base in BASES:
+        source_of(base)
     folder = tmp_path_factory.mktemp("ports")
     (folder / "ports.yaml").write_text(EXPERIMENT)
     words = ["--root", str(ROOT), "--cache", str(project.cache), "run"]
