@@ -14,6 +14,7 @@ TESTS = PACKAGE.with_name("tests")
 WHOLE = {
     "architecture": "the package",
     "audit": "tools/audit",
+    "contrib": "contrib/",
     "bench": "bench/",
     "cli/main": "every command",
     "browser": "pages, as Chromium shows them",

@@ -17,6 +17,7 @@ from tests.support.checkout import ROOT
 from tests.support.synthetic import Recipe, make, write
 
 SCALE = ROOT / "results/reference/scale"
+QUICK = ROOT / "results/reference/quick"
 OPTIONS = CompareOptions(baseline="base")
 
 
@@ -285,7 +286,13 @@ def test_the_committed_dataset_says_what_it_can() -> None:
     dataset = harness.load(SCALE)
     found = compare_variants(dataset, CompareOptions())
     times, memory = found.families
-    assert {t.verdict.word for t in times.tests} == {"inconclusive"}  # three blocks
+    # Hundreds of tests at once: what six blocks can say at most is too little for them.
+    told = {t.verdict.word for t in times.tests}
+    assert told <= {"inconclusive", "equivalent", "too small to matter here"}
+    quick = compare_variants(harness.load(QUICK), CompareOptions()).families[0]
+    words = {(t.variant, t.subject.machine, t.subject.name): t.verdict.word for t in quick.tests}
+    assert words["grow", "quad-64g", "memmap_init"] == "faster"
+    assert words["deferred", "quad-64g", "page_alloc_init_late"] == "slower"
     told = {(t.variant, t.subject.machine): t.verdict.word for t in memory.tests}
     assert told["lazy", "quad-1t"] == "less"
     assert told["deferred", "quad-1t"] == "equivalent"
@@ -297,7 +304,7 @@ def test_the_committed_dataset_says_what_it_can() -> None:
     assert eager.line is not None and eager.line.straight
     assert eager.line.slope * 4096 == pytest.approx(27.137, abs=0.001)
     text = cover_letter(found, dataset)
-    assert "6.12.117" in text and "needs at least 6 blocks" in text
+    assert "6.12.117" in text
 
 
 def test_each_base_has_its_own_baseline_unless_it_is_named() -> None:

@@ -144,8 +144,10 @@ def test_ids_are_those_of_the_committed_kernels(lock):
         if isinstance(kernel, str) or not (kernel.tree and kernel.toolchain):
             continue
         place = Project(ROOT, ROOT)
-        files = place.fragments(known.variants[name].fragments, place.base(base_of(name)))
+        variant = known.variants[name]
+        files = place.fragments(variant.fragments, place.base(base_of(name)))
         asked = kconfig.merge(kconfig.parse(file.read_text(), str(file)) for file in files)
+        asked = kconfig.overridden(asked, variant.options or {}, name)
         source = Source(repo=ROOT, tree="", version="", sha256=None, origin="")
         assert Build(source, kernel.tree, asked, kernel.toolchain).kernel_id == kernel.kernel_id
 

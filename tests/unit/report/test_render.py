@@ -95,7 +95,7 @@ def test_a_claim_begins_with_its_verdict():
     assert section.tables
     for table in section.tables:
         assert table.head[:3] == ["verdict", "variant", "claim"]
-        assert all(len(row[0]) < 24 for row in table.rows)
+        assert all(len(row[0]) < 31 for row in table.rows)
 
 
 def test_the_same_dataset_gives_the_same_bytes(found, tmp_path):
