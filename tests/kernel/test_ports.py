@@ -74,14 +74,3 @@ def test_only_what_is_written_takes_memory_of_the_host(runs, base):
     eager = peak(runs["eager", base].run)
     assert peak(runs["on-demand", base].run) < eager - 200 * MIB
     assert abs(peak(runs["zero-check", base].run) - eager) < 100 * MIB
-
-
-@pytest.mark.parametrize("base", BASES)
-def test_the_boot_writes_no_struct_page_of_what_is_free(runs, base):
-    """A head of 1024 pages is initialised, and what is reserved, which is a 64th of all."""
-
-    def seconds(variant: str) -> float:
-        found = [p for p in runs[variant, base].run.phases if p.source == "mark" and p.node is None]
-        return next(p.busy for p in found if p.name == "memmap_init")
-
-    assert seconds("on-demand") * 20 < seconds("eager")
