@@ -21,6 +21,7 @@ import logging
 import mmap
 import os
 import resource
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,8 @@ SLACK = 256 * MIB
 _PAGE = mmap.PAGESIZE
 _SLOTS = 256
 """Pages that a pipe may hold without privilege, of which there may be 64 (pipe(7))."""
+_FRAME = (1 << 55) - 1
+"""Of an entry of pagemap, 0 without CAP_SYS_ADMIN (Documentation/admin-guide/mm/pagemap.rst)."""
 _F_SETPIPE_SZ = 1031
 _MADV_POPULATE_WRITE = 23  # Linux 5.14
 
@@ -116,19 +119,18 @@ def _hold(size: int, block: int, pipes: contextlib.ExitStack) -> float:
 
 def _one_of_each(address: int, size: int, block: int) -> list[int]:
     """Numbers of pages from `address` on, one in each block of memory that they lie in."""
-    import numpy as np
-
     try:
         with Path("/proc/self/pagemap").open("rb", buffering=0) as file:
             data = os.pread(file.fileno(), size // _PAGE * 8, address // _PAGE * 8)
     except OSError:
         data = b""
-    # Documentation/admin-guide/mm/pagemap.rst: bits 0 to 54, and 0 for those without CAP_SYS_ADMIN.
-    frames = np.frombuffer(data, dtype=np.uint64) & np.uint64((1 << 55) - 1)
-    if len(frames) < size // _PAGE or not frames.all():
-        return list(range(block // _PAGE - 1, size // _PAGE, block // _PAGE))
-    _, first = np.unique(frames // np.uint64(block // _PAGE), return_index=True)
-    return [int(page) for page in first]
+    entries, each = array("Q", data[: len(data) // 8 * 8]), block // _PAGE
+    found: dict[int, int] = {}
+    for page, entry in enumerate(entries):
+        found.setdefault((entry & _FRAME) // each, page)
+    if len(entries) < size // _PAGE or 0 in found:
+        return list(range(each - 1, size // _PAGE, each))
+    return sorted(found.values())
 
 
 def _splice(pages: list[int], pipes: contextlib.ExitStack) -> None:
