@@ -35,6 +35,8 @@ REPORTING = 5
 """VIRTIO_BALLOON_F_REPORTING (include/uapi/linux/virtio_balloon.h)."""
 RESERVE = 512 * MIB
 """Memory that is left to others while we touch the rest."""
+WORTH = 512 * MIB
+"""Need of a boot below which it is not worth the seconds that it takes."""
 BESIDE = 1.25
 """Times what a boot needs: free memory is not handed out in the order in which we gave it back."""
 SLACK = 256 * MIB

@@ -298,7 +298,8 @@ def _to_keep(
     timed = [slot for slot in todo if slot.clock == "time"]
     if any(session.machines[slot.machine].thp for slot in timed) or not host_memory.is_taken_back():
         return 0
-    return max((needs[slot.key].total for slot in timed), default=0)
+    most = max((needs[slot.key].total for slot in timed), default=0)
+    return most if most >= host_memory.WORTH else 0
 
 
 def _need(session: Session, slot: Slot) -> footprint.Footprint:

@@ -189,6 +189,7 @@ def test_free_memory_is_kept_once_for_the_boots_of_the_time_clock(checkout, sess
 
     monkeypatch.setattr(loop.host_memory, "is_taken_back", lambda: True)
     monkeypatch.setattr(loop.host_memory, "held", held)
+    monkeypatch.setattr(loop.host_memory, "WORTH", 1)
     options = loop.RunOptions(checkout / "results")
     folder = loop.open_results(session, options)
     loop.run(session, folder, options, lambda event: None)
