@@ -29,7 +29,7 @@ from harness.kernel import (
     kernel_release,
     patches,
 )
-from harness.model import TOUCHES, Experiment, Outcome, Variant
+from harness.model import HOST_FAULT, TOUCHES, Experiment, Outcome, Variant
 from harness.parse import Profile
 from harness.process import run
 from harness.project import Project
@@ -40,9 +40,7 @@ from harness.units import parse_size
 
 Verdict = Literal["good", "bad", "skip"]
 
-NOT_ITS_FAULT = frozenset(
-    {Outcome.BUILD_FAILED, Outcome.START_REFUSED, Outcome.NO_OUTPUT, Outcome.KILLED}
-)
+NOT_ITS_FAULT = HOST_FAULT | {Outcome.BUILD_FAILED}
 """Outcomes that say nothing of whether a kernel boots."""
 
 STATUS: dict[Verdict, int] = {"good": 0, "bad": 1, "skip": 125}
@@ -272,8 +270,7 @@ class Hunt:
         except HarnessError as error:
             log.warning(f"no functions explain it: {error.what.splitlines()[0]}")
             return ""
-        why = explain(before, after)
-        return f"by function, {why.difference:+,} instructions in all: {why}"
+        return f"by function, {explain(before, after).in_all}"
 
     def ask(self, index: int) -> Verdict:
         """Measures a point and judges it."""

@@ -108,11 +108,7 @@ def _hold(size: int, block: int, pipes: contextlib.ExitStack) -> float:
         for start in range(0, size, 256 * MIB):
             memory.madvise(_MADV_POPULATE_WRITE, start, min(256 * MIB, size - start))
         spent = resource.getrusage(resource.RUSAGE_SELF).ru_stime - before
-        last = ctypes.c_char.from_buffer(memory)
-        try:
-            address = ctypes.addressof(last)
-        finally:
-            del last
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
         kept = [address + page * _PAGE for page in _one_of_each(address, size, block)]
         for first in range(0, len(kept), _SLOTS):
             _splice(kept[first : first + _SLOTS], pipes)

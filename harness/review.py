@@ -360,7 +360,7 @@ def sentences(seen: Review) -> list[str]:
         if row["kind"] != "boots":
             said.append(f"{row['machine']}: {row['name']} {_change(row)}, {row['verdict']}.")
     for machine, why in seen.why.items():
-        said.append(f"{machine}: by function, {why.difference:+,} instructions in all: {why}.")
+        said.append(f"{machine}: by function, {why.in_all}.")
     if len(said) == bool(seen.gate):
         said.append("No phase, no page fault and no memory of the host differs by what matters.")
     return said

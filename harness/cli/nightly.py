@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cli import bisect, parser
+from harness.cli import parser
 from harness.cli.run import BootLines
 from harness.cli.terminal import (
     add_base,
@@ -140,6 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _bisect(arguments: argparse.Namespace) -> Callable[[Bisection], str]:
     """Runs the command line that a bisection is, with boots beside those of the nights."""
+    from harness.cli import bisect  # pandas and scipy: half a second
 
     def run_down(asked: Bisection) -> str:
         if asked.in_tree and not arguments.tree:

@@ -53,6 +53,11 @@ class Explanation:
             seen += abs(each.difference)
         return tuple(found)
 
+    @property
+    def in_all(self) -> str:
+        """The whole of the difference, and what it is made of."""
+        return f"{self.difference:+,} instructions in all: {self}"
+
     def __str__(self) -> str:
         """In words: ``memmap_init_range -80.9 M, deferred_init_maxorder +45.3 M, 12 others ...``"""
         if not self.differences:

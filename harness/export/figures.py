@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.compare import RSS, Subject, Values, series_of
+from harness.compare import RSS, Series, Subject, series_of
 from harness.dataset import Dataset
 from harness.model import GOOD
 
@@ -24,22 +24,19 @@ class Figure:
 
     variant: str
     subject: Subject
-    blocks: tuple[int, ...]
-    values: Values
+    series: Series
 
     @property
     def median(self) -> float:
-        ordered = sorted(map(float, self.values))
-        middle = len(ordered) // 2
-        return ordered[middle] if len(ordered) % 2 else sum(ordered[middle - 1 : middle + 1]) / 2
+        return self.series.median
 
     @property
     def low(self) -> float:
-        return float(self.values.min())
+        return float(self.series.values.min())
 
     @property
     def high(self) -> float:
-        return float(self.values.max())
+        return float(self.series.values.max())
 
     @property
     def name(self) -> str:
@@ -72,7 +69,7 @@ def figures(dataset: Dataset) -> Iterator[Figure]:
     for subject, variants in series_of(dataset).items():
         for variant, series in variants.items():
             if all(math.isfinite(value) for value in series.values):
-                yield Figure(variant, subject, tuple(map(int, series.blocks)), series.values)
+                yield Figure(variant, subject, series)
 
 
 def boots(dataset: Dataset) -> Iterator[Boots]:

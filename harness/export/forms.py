@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from harness.dataset import Dataset
+if TYPE_CHECKING:
+    from harness.dataset import Dataset
 
 FORMS = {
     "bmf": "Bencher Metric Format: `bencher run --adapter json`",

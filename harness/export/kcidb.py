@@ -17,16 +17,14 @@ import pandas as pd
 
 from harness.dataset import Dataset
 from harness.export.figures import Figure, figures, in_seconds, memory
-from harness.model import GOOD, Outcome
+from harness.model import GOOD, HOST_FAULT, Outcome
 
 ORIGIN = "pageinit"
 VERSION = {"major": 5, "minor": 3}
 STATUS = {
     **dict.fromkeys(GOOD, "PASS"),
     Outcome.BUILD_FAILED: "MISS",
-    **dict.fromkeys(
-        (Outcome.START_REFUSED, Outcome.NO_OUTPUT, Outcome.KILLED, Outcome.INCOMPLETE), "ERROR"
-    ),
+    **dict.fromkeys((*HOST_FAULT, Outcome.INCOMPLETE), "ERROR"),
 }
 """Of a boot, by its outcome; any other has failed."""
 
@@ -60,8 +58,8 @@ def export(dataset: Dataset) -> bytes:
 def _by_boot(dataset: Dataset) -> Mapping[tuple[str, str, str, int], list[tuple[Figure, float]]]:
     found: dict[tuple[str, str, str, int], list[tuple[Figure, float]]] = {}
     for figure in figures(dataset):
-        for block, value in zip(figure.blocks, figure.values, strict=True):
-            key = (figure.variant, figure.subject.machine, figure.subject.clock, block)
+        for block, value in zip(figure.series.blocks, figure.series.values, strict=True):
+            key = (figure.variant, figure.subject.machine, figure.subject.clock, int(block))
             found.setdefault(key, []).append((figure, float(value)))
     return found
 

@@ -64,7 +64,7 @@ def _subtest(figure: Figure) -> dict[str, Any]:
     return {
         "name": figure.name,
         "value": figure.median * scale,
-        "replicates": [float(value) * scale for value in figure.values],
+        "replicates": [float(value) * scale for value in figure.series.values],
         "unit": f"{unit}/page" if per else unit,
         "lowerIsBetter": True,
     }

@@ -21,6 +21,7 @@ from .machine import Accel as Accel
 from .machine import Machine as Machine
 from .machine import Node as Node
 from .run import GOOD as GOOD
+from .run import HOST_FAULT as HOST_FAULT
 from .run import SCHEMA_VERSION as SCHEMA_VERSION
 from .run import STOOD_STILL as STOOD_STILL
 from .run import Clock as Clock

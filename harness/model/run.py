@@ -48,6 +48,9 @@ STOOD_STILL = "the harness stood still for"
 GOOD = frozenset({Outcome.OK, Outcome.WARNING})
 """Outcomes of boots that reached the end of their probes; only these enter figures."""
 
+HOST_FAULT = frozenset({Outcome.START_REFUSED, Outcome.NO_OUTPUT, Outcome.KILLED})
+"""Outcomes that are the host's doing until somebody has looked: a start refused, QEMU shot."""
+
 
 class Phase(Model):
     """An interval of the boot. Phases of different nodes overlap: never sum them.

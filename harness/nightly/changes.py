@@ -16,15 +16,13 @@ from itertools import pairwise
 from typing import Literal
 
 from harness.compare import RSS, CompareOptions, Interest, Subject, noise
-from harness.model import Outcome
+from harness.model import HOST_FAULT
 from harness.nightly.history import INSTRUMENT, Measurement, Night, Pair
 from harness.nightly.pairs import growth
 from harness.nightly.steps import jumps, steps
 
 Kind = Literal["exact", "pair", "step", "failed", "missing", "not the same", "damaged"]
 
-HOST = frozenset({Outcome.START_REFUSED, Outcome.NO_OUTPUT, Outcome.KILLED})
-"""Outcomes that are the host's doing until somebody has looked: a start refused, QEMU shot."""
 
 EXACT = Interest(0.01, 10_000)
 """Counts are exact, and every new base moves some: less than this is named, and no regression."""
@@ -224,8 +222,8 @@ def _failures(nights: Sequence[Night]) -> Iterator[Change]:
                 found=night.number,
                 variant=failure.variant,
                 subject=subject,
-                regression=failure.outcome not in HOST,
-                infrastructure=failure.outcome in HOST,
+                regression=failure.outcome not in HOST_FAULT,
+                infrastructure=failure.outcome in HOST_FAULT,
                 text=f"block {failure.block}: {failure.outcome}: {failure.reason}".rstrip(": "),
             )
         faults: list[tuple[Kind, str]] = [("not the same", text) for text in night.mismatches]

@@ -6,8 +6,6 @@ The page is one file that loads nothing; its policy lets no script run but the o
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +13,7 @@ from harness import __version__
 from harness.compare.functions import Explanation
 from harness.parse import Profile
 from harness.report.document import Table
-from harness.report.pages import asset, page
+from harness.report.pages import asset, page, script_hash
 from harness.report.vega import script_data
 from harness.units import amount
 
@@ -101,10 +99,7 @@ def difference_table(found: Explanation, most: int = TOP) -> Table:
         )
         for each in found.differences[:most]
     ]
-    notes = (
-        f"{found.difference:+,} instructions in all: {found}",
-        "part: of all that went up or down",
-    )
+    notes = (found.in_all, "part: of all that went up or down")
     return Table(DIFFERENCE, rows, "What differs", notes=notes)
 
 
@@ -144,7 +139,7 @@ def flame_page(
         "style": asset("colours.css") + asset("report.css") + asset("flamegraph.css"),
         "data": script_data(data),
         "script": script,
-        "hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "hash": script_hash(script),
         "finest": FINEST,
     }
     return page("flamegraph.html.j2", **words)

@@ -7,7 +7,9 @@ unless it is `Markup`; one that makes Markdown says ``| md`` where text is not i
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ _FOLDER = Path(__file__).parent / "templates"
 def page(template: str, **context: Any) -> str:
     """A template with what it is given; raises `jinja2.UndefinedError` where something lacks."""
     return _environment().get_template(template).render(context)
+
+
+def script_hash(script: str) -> str:
+    """What a Content-Security-Policy calls a script that may run, behind ``sha256-``."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def asset(name: str) -> Markup:

@@ -7,8 +7,6 @@ script run but the one that is in it, by hash.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -35,7 +33,7 @@ from harness.report.figures import (
     stacks,
 )
 from harness.report.locality import locality_sections
-from harness.report.pages import asset, page
+from harness.report.pages import asset, page, script_hash
 from harness.report.sections import gate_sections, limit_sections, reproduction
 from harness.report.text import looked
 from harness.report.verdicts import compared, growth_tables, verdicts
@@ -106,7 +104,7 @@ def files(results: Results, dataset: Dataset) -> dict[str, str]:
             }
         ),
         "scripts": scripts,
-        "hashes": [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts],
+        "hashes": [script_hash(script) for script in scripts],
     }
     return {
         PAGE: page("report.html.j2", **words),
