@@ -24,6 +24,7 @@ from bench import (
     fetch,
     fleet,
     hosts,
+    pages,
     parser,
     report,
     start,
@@ -52,6 +53,7 @@ PARTS: dict[str, Callable[[Setting], Iterator[Figure]]] = {
     "boot": boot.measure,
     "build": build.measure,
     "stores": stores.measure,
+    "pages": pages.measure,
 }
 
 

@@ -3,8 +3,8 @@
 
 Under free page reporting (virtio 1.2, 5.5.6.8; Linux since v5.7) a guest tells its hypervisor which
 blocks of memory are free, and that drops what lies behind them. Who touches such a page next waits
-for the hypervisor to find a new one: 10.7 µs of system time in place of 1.3, seen on a host of
-Firecracker. Whether a boot meets such pages depends on what ran seconds before it.
+for the hypervisor to find a new one, which takes several times as long (bench/results/pages.json).
+Whether a boot meets such pages depends on what ran seconds before it.
 
 Blocks smaller than a pageblock are not reported. So all the memory that a boot needs is touched
 once, and given back but for one page in each pageblock. A pipe holds that page (vmsplice(2)), since

@@ -56,8 +56,8 @@ STEAL = 0.02
 """Part of the CPU time of QEMU that a hypervisor may have given to others meanwhile."""
 PAGE_US = 2.5
 """System CPU in microseconds that a new page of QEMU may take of the host; 2.0 is usual (median of
-96 boots, results/reference/aa). A hypervisor that takes free pages back makes it 10.7, see
-harness/host_memory.py; a host that runs short of memory takes several times that as well."""
+96 boots, results/reference/aa). A host that runs short of memory takes several times that,
+and so does one whose hypervisor takes free pages back, see harness/host_memory.py."""
 PAGES = 1_000_000
 """New pages below which what a boot takes besides is not small beside them."""
 RSS_PART = 0.85
