@@ -127,7 +127,7 @@ def test_a_slow_commit_is_found_although_it_was_killed_in_the_middle(
     assert good.stat().st_mtime_ns == stamp
 
     # And git's own bisection, by the line of docs/bisect.md.
-    above = str(int(float(found["tried"][0]["memmap_init"].replace(",", "")) * 1.1))
+    above = str(int(found["tried"][0]["value"] * 1.1))
     git(linux, "bisect", "start", "HEAD", "origin/base")
     step = words_of(checkout, "step", "--tree", ".", *METRIC, "--above", above)
     argv = ["bisect", "run", sys.executable, "-m", "harness", *step]
