@@ -15,7 +15,7 @@ _OURS = "# a cache of pageinit: all of it can be made again, and `harness clean`
 
 _PARTS = {
     "work": r"[^/]+/(linux/|index|index\.lock)?",
-    "kernels": r"[^/]+/(bzImage|System\.map|config|build\.log|[a-z]+\.json)?|failed-[^/]+\.log",
+    "kernels": r"[^/]+/((bz)?Image|System\.map|config|build\.log|[a-z]+\.json)?|failed-[^/]+\.log",
     "ccache": r"([0-9a-f]|tmp|lock)/.*|ccache\.conf|CACHEDIR\.TAG|stats",
     "warnings": r"[0-9a-f]+\.json",
     "initramfs": r"[^/]+/([a-z0-9-]+\.cpio|probe|sha256)?",

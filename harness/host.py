@@ -15,11 +15,9 @@ from pathlib import Path
 from harness import __version__, process
 from harness.errors import HostError
 from harness.foreign import whole
-from harness.model import Accel, Environment, HostSample, Neighbours
+from harness.model import X86_64, Accel, Arch, Environment, HostSample, Neighbours
 from harness.qemu import CODE_LOCKED, RESERVE_OFF, Footprint, Qemu
 from harness.units import GIB, format_size
-
-QEMU_BINARY = "qemu-system-x86_64"
 
 SLOWDOWN = {"kvm": 1.0, "tcg": 4.0}
 """How much longer than on hardware a boot may take: limits are multiplied by it."""
@@ -41,16 +39,16 @@ class Diagnosis:
     remedy: str = ""
 
 
-def find_qemu() -> Qemu:
-    """The QEMU of this host; raises `HostError` where there is none."""
-    binary = shutil.which(QEMU_BINARY)
+def find_qemu(arch: Arch = X86_64) -> Qemu:
+    """The QEMU of this host for guests of an architecture; raises `HostError` for none."""
+    binary = shutil.which(arch.qemu)
     if not binary:
-        raise process.missing(QEMU_BINARY)
+        raise process.missing(arch.qemu)
     said = process.run([binary, "--version"]).stdout.decode("utf-8", "replace")
     match = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
     if not match:
         raise HostError(f"cannot read a version from {said[:80]!r}", where=binary)
-    return Qemu(QEMU_BINARY, (int(match[1]), int(match[2]), int(match[3])))
+    return Qemu(arch.qemu, (int(match[1]), int(match[2]), int(match[3])))
 
 
 def has_plugins(qemu: Qemu) -> bool:
@@ -58,15 +56,15 @@ def has_plugins(qemu: Qemu) -> bool:
     return b"\n-plugin " in process.run([qemu.binary, "-help"], check=False).stdout
 
 
-def environment(accel: Accel) -> Environment:
-    """The facts about this host that go with every run."""
+def environment(accel: Accel, arch: Arch = X86_64) -> Environment:
+    """The facts about this host that go with every run of guests of an architecture."""
     return Environment(
         host=platform.node(),
         host_cpu=cpu_model(),
         host_cpus=os.cpu_count() or 1,
         host_memory_bytes=_meminfo("MemTotal"),
         host_kernel=platform.release(),
-        qemu_version=".".join(map(str, find_qemu().version)),
+        qemu_version=".".join(map(str, find_qemu(arch).version)),
         accel=accel,
         thp=False,
         tsc_khz=tsc_khz(),

@@ -31,6 +31,9 @@ PACKAGES = {
     "make": "make",
     "objdump": "binutils",
     "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+    "aarch64-linux-gnu-ld": "binutils-aarch64-linux-gnu",
 }
 """The Debian package that brings a program."""
 

@@ -179,7 +179,8 @@ class Project:
         return tuple(self.port(name, base) for name in variant.series)
 
     def fragments(self, names: Iterable[str], base: Base) -> tuple[Path, ...]:
-        """The files of fragments: what all bases have in common, then what a base has beside it.
+        """The files of fragments: what all bases have in common, then what the architecture and the
+        base have beside it.
 
         Raises `UserError` for a fragment that has neither.
         """
@@ -187,7 +188,8 @@ class Project:
         folder = self.patches / "configs"
         for name in names:
             own = (folder / home / f"{name}.config" for home in base.homes)
-            found = [*filter(Path.is_file, [folder / f"{name}.config"])]
+            common = folder / f"{name}.config", folder / base.arch.name / f"{name}.config"
+            found = [*filter(Path.is_file, common)]
             found += [file for file in own if file.is_file()][:1]
             if not found:
                 raise UserError(

@@ -80,7 +80,7 @@ async def launch(request: BootRequest, folder: Path, on_output: Output | None = 
     person leaves before the probes are done. A boot that fails is no error: `Evidence.ending`
     says how. Raises `HostError` where QEMU is missing or the disk is full.
     """
-    binary = host.find_qemu()
+    binary = host.find_qemu(request.machine.architecture)
     if request.idle and not host.has_plugins(binary):
         request = replace(request, idle=None)
     argv = command.render(request.command(binary))

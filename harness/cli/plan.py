@@ -175,7 +175,7 @@ def _cell(
         Path("initramfs.cpio"),
         slot.clock,
         "tcg",
-        host.find_qemu(),
+        host.find_qemu(machine.architecture),
         (*variant.boot, *experiment.boot, *(guest.words if (guest := experiment.guest) else ())),
         hz=kconfig.hz(config),
         image=disk.read(guest.path(place.root), place.cache) if guest else None,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness import files, process
 from harness.errors import HostError
+from harness.model import X86_64, Arch
 
 SOURCES = Path(__file__).parent / "src"
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
@@ -44,12 +45,16 @@ class CpioEntry:
     device: tuple[int, int] = (0, 0)
 
 
-def build(cache: Path) -> Initramfs:
+def build(cache: Path, arch: Arch = X86_64) -> Initramfs:
     """Answers the initramfs; compiles it when the sources or the compiler are new.
 
     Raises `HostError` where there is no compiler, or it has no static libc.
     """
-    return _made(cache, "initramfs.cpio", lambda path: path.write_bytes(cpio(_entries("init.c"))))
+
+    def make(path: Path) -> None:
+        path.write_bytes(cpio(_entries("init.c", arch=arch)))
+
+    return _made(cache, "initramfs.cpio", make, arch)
 
 
 def entry(cache: Path) -> Initramfs:
@@ -94,17 +99,18 @@ def keys(public: bytes, host_key: bytes) -> bytes:
     return cpio([CpioEntry("key", private, public), CpioEntry("host_key", private, host_key)])
 
 
-def _made(cache: Path, name: str, make: Callable[[Path], object]) -> Initramfs:
+def _made(cache: Path, name: str, make: Callable[[Path], object], arch: Arch = X86_64) -> Initramfs:
     with files.locked(cache / "initramfs" / ".lock"):
-        path = files.kept(cache / "initramfs" / f"{_inputs()}-{name}" / name, make)
+        path = files.kept(cache / "initramfs" / f"{_inputs(arch)}-{name}" / name, make)
     return Initramfs(path, files.sha256_of(path))
 
 
-def _inputs() -> str:
+def _inputs(arch: Arch) -> str:
     """16 hex digits over all that the bytes depend on, but for what a file's own name says."""
     env = process.environment()
-    versions = [process.run([name, "--version"], env=env).stdout for name in ("gcc", "ld")]
-    libc = process.run(["gcc", "-print-file-name=libc.a"], env=env).stdout.decode().strip()
+    tools = [arch.prefix + name for name in ("gcc", "ld")]
+    versions = [process.run([name, "--version"], env=env).stdout for name in tools]
+    libc = process.run([tools[0], "-print-file-name=libc.a"], env=env).stdout.decode().strip()
     # A static program has the C library inside, and this module says how an archive is made.
     more = (Path(libc), Path(__file__)) if Path(libc).is_file() else (Path(__file__),)
     digest = hashlib.sha256(b"\0".join(versions))
@@ -114,16 +120,16 @@ def _inputs() -> str:
     return digest.hexdigest()[:16]
 
 
-def compile_program(main: str, out: Path, *more: str) -> None:
+def compile_program(main: str, out: Path, *more: str, arch: Arch = X86_64) -> None:
     """Compiles ``guest/main`` with all probes to a static program."""
-    argv: list[str | Path] = ["gcc", *FLAGS, "-o", out, main, *PROBES, *more]
+    argv: list[str | Path] = [f"{arch.prefix}gcc", *FLAGS, "-o", out, main, *PROBES, *more]
     process.run(argv, cwd=SOURCES, env=process.environment())
 
 
-def _entries(main: str, *more: str) -> list[CpioEntry]:
+def _entries(main: str, *more: str, arch: Arch = X86_64) -> list[CpioEntry]:
     with files.scratch() as folder:
         program = folder / "init"
-        compile_program(main, program, *more)
+        compile_program(main, program, *more, arch=arch)
         # The kernel opens /dev/console for init before anything is mounted.
         return [
             CpioEntry("dev", stat.S_IFDIR | 0o755),

@@ -304,6 +304,7 @@ def _session(plan: Plan, folder: Path) -> Session:
             continue
         more = (files() / of[name] if name in of else None for of in (plan.maps, plan.configs))
         kernels[name] = BuiltKernel(kernel, files() / plan.images[name], *more)
+    arch = next(iter(lock.machines.values())).architecture
     plugin = Plugin(files() / plan.plugin, lock.plugin_sha256 or "") if plan.plugin else None
     idle = Plugin(files() / plan.idle, lock.idle_sha256 or "") if plan.idle else None
     return Session(
@@ -313,7 +314,7 @@ def _session(plan: Plan, folder: Path) -> Session:
         machines=lock.machines,
         kernels=kernels,
         initramfs=Initramfs(files() / plan.initramfs, lock.initramfs_sha256),
-        environment=host.environment(lock.environment.accel),
+        environment=host.environment(lock.environment.accel, arch),
         lock=lock,
         plugin=plugin,
         idle=idle,

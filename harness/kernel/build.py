@@ -30,7 +30,7 @@ from harness.errors import BuildError, ConfigError, HostError
 from harness.files import disk_errors, filling, locked, set_aside, sha256_of
 from harness.kernel import kconfig
 from harness.kernel.source import Source
-from harness.model import Kernel, Model, Toolchain
+from harness.model import ARCHS, Kernel, Model, Toolchain
 
 EFFORT_FILE = "build.json"
 
@@ -79,7 +79,6 @@ FIXED = {
 
 HOST_GCC = Toolchain()
 
-IMAGE = "arch/x86/boot/bzImage"
 PROGRESS_S = 15.0
 _NEEDED = ("make", "gcc", "flex", "bison", "bc")
 WARNING = re.compile(r":(\d+:)* warning: |^WARNING: modpost")
@@ -184,12 +183,22 @@ def kept(kernel_id: str, cache: Path) -> BuiltKernel:
     folder = cache / "kernels" / kernel_id
     try:
         kernel = Kernel.model_validate_json((folder / "kernel.json").read_bytes())
-        whole = sha256_of(folder / "bzImage") == kernel.image_sha256
+        whole = sha256_of(_image(folder)) == kernel.image_sha256
     except (OSError, ValueError):
         whole = False
     if not whole:
         raise BuildError("is not in the store any more", where=f"kernel {kernel_id}")
-    return BuiltKernel(kernel, folder / "bzImage", folder / "System.map", folder / "config")
+    return _built(kernel, folder)
+
+
+def _built(kernel: Kernel, folder: Path) -> BuiltKernel:
+    return BuiltKernel(kernel, _image(folder), folder / "System.map", folder / "config")
+
+
+def _image(folder: Path) -> Path:
+    """The image of a kernel in the store: each architecture has a name for it."""
+    found = (folder / arch.image for arch in ARCHS.values())
+    return next(filter(Path.is_file, found), folder / "bzImage")
 
 
 def plan(
@@ -223,7 +232,7 @@ def _fault(job: Build, folder: Path) -> str | None:
         return None
     try:
         kernel = Kernel.model_validate_json((folder / "kernel.json").read_bytes())
-        hashes = sha256_of(folder / "bzImage"), sha256_of(folder / "config")
+        hashes = sha256_of(_image(folder)), sha256_of(folder / "config")
     except (OSError, ValueError) as error:
         return f"it is not whole: {error}".splitlines()[0]
     if (kernel.kernel_id, kernel.tree) != (job.kernel_id, job.tree):
@@ -240,7 +249,7 @@ def _stored(job: Build, cache: Path) -> BuiltKernel | None:
     if not folder.exists() or _fault(job, folder):
         return None
     kernel = Kernel.model_validate_json((folder / "kernel.json").read_bytes())
-    return BuiltKernel(kernel, folder / "bzImage", folder / "System.map", folder / "config")
+    return _built(kernel, folder)
 
 
 def configure(job: Build, work: Path, *, strict: bool = True) -> Path:
@@ -307,7 +316,7 @@ def make(job: Build, out: Path, cache: Path, jobs: int, *, start: float) -> tupl
     """Runs make to its end; answers the number of warnings, and the effort since `start`."""
     # CC never changes between two builds in one folder: that would build everything again.
     compiler = f"ccache {job.chosen.cc}" if shutil.which("ccache") else job.chosen.cc
-    argv = ["make", f"-j{jobs}", f"CC={compiler}", *job.chosen.words, "bzImage"]
+    argv = ["make", f"-j{jobs}", f"CC={compiler}", *job.chosen.words, job.chosen.architecture.image]
     hits = out / "ccache.log"
     hits.unlink(missing_ok=True)
     env = {"CCACHE_DIR": str(cache / "ccache"), "CCACHE_STATSLOG": str(hits)}
@@ -370,7 +379,8 @@ def _broken(out: Path, errors: Sequence[str], code: int, cache: Path, job: Build
 def _keep(job: Build, out: Path, cache: Path, warnings: int, effort: Effort) -> BuiltKernel:
     final = cache / "kernels" / job.kernel_id
     with filling(final) as part:
-        shutil.copyfile(out / IMAGE, part / "bzImage")
+        arch = job.chosen.architecture
+        shutil.copyfile(out / arch.folder / arch.image, part / arch.image)
         shutil.copyfile(out / "System.map", part / "System.map")
         shutil.copyfile(out / ".config", part / "config")
         shutil.copyfile(out / "build.log", part / "build.log")
@@ -379,7 +389,7 @@ def _keep(job: Build, out: Path, cache: Path, warnings: int, effort: Effort) -> 
             base_version=job.source.version,
             tree=job.tree,
             config_sha256=sha256_of(part / "config"),
-            image_sha256=sha256_of(part / "bzImage"),
+            image_sha256=sha256_of(part / arch.image),
             toolchain=job.toolchain,
             build_warnings=warnings,
         )

@@ -53,7 +53,9 @@ class Kernels:
 
     def chosen(self, variant: Variant | None = None) -> Toolchain:
         """What compiles a variant: what it says, else what the base says, else the host's gcc."""
-        return (variant and variant.toolchain) or self.asked.toolchain or Toolchain()
+        asked = self.asked.toolchain or Toolchain()
+        own = variant and variant.toolchain
+        return own.model_copy(update={"arch": asked.arch}) if own else asked
 
     def tree(self, variant: Variant) -> patches.PatchedTree:
         """The base with the variant's series applied; raises `PatchError`."""

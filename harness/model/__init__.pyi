@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
+from .arch import ARCHS as ARCHS
+from .arch import X86_64 as X86_64
+from .arch import Arch as Arch
 from .base import Base as Base
 from .base import DebianSource as DebianSource
 from .base import GitSource as GitSource

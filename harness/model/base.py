@@ -6,8 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from harness.model.arch import ARCHS, Arch, ArchName
 from harness.model.schedule import BaseName
 from harness.model.schema import Model, form, located
 
@@ -125,6 +126,8 @@ class Provider(Model):
 class Toolchain(Model):
     """What compiles a kernel, where it is not the host's gcc: a part of the kernel's id."""
 
+    arch: ArchName = Field(default="x86_64", exclude_if=lambda name: name == "x86_64")
+    """`x86_64`, or `arm64`: what it makes kernels for, with a cross compiler on other hosts"""
     compiler: (
         Annotated[str, form("[A-Za-z0-9][A-Za-z0-9._+-]*", "a compiler's name, in PATH")] | None
     ) = None
@@ -134,7 +137,18 @@ class Toolchain(Model):
     cross: (
         Annotated[str, form("[a-z0-9_]+(-[a-z0-9_]+)*-", "a prefix as x86_64-linux-gnu-")] | None
     ) = None
-    """prefix of the compiler and of the binutils, as `x86_64-linux-gnu-`"""
+    """prefix of the compiler and of the binutils, as `x86_64-linux-gnu-`; of itself where the host
+    is of another architecture"""
+
+    @property
+    def architecture(self) -> Arch:
+        """What `arch` names."""
+        return ARCHS[self.arch]
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the names of gcc and the binutils."""
+        return self.cross or self.architecture.prefix
 
     @property
     def _suffix(self) -> str:
@@ -143,19 +157,20 @@ class Toolchain(Model):
     @property
     def cc(self) -> str:
         """The program that compiles."""
-        own = f"clang{self._suffix}" if self.llvm else f"{self.cross or ''}gcc"
+        own = f"clang{self._suffix}" if self.llvm else f"{self.prefix}gcc"
         return self.compiler or own
 
     @property
     def linker(self) -> str:
         """The program that links."""
-        return f"ld.lld{self._suffix}" if self.llvm else f"{self.cross or ''}ld"
+        return f"ld.lld{self._suffix}" if self.llvm else f"{self.prefix}ld"
 
     @property
     def words(self) -> tuple[str, ...]:
         """What make is told, but for the compiler; nothing where nothing was chosen."""
+        arch = () if self.architecture.native else (f"ARCH={self.arch}",)
         llvm = (f"LLVM={self._suffix or 1}",) if self.llvm else ()
-        return (*llvm, *((f"CROSS_COMPILE={self.cross}",) if self.cross else ()))
+        return (*arch, *llvm, *((f"CROSS_COMPILE={self.prefix}",) if self.prefix else ()))
 
 
 class Base(Model):
@@ -172,6 +187,11 @@ class Base(Model):
     """what is meant where no base is named; one of them says so, if there are several"""
     ports: str | None = None
     """the base whose ports of series and forms of fragments fit where this one has none"""
+
+    @property
+    def arch(self) -> Arch:
+        """What its kernels run on."""
+        return (self.toolchain or Toolchain()).architecture
 
     @property
     def newest(self) -> Base:

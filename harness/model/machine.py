@@ -7,18 +7,20 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from harness.model.arch import ARCHS, Arch, ArchName
 from harness.model.schema import Model, Name, Parameter, Word
 from harness.units import Cpus, Size, exact_size, format_cpus, format_size
 
 SECTION = 128 << 20
-"""Bytes in a memory section on x86-64 (SECTION_SIZE_BITS 27, arch/x86/include/asm/sparsemem.h)."""
+"""Bytes in a memory section (SECTION_SIZE_BITS 27: arch/x86/include/asm/sparsemem.h, and that of
+arm64 with pages of 4 KiB)."""
 
 PAGE = 4096
 STRUCT_PAGE = 64
-"""Bytes of `struct page` on x86-64 (include/linux/mm_types.h); the memmap is RAM/64."""
+"""Bytes of `struct page` with 64 bits (include/linux/mm_types.h); the memmap is RAM/64."""
 
 MAX_PHYS_BITS = 46
-"""Where x86-64 4-level paging ends: 64 TiB (MAX_POSSIBLE_PHYSMEM_BITS)."""
+"""Where x86-64 4-level paging ends: 64 TiB (MAX_POSSIBLE_PHYSMEM_BITS); arm64 reaches further."""
 
 LOCAL_DISTANCE = 10
 """LOCAL_DISTANCE of include/linux/topology.h; ACPI's SLIT demands it on the diagonal."""
@@ -85,6 +87,9 @@ class Machine(Model):
     """NUMA nodes; the place in the list is the number of the node"""
     distances: Distances | tuple[tuple[int, ...], ...] = Distances()
     """one pair for all, or a square symmetric matrix with 10 on its diagonal"""
+    # As long as nobody says otherwise, a lock is what it was before the key existed.
+    arch: ArchName = Field(default="x86_64", exclude_if=lambda name: name == "x86_64")
+    """`x86_64`, or `arm64`: what its CPUs run; its kernels come from a base that says the same"""
     machine: Word = "pc"
     """machine type of QEMU"""
     cpu: Word = "max"
@@ -118,6 +123,11 @@ class Machine(Model):
             raise ValueError(f"nodes: CPUs must be 0..N without a gap, not {format_cpus(seen)!r}")
         if not self.memory:
             raise ValueError("nodes: no node has memory")
+        if not self.machine.startswith(self.architecture.boards):
+            known = " or ".join(self.architecture.boards)
+            raise ValueError(f"machine: {self.machine!r} is no board of {self.arch}: {known}")
+        if self.accel == "kvm" and not self.architecture.native:
+            raise ValueError(f"accel: KVM runs no kernel of {self.arch} on this host; `tcg` does")
         if self.phys_bits > MAX_PHYS_BITS:
             raise ValueError(
                 f"nodes: {format_size(self.memory)} needs {self.phys_bits} physical address bits;"
@@ -125,6 +135,11 @@ class Machine(Model):
             )
         _check_distances(self.distance_matrix, len(self.nodes))
         return self
+
+    @property
+    def architecture(self) -> Arch:
+        """What `arch` names."""
+        return ARCHS[self.arch]
 
     @property
     def memory(self) -> int:

@@ -96,6 +96,11 @@ _MARK = re.compile(
 _DEFERRED = re.compile(r"node (\d{1,6}) deferred pages initialised in (\d{1,9})ms")
 
 
+ARM_TIMER_KHZ = 62_500
+"""The rate of arm64's timer in QEMU (target/arm/internals.h, GTIMER_SCALE); 1 GHz since 9.0 (-cpu
+max)."""
+
+
 @dataclass(frozen=True)
 class Marks:
     """The block of marks of one boot: `announced` of them, `lost` had no room.
@@ -114,6 +119,11 @@ class Marks:
     def zero(self) -> int | None:
         """The TSC where the boot begins, from which all marks count."""
         return next((start for name, _, start, *_ in self.entries if name == "boot"), None)
+
+    @property
+    def tick_ns(self) -> int:
+        """ns of the guest that a tick takes on the work clock: 1 of the TSC, 16 of arm64's timer."""
+        return 16 if self.tsc_khz == ARM_TIMER_KHZ else 1
 
     def on_host(self, tsc: int) -> float | None:
         """A moment on the host's clock, seconds since the launch, where the TSC counts time.
@@ -140,7 +150,7 @@ def read_phases(
     no host saw.
 
     Marks count from the begin of `boot`: in seconds on the time clock, in instructions on the
-    work clock, where a tick of the TSC is a ns of the guest and an instruction 2^`shift` ns. What
+    work clock, where the counter counts ns of the guest and an instruction takes 2^`shift`. What
     was `idle` there is taken out, where it is known.
     """
     marks = read_marks(console)
@@ -204,15 +214,18 @@ def read_marks(console: Dmesg) -> Marks | None:
 
 def _from_marks(marks: Marks, clock: Clock, shift: int, idle: IdleClock | None) -> list[Phase]:
     zero, timed = marks.zero, clock == "time"
+    tick = 1 if timed else marks.tick_ns
     ticks = marks.tsc_khz * 1000.0 if timed else float(1 << shift)
     if zero is None or not ticks:
         return []
 
     def waited(begin: int, stop: int) -> int:
-        return idle.until(stop) - idle.until(begin) if idle else 0
+        # What a coarse counter shows was written down within its tick.
+        known = idle and [idle.until(at * tick + tick - 1) for at in (begin, stop)]
+        return known[1] - known[0] if known else 0
 
     def since(tsc: int) -> float:
-        return round((tsc - zero - waited(zero, tsc)) / ticks, 9)
+        return round(((tsc - zero) * tick - waited(zero, tsc)) / ticks, 9)
 
     return [
         Phase(
@@ -222,7 +235,7 @@ def _from_marks(marks: Marks, clock: Clock, shift: int, idle: IdleClock | None) 
             start=since(start),
             end=since(stop),
             # Where there are more calls nobody knows in which of them it was idle, or between.
-            busy=round((busy - (waited(start, stop) if calls == 1 else 0)) / ticks, 9),
+            busy=round((busy * tick - (waited(start, stop) if calls == 1 else 0)) / ticks, 9),
             idle=round(waited(start, stop) / ticks, 9) if idle else None,
             calls=calls,
             pages=pages,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import HostError, UserError
-from harness.model import Accel, Clock, Image, Machine, Node
+from harness.model import X86_64, Accel, Arch, Clock, Image, Machine, Node
 from harness.units import TIB, format_cpus
 
 Version = tuple[int, int, int]
@@ -82,7 +82,8 @@ class CommandLine:
     @property
     def append(self) -> str:
         """The kernel command line. The kernel takes the last of two: experiments win."""
-        common = kernel_words(self.clock, self.accel, self.tsc_khz, self.hz)
+        arch = self.machine.architecture
+        common = kernel_words(self.clock, self.accel, self.tsc_khz, self.hz, arch)
         return " ".join((*common, *self.machine.boot, *self.words))
 
 
@@ -123,6 +124,9 @@ def obstacle(machine: Machine) -> str | None:
 def _board(machine: Machine) -> str:
     # KSM would give back memory that the RSS should show, and a core would hold all guest RAM.
     board = f"{machine.machine},mem-merge=off,dump-guest-core=off"
+    if machine.arch == "arm64":
+        # Version 2 of the GIC has 8 CPUs; and no boot gets a random seed in its device tree.
+        return f"{board},gic-version=3,dtb-randomness=off"
     # QEMU describes 16 GiB in each SMBIOS memory device. Tables of SMBIOS 2.1 end at 64 KiB, which
     # is some 18 TiB; those of SMBIOS 3.0 take 59 TiB, where the numbers of their handles run out.
     large = machine.memory > SMBIOS_2 and "smbios-entry-point-type" not in board
@@ -130,20 +134,19 @@ def _board(machine: Machine) -> str:
 
 
 def kernel_words(
-    clock: Clock, accel: Accel, tsc_khz: int | None, hz: int | None
+    clock: Clock, accel: Accel, tsc_khz: int | None, hz: int | None, arch: Arch = X86_64
 ) -> tuple[str, ...]:
     """The kernel parameters of every boot. Only what the measurement itself needs is here."""
     words = [
-        "console=ttyS0",
-        # Without it nothing is printed before console_init, that is until the whole memmap is
-        # initialised: a hang or a panic in there would show no output at all.
-        "earlycon=uart8250,io,0x3f8,115200n8",
+        *arch.console,
         "panic=-1",
         "printk.time=1",
         # A random kernel address would move the noise about and hide symbols from System.map.
         "nokaslr",
     ]
-    if accel == "tcg":
+    # The generic timer of arm64 says its own rate, and delays go by it.
+    x86 = arch is X86_64
+    if accel == "tcg" and x86:
         # TCG shows no constant_tsc, so with two CPUs the kernel would call its TSC unsynchronised
         # and fall back to jiffies; it is one host counter (or virtual time) for all CPUs.
         words.append("tsc=reliable")
@@ -154,6 +157,7 @@ def kernel_words(
     if clock == "work":
         # Newer QEMU hands a random seed to the kernel; it must not reach a boot that is repeated.
         words += ["random.trust_cpu=off", "random.trust_bootloader=off"]
+    if clock == "work" and x86:
         # Its calibration polls for 200 ms of virtual time, each poll an exit from translated code:
         # 20 s of the host, to find at the end that this timer cannot be trusted here.
         words.append("nolapic_timer")
@@ -179,6 +183,8 @@ def _accel(line: CommandLine) -> list[str]:
 
 
 def _cpu(line: CommandLine) -> str:
+    if line.machine.arch != "x86_64":
+        return line.machine.cpu
     # TCG has 40 bits by default and refuses 1 TiB; under KVM only the bits of the host work.
     bits = "host-phys-bits=on" if line.accel == "kvm" else f"phys-bits={line.machine.phys_bits}"
     random = ",-rdrand,-rdseed" if line.clock == "work" else ""
@@ -237,9 +243,14 @@ def _distances(machine: Machine) -> list[str]:
 def _ports(line: CommandLine) -> list[str]:
     """A guest with a disk reports by SSH: what it writes to a second port would not be ours."""
     second = not line.image
+    # The board virt has one port; another stands behind PCI.
+    x86 = line.machine.arch == "x86_64"
+    port = ("-serial", "chardev:probes") if x86 else ("-device", "pci-serial,chardev=probes")
     if not line.sockets:
-        return ["-serial", "stdio", *(("-serial", "file:probes.jsonl") if second else ())]
-    probes = ("-chardev", f"file,id=probes,path={PROBES}", "-serial", "chardev:probes")
+        alone = ("-serial", "file:probes.jsonl")
+        more = alone if x86 else ("-chardev", "file,id=probes,path=probes.jsonl", *port)
+        return ["-serial", "stdio", *(more if second else ())]
+    probes = ("-chardev", f"file,id=probes,path={PROBES}", *port)
     console = "pipe" if line.typed else "file"
     return [
         *("-chardev", f"{console},id=console,path={CONSOLE}", "-serial", "chardev:console"),

@@ -15,7 +15,9 @@ from harness.guest import Initramfs, initramfs
 from harness.guest import disk as image
 from harness.kernel import BuiltKernel, Kernels, kconfig
 from harness.model import (
+    X86_64,
     Accel,
+    Arch,
     Clock,
     Environment,
     Experiment,
@@ -84,11 +86,12 @@ def prepare(
         variant = known.get(definition(name)) or project.variant(name)
         variants[name] = fit(stores[base_of(name)], experiment, variant)
     machines = {name: made.get(name) or project.machine(name) for name in experiment.machines}
-    host.find_qemu()
+    arch = _arch(project, machines, stores, variants)
+    host.find_qemu(arch)
     guest = _guest(project, experiment)
     kernels, misfits = _build(stores, variants)
-    probes = initramfs.build(project.cache)
-    environment = host.environment(_accel(project, machines, kernels, probes))
+    probes = initramfs.build(project.cache, arch)
+    environment = host.environment(_accel(project, machines, kernels, probes), arch)
     first = initramfs.entry(project.cache) if guest else probes
     plugin = plugins.build(project.cache, "stores") if experiment.counted else None
     idle = plugins.build(project.cache, "idle") if "work" in experiment.clocks else None
@@ -104,7 +107,7 @@ def prepare(
         image_sha256=guest.image.sha256 if guest else None,
         program_sha256=guest.program.sha256 if guest else None,
         idle_sha256=idle.sha256 if idle else None,
-        words=_words(experiment, kernels, environment.accel),
+        words=_words(experiment, kernels, environment.accel, arch),
         environment=environment,
         gate=gate_status.known(project, variants, records),
     )
@@ -112,14 +115,47 @@ def prepare(
     return Session(project, experiment, variants, machines, *made_of)
 
 
+def _arch(
+    project: Project,
+    machines: Mapping[str, Machine],
+    stores: Mapping[str | None, Kernels],
+    variants: Mapping[str, Variant],
+) -> Arch:
+    """What all machines and all kernels are made for: two would be two populations in one dataset.
+
+    Raises `UserError` where they are not one, with the bases that fit.
+    """
+    (first, machine), *others = machines.items()
+    for name, other in others:
+        if other.arch != machine.arch:
+            raise UserError(
+                f"machines of two architectures: {first} is {machine.arch}, {name} {other.arch}",
+                where="machines",
+                remedy="write an experiment for each",
+            )
+    for name, variant in variants.items():
+        base = None if variant.prebuilt else stores[base_of(name)].asked
+        arch = base.arch if base else X86_64
+        if arch.name != machine.arch:
+            of = f"base {base.name} makes kernels" if base else f"{name} is a kernel"
+            there = map(project.base, project.bases)
+            fit = ", ".join(each.name for each in there if each.arch.name == machine.arch)
+            raise UserError(
+                f"{of} of {arch.name}, {first} is {machine.arch}",
+                where=f"machine {first}",
+                remedy=f"name a base of {machine.arch} (--base, bases:): {fit or 'none'}",
+            )
+    return machine.architecture
+
+
 def _words(
-    experiment: Experiment, kernels: Mapping[str, BuiltKernel | str], timed: Accel
+    experiment: Experiment, kernels: Mapping[str, BuiltKernel | str], timed: Accel, arch: Arch
 ) -> dict[str, dict[Clock, str]]:
     """What the harness gives to each kernel on each clock, the host's TSC rate left out."""
 
     def given(kernel: BuiltKernel, clock: Clock) -> str:
         hz = kconfig.hz(kconfig.read(kernel.config))
-        return " ".join(kernel_words(clock, "tcg" if clock == "work" else timed, None, hz))
+        return " ".join(kernel_words(clock, "tcg" if clock == "work" else timed, None, hz, arch))
 
     return {
         name: {clock: given(kernel, clock) for clock in experiment.clocks}
@@ -185,7 +221,7 @@ def _accel(
     guest: Initramfs,
 ) -> Accel:
     """One accelerator for the whole experiment: two would be two populations in one dataset."""
-    wanted = {machine.accel for machine in machines.values()}
+    wanted = {m.accel if m.architecture.native else "tcg" for m in machines.values()}
     images = [kernel.image for kernel in kernels.values() if not isinstance(kernel, str)]
     if "tcg" in wanted or not images:
         return "tcg"

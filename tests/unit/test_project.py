@@ -98,6 +98,21 @@ def test_a_fragment_is_what_bases_share_and_what_one_has_beside(place: Project) 
         place.fragments(["alone"], old)
 
 
+def test_a_fragment_has_what_the_architecture_asks_for_beside(place: Project) -> None:
+    configs, arm = place.patches / "configs", SECOND + "ports: 7.3\ntoolchain: {arch: arm64}\n"
+    (place.patches / "bases/7.3-arm64.yaml").write_text(arm)
+    for folder in ("x86_64", "arm64", "7.3"):
+        (configs / folder).mkdir()
+        (configs / folder / "base.config").touch()
+    made = {
+        name: [str(path.relative_to(configs)) for path in place.fragments(["base"], base)]
+        for name in ("7.3", "7.3-arm64")
+        for base in [place.base(name)]
+    }
+    assert made["7.3"] == ["base.config", "x86_64/base.config", "7.3/base.config"]
+    assert made["7.3-arm64"] == ["base.config", "arm64/base.config", "7.3/base.config"]
+
+
 def test_an_experiment_is_put_on_another_base(place: Project) -> None:
     file = place.patches / "bases/6.12.yaml"
     file.write_text(file.read_text() + "default: true\n")

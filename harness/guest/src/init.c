@@ -25,7 +25,13 @@
 #include "gate.h"
 #include "guest.h"
 
+#ifdef __x86_64__
+#define CONSOLE "/dev/ttyS0"
 #define RESULTS "/dev/ttyS1"
+#else	/* The console is no 16550 */
+#define CONSOLE "/dev/ttyAMA0"
+#define RESULTS "/dev/ttyS0"
+#endif
 /* The host switches off when it has read the last line; this is for a host that is gone */
 #define LINGER_S 120
 /* A probe of the gate that takes longer has failed */
@@ -181,7 +187,7 @@ int main(void)
 	fflush(out);
 	tcdrain(fileno(out));
 #ifdef SHELL
-	shell("/dev/ttyS0");
+	shell(CONSOLE);
 #else
 	sleep(LINGER_S);
 #endif

@@ -21,7 +21,9 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __x86_64__
 #include <x86intrin.h>
+#endif
 
 #include "guest.h"
 
@@ -69,9 +71,18 @@ static uint64_t tsc(void)
 {
 	uint64_t value;
 
+#ifdef __x86_64__
 	_mm_lfence();
 	value = __rdtsc();
 	_mm_lfence();
+#else
+	uint64_t rate;
+
+	/* In ns, as the TSC counts on the work clock */
+	asm volatile("mrs %0, cntfrq_el0" : "=r" (rate));
+	asm volatile("isb; mrs %0, cntvct_el0; isb" : "=r" (value) : : "memory");
+	value *= 1000000000 / rate;
+#endif
 	return value;
 }
 

@@ -20,8 +20,9 @@
  *
  *     CLOCK IDLE
  *
- * CLOCK is what that RDTSC reads. So what was idle when the TSC was read is the
- * IDLE of the last line whose CLOCK is not above it.
+ * CLOCK is what that RDTSC reads, in ns. So what was idle when the TSC was read is
+ * the IDLE of the last line whose CLOCK is not above it. WFI and the counter of the
+ * generic timer take their places on arm64, where no CPU begins in low memory.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -42,7 +43,7 @@ static void *(*cpu_of)(int index);
 
 static int64_t ours, counted, ahead, leaps, idle;
 static int lines;
-static bool due;
+static bool due, arm64;
 static FILE *file;
 
 /* In a thread of its own: on that of a CPU QEMU answers only where an instruction may do I/O */
@@ -98,19 +99,36 @@ static bool is_insn(const struct qemu_plugin_insn *insn, const char *code, size_
 	return qemu_plugin_insn_size(insn) == size && !memcmp(insn_bytes(insn), code, size);
 }
 
+/* HLT; and WFI of arm64 */
+static bool waits(const struct qemu_plugin_insn *insn)
+{
+	return arm64 ? is_insn(insn, "\x7f\x20\x03\xd5", 4) : is_insn(insn, "\xf4", 1);
+}
+
+/* RDTSC and RDTSCP; and MRS from CNTVCT_EL0, to whatever register */
+static bool reads_clock(const struct qemu_plugin_insn *insn)
+{
+	uint32_t code;
+
+	if (!arm64)
+		return is_insn(insn, "\x0f\x31", 2) || is_insn(insn, "\x0f\x01\xf9", 3);
+	memcpy(&code, insn_bytes(insn), sizeof(code));
+	return (code & ~0x1fU) == 0xd53be040;
+}
+
 static void translated(plugin_id id, struct qemu_plugin_tb *block)
 {
 	size_t i, size = qemu_plugin_tb_n_insns(block);
-	bool low = qemu_plugin_tb_vaddr(block) < REAL_MODE;
+	bool low = !arm64 && qemu_plugin_tb_vaddr(block) < REAL_MODE;
 
 	(void)id;
 	qemu_plugin_register_vcpu_tb_exec_cb(block, on_block, NO_REGS, (void *)size);
 	for (i = 0; i < size; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
 
-		if ((!i && low) || is_insn(insn, "\xf4", 1))
+		if ((!i && low) || waits(insn))
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_wait, NO_REGS, NULL);
-		if (is_insn(insn, "\x0f\x31", 2) || is_insn(insn, "\x0f\x01\xf9", 3))
+		if (reads_clock(insn))
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_tsc, NO_REGS, NULL);
 	}
 }
@@ -124,7 +142,7 @@ static void ended(plugin_id id, void *data)
 
 EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int argc, char **argv)
 {
-	(void)host;
+	arm64 = !strcmp(host->target, "aarch64");
 	file = argc == 1 && !strncmp(argv[0], "out=", 4) ? fopen(argv[0] + 4, "we") : NULL;
 	if (!file) {
 		perror("idle: out=FILE");

@@ -42,6 +42,10 @@ def machine(tmp_path: Path, text: str) -> Machine:
         (TWO.replace("1GiB", "-134217728"), r"nodes\[0\].memory: not a size: .*between 0 and"),
         (TWO.replace("cpus: 1", "cpus: -1"), r"nodes\[1\].cpus: not a list of CPUs"),
         (TWO.replace("1GiB", "1GB"), r"nodes\[0\].memory: not a size: '1GB'"),
+        (TWO + "arch: arm64\n", r"machine: 'pc' is no board of arm64: virt"),
+        (TWO + "machine: virt\n", r"machine: 'virt' is no board of x86_64: pc or q35"),
+        (TWO + "arch: arm64\nmachine: virt\naccel: kvm\n", r"KVM runs no kernel of arm64 on this"),
+        (TWO + "arch: riscv\n", r"arch: .*'x86_64' or 'arm64'"),
         ("[1, 2]\n", r"expected keys and values"),
         ("a: [\n", r"not YAML"),
         ("!!map [a]\n", r"not YAML"),
@@ -72,6 +76,13 @@ def test_physical_address_bits(size: int, bits: int) -> None:
         {"name": "m", "description": "d", "nodes": [{"cpus": 0, "memory": size}]}, "m"
     )
     assert made.phys_bits == bits
+
+
+def test_a_machine_of_before_there_were_architectures_is_what_it_was(tmp_path: Path) -> None:
+    assert "arch" not in machine(tmp_path, TWO).model_dump(mode="json")
+    arm = machine(tmp_path, TWO + "arch: arm64\nmachine: virt\n")
+    assert arm.model_dump(mode="json")["arch"] == "arm64"
+    assert arm.architecture.qemu == "qemu-system-aarch64"
 
 
 @given(st.lists(st.integers(0, 64), min_size=1, max_size=16))

@@ -7,6 +7,7 @@ import pytest
 
 from harness.parse import dmesg, phases
 from harness.parse.dmesg import Chunk
+from harness.parse.idle import IdleClock
 from harness.parse.phases import MARKS
 from tests.support.checkout import ROOT
 from tests.support.consoles import MARK, MARKED
@@ -36,6 +37,18 @@ def test_marks_are_instructions_on_the_work_clock():
     boot, deferred = phases.read_phases(dmesg.read(MARKED), "work", 2)
     assert boot.end == 1000
     assert deferred.start == 500
+
+
+def test_a_counter_that_is_coarser_than_the_work_clock_is_read_in_its_ticks():
+    """arm64: 62.5 MHz, so that a tick is 16 ns; what was idle is known by the ns."""
+    text = re.sub(rb"tsc_khz=\d+", b"tsc_khz=62500", MARKED)
+    boot, _ = phases.read_phases(dmesg.read(text), "work")
+    fine, _ = phases.read_phases(dmesg.read(MARKED), "work")
+    assert boot.end == 16 * fine.end
+    zero = phases.read_marks(dmesg.read(text)).zero
+    waits = IdleClock((16 * zero + 15, 16 * zero + 31), (1000, 1010))
+    boot, _ = phases.read_phases(dmesg.read(text), "work", 0, waits)
+    assert (boot.idle, boot.end) == (10, 16 * fine.end - 10)
 
 
 def test_marks_printed_twice_count_once():

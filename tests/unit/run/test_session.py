@@ -15,6 +15,13 @@ from harness.run import loop
 from harness.run.session import fit, prepare
 from tests.support.records import an_experiment
 
+ARM = """
+description: d
+arch: arm64
+machine: virt
+nodes: [{cpus: 0, memory: 1GiB}]
+"""
+
 
 @pytest.fixture
 def session(checkout, tmp_path):
@@ -63,6 +70,36 @@ def test_the_lock_names_what_the_harness_gives_to_the_kernels(session):
     assert not any("tsc_early_khz" in words["time"] for words in lock.words.values())
     more = {name: {"time": f"{words['time']} more"} for name, words in lock.words.items()}
     assert lock.model_copy(update={"words": more}).hash != lock.hash
+
+
+def test_machines_and_kernels_are_of_one_architecture(checkout, tmp_path):
+    patches, machines = checkout / "kernel-patches", checkout / "qemu-configs"
+    name = next(machines.glob("*.yaml")).stem
+    (machines / "virt.yaml").write_text(ARM)
+    project = Project(checkout, tmp_path / "cache")
+    path = checkout / "experiments/pair.yaml"
+    text = path.read_text()
+    path.write_text(text.replace(f"[{name}]", "[virt]"))
+    with pytest.raises(UserError, match="one is a kernel of x86_64, virt is arm64"):
+        prepare(project, project.experiment(Path("pair")))
+    for variant in ("one", "two"):
+        text_of = "description: d\nfragments: [base]\n"
+        (patches / f"variants/{variant}.yaml").write_text(text_of)
+    (patches / "configs").mkdir()
+    (patches / "configs/base.config").touch()
+    with pytest.raises(UserError, match="makes kernels of x86_64, virt is arm64") as caught:
+        prepare(project, project.experiment(Path("pair")))
+    assert caught.value.remedy.endswith(": none")
+    base = next((patches / "bases").glob("*.yaml"))
+    text_of = base.read_text().replace("default: true\n", "")
+    base.write_text(text_of + "default: true\n")
+    (patches / "bases/arm.yaml").write_text(text_of + "toolchain: {arch: arm64}\n")
+    with pytest.raises(UserError, match="virt is arm64") as caught:
+        prepare(project, project.experiment(Path("pair"), base.stem))
+    assert caught.value.remedy.endswith(": arm")
+    path.write_text(text.replace(f"[{name}]", f"[{name}, virt]"))
+    with pytest.raises(UserError, match=f"{name} is x86_64, virt arm64"):
+        prepare(project, project.experiment(Path("pair")))
 
 
 def test_an_image_stays_on_the_host_that_has_it(session, tmp_path):

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernels of another architecture: the same series, cross-compiled, booted and read alike."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.results.folder import Results
+from tests.support.real import ROOT
+
+BASE = "7.3-arm64"
+TOOLS = ("qemu-system-aarch64", "aarch64-linux-gnu-gcc")
+EXPERIMENT = f"""
+description: pages initialised at once, late, and when they are used, on arm64
+baseline: eager
+bases: [{BASE}]
+matrix:
+  - variants: [eager, deferred, on-demand]
+    machines: [virt-4g]
+    clocks: {{work: {{blocks: 2}}}}
+probes: {{run: [meminfo, zoneinfo, touch], touch_bytes: 32MiB, touch_threads: 1}}
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(project, source_of, tmp_path_factory):
+    """Runs by variant and block."""
+    if lacking := [tool for tool in TOOLS if not shutil.which(tool)]:
+        pytest.skip(f"not installed: {', '.join(lacking)}")
+    source_of(BASE)
+    folder = tmp_path_factory.mktemp("arm64")
+    (folder / "arm64.yaml").write_text(EXPERIMENT)
+    words = ["--root", str(ROOT), "--cache", str(project.cache), "run"]
+    assert main([*words, str(folder / "arm64.yaml"), "--results", str(folder)]) == 0
+    (found,) = Path(folder / "arm64").iterdir()
+    return {(s.run.variant, s.run.block): s for s in Results(found).read()[0]}
+
+
+def phases(run, name):
+    return [phase for phase in run.phases if phase.name == name]
+
+
+def test_every_boot_is_good_and_is_the_same_twice(runs):
+    assert len(runs) == 6
+    for (variant, block), stored in runs.items():
+        assert stored.run.judgement.outcome == "ok", stored.run.judgement
+        assert stored.run.kernel.build_warnings == 0
+        twin = runs[variant, 1 - block].folder / "console.log"
+        assert (stored.folder / "console.log").read_bytes() == twin.read_bytes()
+
+
+def test_the_machine_is_the_one_that_was_asked_for(runs):
+    run = runs[f"eager@{BASE}", 0].run
+    nodes = {phase.node for phase in phases(run, "memmap_init")}
+    assert nodes == {0, 1, 2, 3}
+    hello = next(line for line in run.probes if line["probe"] == "hello")
+    assert hello["cpus"] == 4
+
+
+def test_what_is_left_for_later_is_not_done_at_once(runs):
+    """1,048,576 pages: some ten instructions each, or next to none."""
+
+    def pages(variant: str) -> float:
+        of = phases(runs[f"{variant}@{BASE}", 0].run, "memmap_init")
+        return sum(phase.busy for phase in of) / (1 << 20)
+
+    assert 5 < pages("eager") < 50
+    assert pages("on-demand") < 1 < pages("deferred") + 1
+
+
+def test_memory_is_touched_and_idle_is_told_from_work(runs):
+    run = runs[f"eager@{BASE}", 0].run
+    (first,) = (
+        line for line in run.probes if line["probe"] == "touch" and line["kind"] == "first-touch"
+    )
+    (boot,) = phases(run, "boot")
+    assert first["touched_pages"] == (32 << 20) // 4096
+    assert boot.idle is not None and boot.busy > 10e6
