@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +79,7 @@ def boot_once(
     append: Sequence[str] = (),
     image: str | None = None,
     base: str | None = None,
+    probes: Sequence[str] | None = None,
     keep: Path | None = None,
     force: bool = False,
 ) -> Run:
@@ -86,7 +87,9 @@ def boot_once(
 
     `append` are more words for the kernel's command line, `image` the disk of a distribution that
     boots in place of the harness's own user space, `base` the kernel source by its name in
-    kernel-patches/bases/, if that is not the default one. The evidence stays in `keep`, an empty
+    kernel-patches/bases/, if that is not the default one. `probes` are the programs of the guest,
+    if not those of every experiment: none leaves out the touch of memory, which may take longer
+    than the boot. The evidence stays in `keep`, an empty
     folder; without one nothing is left on disk. `force` boots what is predicted not to fit. A boot
     that goes wrong is an outcome, no exception. Raises `UserError` for names that are not there,
     `HostError` where this host lacks something.
@@ -95,7 +98,8 @@ def boot_once(
     from harness.results import Results
     from harness.run import loop, prepare
 
-    asked = loop.single(project, variant, machine, clock, append=append, image=image, base=base)
+    more: dict[str, Any] = {"append": append, "image": image, "base": base, "probes": probes}
+    asked = loop.single(project, variant, machine, clock, **more)
     session = prepare(project, asked)
     with scratch() as folder:
         (slot,) = session.experiment.schedule()

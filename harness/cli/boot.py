@@ -58,6 +58,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         parser,
         "harness boot eager tiny-2g                      # console live, then outcome and phases",
         "harness boot eager tiny-2g --base 7.3           # the same on another base",
+        "harness boot eager quad-16g --probes none       # the boot alone, no memory is touched",
         "harness boot grow quad-16t --keep /tmp/16t      # 16 TiB of guest, the evidence kept",
         "harness boot eager quad-16g --clock work --json # instructions a phase, as a record",
         "harness boot eager quad-16g --image debian.qcow2 # to the login of a distribution",
@@ -74,6 +75,13 @@ def _add_what_boots(parser: argparse.ArgumentParser) -> None:
         help="time: seconds, emulated under TCG; work: guest instructions (default: time)",
     )
     add_base(parser)
+    parser.add_argument(
+        "--probes",
+        metavar="NAMES",
+        type=lambda text: [] if text == "none" else text.split(","),
+        help="what runs in the guest after the boot, commas between; none is the quickest"
+        " (default: meminfo,zoneinfo,touch)",
+    )
     parser.add_argument(
         "--append",
         action="append",
@@ -102,7 +110,7 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
     place = project(arguments)
     names = (arguments.variant, arguments.machine, arguments.clock)
     more = {"append": arguments.append, "image": arguments.image, "base": arguments.base}
-    experiment = loop.single(place, *names, **more)
+    experiment = loop.single(place, *names, **more, probes=arguments.probes)
     session = prepare(place, experiment)
     (slot,) = experiment.schedule()
     if arguments.interact:

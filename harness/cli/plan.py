@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from harness.cli.terminal import (
 from harness.errors import HarnessError
 from harness.guest import disk
 from harness.kernel import Kernels, kconfig
-from harness.model import Experiment, Slot, base_of, first_arm
+from harness.model import Arch, Experiment, Slot, base_of, first_arm
 from harness.project import Project
 from harness.qemu import command, footprint
 from harness.report import Table
@@ -66,8 +67,11 @@ def plan(arguments: argparse.Namespace) -> int:
     experiment = place.experiment(arguments.experiment, arguments.base)
     slots = experiment.schedule()
     available = host.available_memory()
+    # To ask a QEMU for its version takes longer than all else about a cell.
+    qemu = functools.cache(host.find_qemu)
     configs = {name: _config(place, experiment, name) for name in experiment.variants}
-    cells = [_cell(place, experiment, slot, available, configs) for slot in _cells(slots)]
+    known: dict[str, Any] = {"available": available, "configs": configs, "qemu": qemu}
+    cells = [_cell(place, experiment, slot, **known) for slot in _cells(slots)]
     builds = _unbuilt(place, experiment)
     each = {(c["variant"], c["machine"], c["clock"]): c["seconds_about"] for c in cells}
     seconds = sum(each[s.variant, s.machine, s.clock] for s in slots) + len(builds) * BUILD_GUESS
@@ -159,8 +163,10 @@ def _cell(
     place: Project,
     experiment: Experiment,
     slot: Slot,
+    *,
     available: int,
     configs: Mapping[str, tuple[Mapping[str, str], bool]],
+    qemu: Callable[[Arch], command.Qemu],
 ) -> dict[str, Any]:
     variant, machine = place.variant(slot.variant), place.machine(slot.machine)
     need = footprint.footprint(
@@ -175,7 +181,7 @@ def _cell(
         Path("initramfs.cpio"),
         slot.clock,
         "tcg",
-        host.find_qemu(machine.architecture),
+        qemu(machine.architecture),
         (*variant.boot, *experiment.boot, *(guest.words if (guest := experiment.guest) else ())),
         hz=kconfig.hz(config),
         image=disk.read(guest.path(place.root), place.cache) if guest else None,

@@ -11,6 +11,7 @@ from .base import Toolchain as Toolchain
 from .experiment import TOUCHES as TOUCHES
 from .experiment import Experiment as Experiment
 from .experiment import Group as Group
+from .experiment import Probe as Probe
 from .experiment import Probes as Probes
 from .experiment import Timeouts as Timeouts
 from .guest import Distribution as Distribution

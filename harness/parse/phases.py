@@ -122,7 +122,7 @@ class Marks:
 
     @property
     def tick_ns(self) -> int:
-        """ns of the guest that a tick takes on the work clock: 1 of the TSC, 16 of arm64's timer."""
+        """ns of the guest in a tick on the work clock: 1 of the TSC, 16 of arm64's timer."""
         return 16 if self.tsc_khz == ARM_TIMER_KHZ else 1
 
     def on_host(self, tsc: int) -> float | None:

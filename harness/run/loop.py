@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, get_args
 
 from harness import host_memory
 from harness.boot import BootRequest, Evidence, Output, launch
@@ -30,6 +31,7 @@ from harness.model import (
     Lockfile,
     Machine,
     Outcome,
+    Probe,
     Run,
     Slot,
     Variant,
@@ -359,8 +361,17 @@ def single(
     append: Sequence[str] = (),
     image: str | None = None,
     base: str | None = None,
+    probes: Sequence[str] | None = None,
 ) -> Experiment:
     """The experiment that is one boot; raises `UserError` for names that are not there."""
+    known = get_args(Probe)
+    if unknown := [name for name in probes or () if name not in known]:
+        raise UserError(
+            f"no probe called {', '.join(map(repr, unknown))}",
+            where="--probes",
+            remedy=f"there are: {', '.join(known)}; or none",
+        )
+    more: dict[str, Any] = {} if probes is None else {"probes": {"run": tuple(probes)}}
     base = project.chosen(base)
     group = {
         "variants": [project.variant(variant).name],
@@ -375,6 +386,7 @@ def single(
         bases=base and (base,),
         boot=tuple(append),
         guest={"image": image} if image else None,
+        **more,
     )
 
 

@@ -3,6 +3,7 @@
 
 import json
 
+from harness import host
 from harness.cli import main
 
 
@@ -35,3 +36,12 @@ def test_what_kernel_or_board_cannot_have_does_not_fit(checkout, capfd):
     assert main(["plan", "pair"]) == 0
     shown = capfd.readouterr().out
     assert shown.count("NO") == 4 and "one on cpus199: the kernel is built for" in shown
+
+
+def test_a_qemu_is_asked_once_what_it_is(checkout, capfd, monkeypatch):
+    asked = []
+    find = host.find_qemu
+    monkeypatch.setattr(host, "find_qemu", lambda arch: asked.append(arch) or find(arch))
+    assert main(["plan", "experiments/pair.yaml", "--json"]) == 0
+    assert len(json.loads(capfd.readouterr().out)["cells"]) == 2
+    assert len(asked) == 1
