@@ -62,6 +62,8 @@ COMMANDS = {
     "clean": "remove what can be made again from the cache",
 }
 """Commands and what each is for; a module of that name says the rest when it is asked for."""
+SETUP = frozenset({"doctor", "hosts", "init", "completion", "clean"})
+"""Those whose modules lie in `setup`."""
 
 
 def parser(asked: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
@@ -101,7 +103,8 @@ def parser(asked: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
 
 
 def _module(name: str) -> str:
-    return f"{name}_" if keyword.iskeyword(name) else name
+    word = f"{name}_" if keyword.iskeyword(name) else name
+    return f"setup.{word}" if name in SETUP else word
 
 
 def main(argv: Sequence[str] | None = None, begin: Callable[[], object] = lambda: None) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.hosts import add_hosts, executor_of
+from harness.cli.setup.hosts import add_hosts, executor_of
 from harness.cli.terminal import (
     add_base,
     add_examples,

@@ -48,6 +48,12 @@ def test_names_are_nouns_of_the_field() -> None:
     assert not {p.stem for p in modules()} & BANNED
 
 
+def test_a_folder_is_small_enough_to_be_known() -> None:
+    folders = {path.parent for path in modules()}
+    sizes = {str(f): len([p for p in f.glob("*.py") if p.stem[0] != "_"]) for f in folders}
+    assert {folder: size for folder, size in sizes.items() if size > 20} == {}
+
+
 def test_every_source_file_names_its_licence() -> None:
     files = [
         *PACKAGE.rglob("*.py"),

@@ -34,9 +34,9 @@ def command(monkeypatch):
     """`harness doctor`, doing something else."""
 
     def doing(action, *words):
-        module = ModuleType("harness.cli.doctor")
+        module = ModuleType("harness.cli.setup.doctor")
         module.register = lambda parser: parser.set_defaults(action=lambda _: action())
-        monkeypatch.setitem(sys.modules, "harness.cli.doctor", module)
+        monkeypatch.setitem(sys.modules, "harness.cli.setup.doctor", module)
         return main(["doctor", *words])
 
     return doing

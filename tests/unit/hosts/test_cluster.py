@@ -87,7 +87,7 @@ def test_nothing_of_it_is_open_to_the_network():
 
 
 def test_dask_is_not_loaded_without_need():
-    code = "import sys, harness.cli.hosts; print('distributed' in sys.modules)"
+    code = "import sys, harness.cli.setup.hosts; print('distributed' in sys.modules)"
     argv = [sys.executable, "-c", code]
     assert subprocess.run(argv, capture_output=True, text=True).stdout.strip() == "False"
 
