@@ -8,7 +8,16 @@ from harness.dataset.dataset import Dataset
 from harness.model.experiment import Experiment
 from harness.model.lockfile import Lockfile
 from harness.model.machine import Machine
-from harness.model.run import Ending, Environment, HostSample, Judgement, Outcome, Phase, Run
+from harness.model.run import (
+    Ending,
+    Environment,
+    HostSample,
+    Judgement,
+    Kernel,
+    Outcome,
+    Phase,
+    Run,
+)
 from harness.model.variant import Variant
 from harness.results.folder import StoredRun
 from harness.results.ledger import Ledger
@@ -139,3 +148,16 @@ def tabulated() -> Dataset:
 def told(ledger: Ledger) -> list[tuple[str, int, str | None]]:
     """Block, attempt and fate of each entry."""
     return [(e.block, e.attempt, e.fate) for e in ledger.read()[0]]
+
+
+def grown(tree="t1", boot=()):
+    """The lock of `lock`, with a kernel of `grow` made from this source."""
+    kernel = Kernel(kernel_id="k", base_version="6.12", tree=tree, image_sha256="i")
+    variant = Variant(name="grow", description="d", fragments=["base"], boot=list(boot))
+    plain = lock()
+    return plain.model_copy(
+        update={
+            "variants": {**plain.variants, "grow": variant},
+            "kernels": {"grow": kernel},
+        }
+    )
