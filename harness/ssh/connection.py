@@ -420,4 +420,4 @@ def _meaning(error: Exception) -> tuple[Failure, str]:
         case OSError():
             return Failure.UNREACHABLE, str(error.strerror or error)
         case _:
-            return Failure.CLOSED, f"broke off: {error or 'end of the connection'}"
+            return Failure.CLOSED, f"broke off: {str(error) or 'end of the connection'}"
