@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from harness.compare.effect import Values
-from harness.dataset import BUSY, OWN, Dataset, Metrics, observe
+from harness.dataset import BUSY, OWN, Dataset, Metrics, observations
 from harness.errors import UserError
 from harness.model import TOUCHES
 from harness.parse import OPTIONAL, ORDER, SCATTERED
@@ -72,56 +73,73 @@ Table = dict[Subject, dict[str, Series]]
 
 def series_of(dataset: Dataset, names: Sequence[str] = ()) -> Table:
     """Every subject with its variants; all subjects, or only those called `names`."""
-    seen = _seen(dataset)
-    known = set(seen["name"])
+    found = _own(_figures(dataset))
+    known = {key.subject.name for key in found}
     if unknown := [name for name in names if name not in known]:
         raise UserError(
             f"no metric called {unknown[0]!r}",
             where="--metric",
             remedy=f"there are: {', '.join(sorted(known, key=_place))}",
         )
-    if names:
-        seen = seen[seen["name"].isin(names)]
     memory = dict(dataset.runs[["machine", "memory_bytes"]].drop_duplicates().to_numpy().tolist())
     table: Table = {}
-    keys = ["machine", "clock", "name", "metric", "variant"]
-    groups = seen.groupby(keys, sort=False, observed=True)
-    for key, rows in sorted(groups[["block", "value"]], key=lambda item: _rank(item[0], memory)):
-        blocks, values = rows["block"].to_numpy(dtype=int), rows["value"].to_numpy(dtype=float)
-        order = np.argsort(blocks, kind="stable")
-        table.setdefault(Subject(*map(str, key[:4])), {})[str(key[4])] = Series(
-            blocks[order], values[order]
-        )
+    for key in sorted(found, key=lambda key: _rank(key, memory)):
+        if not names or key.subject.name in names:
+            table.setdefault(key.subject, {})[key.variant] = found[key]
     return table
 
 
-def _seen(dataset: Dataset) -> pd.DataFrame:
-    seen = _own(observe(dataset.runs, dataset.phases, dataset.probes, METRICS))
-    seen["name"] = seen["name"].where(seen["kind"] != "host", seen["metric"])
-    return seen
+class _Key(NamedTuple):
+    """What a series is of, and where it was read."""
+
+    subject: Subject
+    variant: str
+    kind: str
+    node: str
+    source: str
 
 
-def _own(seen: pd.DataFrame) -> pd.DataFrame:
+def _figures(dataset: Dataset) -> dict[_Key, Series]:
+    """Every series that there is; those of one phase may be read in several ways."""
+    keys = ["machine", "clock", "name", "metric", "variant", "kind", "node", "source"]
+    found: dict[_Key, Series] = {}
+    for part in observations(dataset.runs, dataset.phases, dataset.probes, METRICS):
+        groups = part.groupby(keys, sort=False, observed=True)[["block", "value"]]
+        for key, rows in groups:
+            machine, clock, name, metric, variant, kind, node, source = map(str, key)
+            subject = Subject(machine, clock, metric if kind == "host" else name, metric)
+            blocks, values = rows["block"].to_numpy(dtype=int), rows["value"].to_numpy(dtype=float)
+            order = np.argsort(blocks, kind="stable")
+            series = Series(blocks[order], values[order])
+            found[_Key(subject, variant, kind, node, source)] = series
+    return found
+
+
+def _own(found: dict[_Key, Series]) -> dict[_Key, Series]:
     """One figure for each phase: what it takes, by marks where there are any, of the machine.
 
     Phases that nodes have alone are measured from the first start to the last end.
     """
-    phases = seen["kind"] == "phase"
-    mine = seen["metric"] == seen["clock"].map(OWN)
-    mine = mine.where(~seen["name"].isin(SCATTERED), seen["metric"] == seen["clock"].map(BUSY))
-    whole = set(seen["name"][phases & (seen["node"] == "")])
-    span = (seen["node"] == "span") & ~seen["name"].isin(whole)
-    marked = set(seen["name"][phases & (seen["source"] == "mark")])
-    printed = (seen["source"] == "printk") & ~seen["name"].isin(marked)
-    own = mine & ((seen["node"] == "") | span) & ((seen["source"] == "mark") | printed)
-    return seen[~phases | own].copy()
+    phases = [key for key in found if key.kind == "phase"]
+    whole = {key.subject.name for key in phases if not key.node}
+    marked = {key.subject.name for key in phases if key.source == "mark"}
+
+    def mine(key: _Key) -> bool:
+        name, clock = key.subject.name, key.subject.clock
+        if key.subject.metric != (BUSY if name in SCATTERED else OWN).get(clock):
+            return False
+        if key.node and not (key.node == "span" and name not in whole):
+            return False
+        return key.source == "mark" or (key.source == "printk" and name not in marked)
+
+    return {key: series for key, series in found.items() if key.kind != "phase" or mine(key)}
 
 
 def _place(name: str) -> tuple[int, str]:
     return NAMES.index(name) if name in NAMES else len(NAMES), name
 
 
-def _rank(key: tuple[object, ...], memory: dict[str, int]) -> tuple[object, ...]:
-    machine, clock, name, metric, variant = map(str, key)
+def _rank(key: _Key, memory: dict[str, int]) -> tuple[object, ...]:
+    machine, clock, name, metric = astuple(key.subject)
     size = memory.get(machine)
-    return clock, 0 if pd.isna(size) else size, machine, _place(name), metric, variant
+    return clock, 0 if pd.isna(size) else size, machine, _place(name), metric, key.variant

@@ -10,6 +10,7 @@ from .observations import CELL as CELL
 from .observations import IDLE as IDLE
 from .observations import OWN as OWN
 from .observations import Metrics as Metrics
+from .observations import observations as observations
 from .observations import observe as observe
 from .observations import own as own
 from .observations import untold as untold

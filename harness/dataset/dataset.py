@@ -270,7 +270,8 @@ def _in_order(parts: Sequence[_Part]) -> dict[str, pd.DataFrame]:
     places = sorted(range(len(orders)), key=orders.__getitem__)
     frames = {}
     for name in OBSERVED:
-        table = pd.concat([part.tables[name] for part in parts], ignore_index=True)
+        # Taken out: each table is there twice at most, and never all of them.
+        table = pd.concat([part.tables.pop(name) for part in parts], ignore_index=True)
         sizes = np.array([size for part in parts for size in part.sizes[name]], dtype=int)
         if places != sorted(places):
             ends = sizes.cumsum()

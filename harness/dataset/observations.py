@@ -6,7 +6,7 @@ Warm-ups and boots that ended neither ok nor in a warning are left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -41,13 +41,21 @@ def observe(
     runs: pd.DataFrame, phases: pd.DataFrame, probes: pd.DataFrame, metrics: Metrics = METRICS
 ) -> pd.DataFrame:
     """Columns: those of `CELL`, block, those of `SUBJECT`, value; an empty text where none."""
+    return pd.concat(observations(runs, phases, probes, metrics), ignore_index=True)
+
+
+def observations(
+    runs: pd.DataFrame, phases: pd.DataFrame, probes: pd.DataFrame, metrics: Metrics = METRICS
+) -> Iterator[pd.DataFrame]:
+    """The same table in parts: all of a subject is in one of them, and no part holds them all.
+
+    Of many boots the whole table is much larger than those that it is made of.
+    """
+    yield from _phases(_good(phases), metrics)
+    yield from _probes(_good(probes), metrics)
     good = _good(runs)
-    parts = [
-        *_phases(_good(phases), metrics),
-        *_probes(_good(probes), metrics),
-        *(_long(good, metric, "host", "qemu") for metric in metrics["host", ""]),
-    ]
-    return pd.concat(parts, ignore_index=True)
+    for metric in metrics["host", ""]:
+        yield _long(good, metric, "host", "qemu")
 
 
 def untold(phases: pd.DataFrame) -> frozenset[tuple[str, str]]:
@@ -77,8 +85,7 @@ def _long(
     return long[long["value"].notna()]
 
 
-def _phases(phases: pd.DataFrame, metrics: Metrics) -> list[pd.DataFrame]:
-    parts = []
+def _phases(phases: pd.DataFrame, metrics: Metrics) -> Iterator[pd.DataFrame]:
     for clock, ends in (("time", "s"), ("work", "instructions")):
         mine = phases[phases["clock"] == clock]
         key = [*RUN, "phase", "source"]
@@ -86,25 +93,23 @@ def _phases(phases: pd.DataFrame, metrics: Metrics) -> list[pd.DataFrame]:
         nodes = mine[mine["node"].notna()]
         slowest = nodes.groupby(key, as_index=False)[list(metrics["phase", clock])].max()
         for metric in metrics["phase", clock]:
-            parts.append(_long(whole, metric, "phase", whole["phase"]))
-            parts.append(_long(slowest, metric, "phase", slowest["phase"], "max"))
+            yield _long(whole, metric, "phase", whole["phase"])
+            yield _long(slowest, metric, "phase", slowest["phase"], "max")
         start, end, metric = f"start_{ends}", f"end_{ends}", OWN[clock]
         span = nodes.groupby(key, as_index=False).agg({start: "min", end: "max"})
         span[metric] = span[end] - span[start]
-        parts.append(_long(span, metric, "phase", span["phase"], "span"))
-    return parts
+        yield _long(span, metric, "phase", span["phase"], "span")
 
 
-def _probes(probes: pd.DataFrame, metrics: Metrics) -> list[pd.DataFrame]:
-    parts = []
+def _probes(probes: pd.DataFrame, metrics: Metrics) -> Iterator[pd.DataFrame]:
     # A row about one thread says how even the work was, not how long the pass took.
     touch = probes[(probes["probe"] == "touch_total") & probes["name"].notna()]
     touch = touch[touch["touched_pages"].notna()].drop_duplicates([*RUN, "name"])
     for clock in ("time", "work"):
         mine = touch[touch["clock"] == clock]
         for metric in metrics["touch", clock]:
-            parts.append(_long(mine, metric, "probe", mine["name"]))
+            yield _long(mine, metric, "probe", mine["name"])
     facts = metrics["meminfo", ""]
     meminfo = probes[(probes["probe"] == "meminfo") & probes["name"].isin(facts)]
     meminfo = meminfo.drop_duplicates([*RUN, "name"])
-    return [*parts, _long(meminfo, "memory_bytes", "probe", meminfo["name"])]
+    yield _long(meminfo, "memory_bytes", "probe", meminfo["name"])

@@ -8,6 +8,7 @@ are counted beside them, so that a cell without any figure still has its row.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.dataset.observations import CELL, IDLE, OWN, SUBJECT, observe, own
+from harness.dataset.observations import CELL, IDLE, OWN, SUBJECT, observations, own
 from harness.dataset.rows import Row
 from harness.gate import MARKS, MEANING
 from harness.model import GOOD, Lockfile, peer
@@ -36,7 +37,7 @@ def summarise(
     if runs.empty:
         return []
     baseline = lock.experiment.baseline if lock else None
-    figures = _figures(observe(runs, phases, probes))
+    figures = _figures(observations(runs, phases, probes))
     memory = {name: m.memory for name, m in lock.machines.items()} if lock else {}
     rows: list[Row] = []
     for key, boots in runs[~runs["warmup"]].groupby(CELL, sort=True):
@@ -57,14 +58,15 @@ def summarise(
     return rows
 
 
-def _figures(observed: pd.DataFrame) -> dict[tuple[str, ...], SummaryValues]:
+def _figures(parts: Iterable[pd.DataFrame]) -> dict[tuple[str, ...], SummaryValues]:
     """Cell to subject to its values, sorted, so that the order of the runs cannot matter."""
     cells: dict[tuple[str, ...], SummaryValues] = {}
     keys = [*CELL, *SUBJECT]
-    for key, group in observed.groupby(keys, sort=True, observed=True)["value"]:
-        cell, subject = tuple(map(str, key[:3])), tuple(map(str, key[3:]))
-        cells.setdefault(cell, {})[subject] = np.sort(group.to_numpy(dtype=float))
-    return cells
+    for part in parts:
+        for key, group in part.groupby(keys, sort=False, observed=True)["value"]:
+            cell, subject = tuple(map(str, key[:3])), tuple(map(str, key[3:]))
+            cells.setdefault(cell, {})[subject] = np.sort(group.to_numpy(dtype=float))
+    return {cell: dict(sorted(subjects.items())) for cell, subjects in cells.items()}
 
 
 def _figure(values: Values) -> Row:
