@@ -46,7 +46,7 @@ def answers_are_as_published(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever test has a command print JSON holds it to the schema in docs/schemas."""
 
     def dumps(value: object, **how: object) -> str:
-        command = sys._getframe(2).f_globals["__name__"].removeprefix("harness.cli.").strip("_")
+        command = sys._getframe(2).f_globals["__name__"].rpartition(".")[2].strip("_")
         text = json.dumps(value, **how)
         file = ROOT / f"docs/schemas/{command}.schema.json"
         jsonschema.validate(json.loads(text), json.loads(file.read_text()))

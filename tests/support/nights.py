@@ -4,9 +4,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 
+from harness.nightly import prune
 from harness.nightly.bisections import bisections
 from harness.nightly.changes import Tolerance, changes, status
 from harness.nightly.dashboard import Board
@@ -123,3 +125,17 @@ def bad_night():
             failures={5: failure},
         )
     )
+
+
+def littered(folder: Path, days: int) -> Path:
+    """A folder with evidence and reports of so many days, and one that is no night's."""
+    for n in range(days):
+        day = FIRST + timedelta(days=n)
+        for part in prune.PARTS:
+            path = folder / part / day.isoformat()
+            path.mkdir(parents=True)
+            (path / "data").write_bytes(b"x" * 1000)
+    (folder / "history").mkdir(exist_ok=True)
+    (folder / "history/000001-2026-01-01.json").write_text("{}")
+    (folder / "boots/mine").mkdir()
+    return folder

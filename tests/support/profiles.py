@@ -2,8 +2,10 @@
 """Profiles as the plugin writes them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from harness.parse.profile import Profile, read_profile
+from tests.support.checkout import bzimage
 
 Call = tuple[int, str, int, int]
 """Depth, function, instructions of its own, calls."""
@@ -46,3 +48,11 @@ def profile(calls: Sequence[Call]) -> Profile:
     found, fault = read_profile(written(calls).encode())
     assert found and not fault, fault
     return found
+
+
+def kernel_of(folder: Path) -> tuple[str, Path]:
+    """Writes a kernel with a System.map beside it."""
+    image, symbols = folder / "vmlinuz-6.12.0", folder / "System.map"
+    image.write_bytes(bzimage("6.12.0"))
+    symbols.write_text("".join(f"{0xFFFFFFFF81000000 + n:x} T f{n}\n" for n in range(2000)))
+    return str(image), symbols

@@ -73,6 +73,8 @@ COUNTS = {
     ".config": 500,
 }
 """Inputs by parser; docs/security.md has the same table."""
+READERS = {}
+"""The test of each, which tools/fuzz drives by other inputs."""
 
 
 def fuzz(name, **strategies):
@@ -81,7 +83,12 @@ def fuzz(name, **strategies):
     limits = settings(
         max_examples=COUNTS[name] * FUZZ, deadline=None, suppress_health_check=slow, database=None
     )
-    return lambda test: limits(given(**strategies)(test))
+
+    def mark(test):
+        READERS[name] = limits(given(**strategies)(test))
+        return READERS[name]
+
+    return mark
 
 
 HORRORS = (
@@ -315,12 +322,12 @@ OUTCOMES = (b'{"cause": "ended", "status": 1}', b'{"cause": "lost", "status": 0}
 
 @fuzz("outcome of a block", data=damaged(*OUTCOMES), said=st.booleans())
 def test_outcome_of_a_block(data, said):
-    executor = pytest.importorskip("harness.hosts.executor")
+    intake = pytest.importorskip("harness.hosts.intake")
     with tempfile.TemporaryDirectory() as name:
         for file in ("outcome.json", "log")[: 1 + said]:
             Path(name, file).write_bytes(data)
         try:
-            executor.check_outcome(Path(name))
+            intake.check_outcome(Path(name))
         except RemoteError as error:
             assert str(error).isprintable() and len(str(error)) < 500
         else:

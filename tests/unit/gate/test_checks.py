@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from harness.cli import main
 from harness.dataset import dataset
 from harness.gate import checks as gate
 from harness.gate.checks import Check
@@ -307,11 +306,6 @@ def test_a_dataset_without_the_gate_has_no_file_of_it(tmp_path):
     dataset.write(found, tmp_path)
     assert not (tmp_path / "gate.csv").exists()
     assert dataset.load_tables(tmp_path)["gate"].empty
-
-
-def test_a_prebuilt_kernel_cannot_go_through_the_gate(checkout, capsys):
-    assert main(["gate", "one"]) == 2
-    assert "a prebuilt kernel has no debug build" in capsys.readouterr().err
 
 
 def test_the_record_is_what_the_probes_print():

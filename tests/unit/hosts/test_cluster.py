@@ -19,10 +19,11 @@ import dask
 from distributed import Scheduler, Security
 from distributed.comm import connect
 
-from harness.errors import UserError
+from harness.errors import RemoteError, UserError
 from harness.hosts import cluster
 from harness.hosts.cluster import Jobs
 from harness.hosts.inventory import Batch
+from tests.support.programs import Says
 
 ROOT = Path(__file__).parents[3]
 
@@ -156,3 +157,25 @@ def test_ctrl_c_stays_ours_in_whatever_thread_dask_jobqueue_is_imported():
 def test_the_file_in_tools_is_one():
     found = Batch.load(ROOT / "tools/clusters/slurm.yaml")
     assert found.cluster == "SLURMCluster" and found.alive.startswith("squeue")
+
+
+def test_a_worker_says_its_port_in_one_line_however_it_comes():
+    assert cluster._port_of(Says(b"40", b"404", b"\n")) == 40404
+
+
+@pytest.mark.parametrize(
+    ("said", "silent", "why"),
+    [
+        ((), False, "its Dask worker ended: sh: 1: python3: not found"),
+        ((b"404",), False, "its Dask worker ended"),
+        ((b"404",), True, "does not begin"),
+        ((b"x" * 101,) * 2, True, "does not begin"),
+        ((b"Welcome!\n",), False, "does not say its port"),
+        ((b"0\n",), False, "does not say its port"),
+        ((b"65536\n",), False, "does not say its port"),
+        ((b"\xb2\n",), False, "does not say its port"),
+    ],
+)
+def test_a_worker_that_says_something_else_is_named(said, silent, why):
+    with pytest.raises(RemoteError, match=why):
+        cluster._port_of(Says(*said, silent=silent))

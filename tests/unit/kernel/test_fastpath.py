@@ -12,16 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cli.fastpath import DATASETS, RECORD, touched
-from harness.dataset import dataset
 from harness.errors import UserError
 from harness.kernel import fastpath
-from harness.kernel.fastpath import Shapes
-from tests.support.checkout import ROOT
 from tests.support.images import bzimage
-
-REFERENCE = ROOT / "results" / "reference"
-SHAPES = Shapes.model_validate_json((ROOT / RECORD).read_bytes())
 
 LISTING = """
 vmlinux:     file format elf64-x86-64
@@ -168,38 +161,3 @@ def test_only_threads_that_are_alone_are_counted() -> None:
     twice = probes(("eager", "first-touch", 0, 6000.0), ("eager", "first-touch", 0, 6001.0))
     with pytest.raises(UserError, match="eager: first-touch differs"):
         fastpath.touched(twice, "x")
-
-
-def test_what_was_taken_apart_is_what_ran() -> None:
-    known = {shape.variant: shape.kernel_id for shape in SHAPES.variants}
-    for name in DATASETS:
-        runs = dataset.load_tables(REFERENCE / name)["runs"]
-        assert set(runs["outcome"]) == {"ok"}
-        for variant, kernel_id in zip(runs["variant"], runs["kernel_id"], strict=True):
-            assert known[variant] == kernel_id, f"{name}: {variant}"
-
-
-def test_the_words_of_the_document_are_those_of_its_tables() -> None:
-    text = " ".join((ROOT / "docs/fast-path.md").read_text().split())
-    ran = touched([REFERENCE / name for name in DATASETS])["fast-path"]
-
-    def more(variant: str, kind: str) -> float:
-        return ran[variant][kind] - ran["eager"][kind]
-
-    def grown(variant: str) -> int:
-        shapes = {shape.variant: shape for shape in SHAPES.variants}
-        return sum(change.added - change.removed for change in shapes[variant].changes)
-
-    same = [v for v in ran if v != "eager" and not grown(v)]
-    assert len(same) == 4 and "The four variants" in text
-    within = [*same, "on-demand", "lazy"]
-    assert all(abs(more(variant, "touch-recycled")) < 5 for variant in within)
-    assert more("lazy", "touch-recycled") < 0
-    assert f"{grown('on-demand')} instructions in two functions" in text
-    first, base = more("on-demand", "first-touch"), ran["eager"]["first-touch"]
-    assert f"it is {first:.0f} of {base:.0f} instructions here, {first / base:.1%}" in text.replace(
-        " %", "%"
-    )
-    assert f"for each page: {more('grow', 'touch-recycled'):.0f} instructions" in text
-    assert f"refilled, {grown('lazy')} instructions in one function" in text
-    assert max(ran, key=lambda variant: more(variant, "first-touch")) == "zero-check"

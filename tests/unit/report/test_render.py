@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.dataset import Summary, dataset
-from harness.report import render, sections, vega
+from harness.dataset import dataset
+from harness.report import render, vega
 from harness.results.folder import Results
 from harness.text import clean
 from tests.support.checkout import ROOT
@@ -87,15 +87,6 @@ def test_a_page_begins_with_three_sentences_a_picture_and_its_table(name):
     assert open_.index('class="finding"') < open_.index("<figure") < open_.index("<table")
     assert 4 <= open_.count("<tr") <= 24
     assert "<summary><h2>Environment</h2></summary>" in page
-
-
-def test_a_claim_begins_with_its_verdict():
-    found = dataset.load(ROOT / "results/reference/scale")
-    section = sections.claimed(found, Summary.of(found.summary))
-    assert section.tables
-    for table in section.tables:
-        assert table.head[:3] == ["verdict", "variant", "claim"]
-        assert all(len(row[0]) < 31 for row in table.rows)
 
 
 def test_the_same_dataset_gives_the_same_bytes(found, tmp_path):

@@ -2,13 +2,11 @@
 """The search for the largest machine, on hosts that are made up, and with a QEMU that plays."""
 
 import itertools
-import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cli import main
 from harness.dataset import dataset
 from harness.model.variant import MemoryModel, Variant
 from harness.qemu.footprint import footprint
@@ -17,7 +15,6 @@ from harness.results.folder import Results, StoredRun
 from harness.run import limit
 from harness.units import GIB, TIB
 from tests.support.records import lock, stored
-from tests.support.store import foreign, torn
 
 LAST = len(limit.machines()) - 1
 
@@ -113,35 +110,6 @@ def test_other_experiments_have_no_limits(tmp_path):
     found = dataset.tabulate([stored(("eager", "m1", "time"), 0, 1)], lock())
     assert found.limits.empty
     assert "Largest machine" not in render.render(Results(tmp_path), found)[0]
-
-
-@pytest.fixture
-def found(checkout, monkeypatch):
-    """A search that is over, between 16 and 24 GiB; and its records."""
-    monkeypatch.setattr(limit, "END", 32 * GIB)
-    limit.machines.cache_clear()
-    monkeypatch.setattr("harness.host.available_memory", lambda: 1)
-    assert main(["limit", "one"]) == 0
-    yield sorted((checkout / "results/limit").glob("*/runs/one/*/time/000/run.json"))
-    limit.machines.cache_clear()
-
-
-def test_a_search_boots_again_what_is_torn(found, capfd):
-    torn(found[0])
-    capfd.readouterr()
-    assert main(["limit", "one", "--json"]) == 0
-    assert json.loads(capfd.readouterr().out)["limits"][0]["boots"] == len(found)
-    assert json.loads(found[0].read_bytes())["attempt"] == 2
-
-
-def test_a_search_that_meets_a_record_of_another_schema_says_so(found, capfd):
-    foreign(found[0])
-    capfd.readouterr()
-    assert main(["limit", "one", "--json"]) == 1
-    (said,) = json.loads(capfd.readouterr().out)["unread"]
-    assert "quad-16g/time/000/run.json: schema version 999" in said
-    assert main(["limit", "one"]) == 1
-    assert "DAMAGED: runs/one/quad-16g" in capfd.readouterr().out
 
 
 def test_the_search_names_the_base_that_it_is_on():

@@ -1,27 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One boot of the fake QEMU with a profile, and what is said where there is none."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from harness.cli import main
 from harness.errors import HostError, ResultsError, SourceError, UserError
 from harness.project import Project
 from harness.results.folder import Results
 from harness.run.profile import Foreign, ProfiledBoot, profile_boot
-from tests.support.checkout import bzimage
-from tests.support.profiles import EAGER, written
+from tests.support.profiles import EAGER, kernel_of, written
 
 
 @pytest.fixture
 def kernel(checkout: Path) -> Foreign:
     """A kernel with a System.map beside it."""
-    image, symbols = checkout / "vmlinuz-6.12.0", checkout / "System.map"
-    image.write_bytes(bzimage("6.12.0"))
-    symbols.write_text("".join(f"{0xFFFFFFFF81000000 + n:x} T f{n}\n" for n in range(2000)))
-    return Foreign.of(str(image), symbols)
+    return Foreign.of(*kernel_of(checkout))
 
 
 def boot(checkout: Path, kernel: Foreign | str) -> ProfiledBoot:
@@ -83,32 +77,3 @@ def test_a_system_map_that_names_nothing_is_refused(checkout):
     (checkout / "stub").write_text("ffffffffffffffff B see another package\n")
     with pytest.raises(UserError, match="names no functions"):
         Foreign.of("linux-image-amd64", checkout / "stub")
-
-
-def test_the_command_prints_and_writes(checkout, kernel, monkeypatch, capfd):
-    monkeypatch.setenv("FAKE_PROFILE", written(EAGER))
-    words = ["profile", "--kernel", "vmlinuz-6.12.0", "--system-map", "System.map", "small"]
-    assert main(words) == 0
-    said = capfd.readouterr().out
-    assert "memmap_init_range  700" in said and "[firmware]" not in said
-    files = sorted(path.name for path in (checkout / "results/profile").iterdir())
-    name = "vmlinuz-6.12.0-small"
-    assert files == [f"callgrind.out.{name}", f"{name}.collapsed", f"{name}.html"]
-    first = {path.name: path.read_bytes() for path in (checkout / "results/profile").iterdir()}
-    assert main([*words, "--json"]) == 0
-    document = json.loads(capfd.readouterr().out)
-    assert document["boots"][0]["instructions"] == 1096 and document["boots"][0]["whole"]
-    again = {path.name: path.read_bytes() for path in (checkout / "results/profile").iterdir()}
-    assert first == again
-
-
-def test_usage_is_told(checkout, capfd):
-    for words, said in (
-        (["one"], "name a VARIANT and a MACHINE"),
-        (["--kernel", "one.img"], "name a MACHINE"),
-        (["--kernel", "one.img", "small", "x"], "and no more"),
-        (["--system-map", "x", "one", "small"], "belongs to --kernel"),
-        (["nobody", "small"], "no variant called 'nobody'"),
-    ):
-        assert main(["profile", *words]) == 2
-        assert said in capfd.readouterr().err

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Voices that say what no porter would."""
+"""Programs on a host that say what no worker of ours would."""
 
 from harness.ssh.connection import Done
 
 
 class Says:
-    """A voice that says these pieces, whatever it is asked, and then ends or is silent."""
+    """One that says these pieces, whatever it is asked, and then ends or is silent."""
 
     def __init__(self, *pieces, status=0, silent=False):
         self.pieces, self.status, self.silent = list(pieces), status, silent
