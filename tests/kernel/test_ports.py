@@ -21,6 +21,11 @@ matrix:
   - variants: [eager, on-demand, zero-check]
     machines: [{MACHINE}]
     clocks: {{time: {{blocks: 1}}}}
+  - variants: [nt-template, async]
+    bases: [7.3]
+    machines: [{MACHINE}]
+    clocks: {{time: {{blocks: 1}}}}
+    probes: {{run: [settle, meminfo, zoneinfo]}}
 probes: {{run: [meminfo, zoneinfo, touch], touch_bytes: 32MiB, touch_threads: 2}}
 """
 
@@ -59,8 +64,13 @@ def peak(run) -> int:
     return max(sample.rss_bytes for sample in run.samples)
 
 
-@pytest.mark.parametrize("base", BASES)
-@pytest.mark.parametrize("variant", ["on-demand", "zero-check"])
+@pytest.mark.parametrize(
+    ("variant", "base"),
+    [
+        *((variant, base) for variant in ("on-demand", "zero-check") for base in BASES),
+        *(("nt-template", "7.3"), ("async", "7.3")),
+    ],
+)
 def test_no_page_is_lost_or_gained(runs, variant, base):
     run = runs[variant, base].run
     assert run.judgement.outcome == "ok", run.judgement
