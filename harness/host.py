@@ -15,7 +15,7 @@ from pathlib import Path
 from harness import __version__, process
 from harness.errors import HostError
 from harness.foreign import whole
-from harness.model import X86_64, Accel, Arch, Environment, HostSample, Neighbours
+from harness.model import ARM64, X86_64, Accel, Arch, Environment, HostSample, Neighbours
 from harness.qemu import CODE_LOCKED, RESERVE_OFF, Footprint, Qemu
 from harness.units import GIB, format_size
 
@@ -123,7 +123,8 @@ def checks(cache: Path) -> list[Diagnosis]:
     return [
         *(_check_tool(name) for name in _BUILD_TOOLS),
         _attempt("qemu", _qemu_detail, "apt-get install qemu-system-x86"),
-        _check_tool("ccache", needed=False),
+        # The last two are for kernels of arm64.
+        *(_check_tool(name, needed=False) for name in ("ccache", ARM64.qemu, f"{ARM64.prefix}gcc")),
         _check_header("libelf.h", "libelf-dev"),
         _check_header("openssl/opensslv.h", "libssl-dev"),
         _check_disk(cache),

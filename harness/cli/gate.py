@@ -30,7 +30,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Boots both builds of each variant (default: all that are built from source,"
         f" and whose series are made for the base) on"
-        f" {checks.MACHINE}, sends them through every check and writes gate.csv. Exit status 1"
+        f" {checks.MACHINE} (arm64: {checks.MACHINES['arm64']}), sends them through every check and writes gate.csv. Exit status 1"
         " when a check fails, or a boot has left no record that can be read."
     )
     parser.add_argument(

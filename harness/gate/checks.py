@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from harness.gate.facts import PAGE, Facts, MissingFactError, State
 from harness.model import (
+    ArchName,
     Experiment,
     Group,
     Outcome,
@@ -36,6 +37,8 @@ Build = Literal["measured", "debug"]
 
 BASELINE = "eager"
 MACHINE = "gate-8g"
+MACHINES: dict[ArchName, str] = {"x86_64": MACHINE, "arm64": "virt-gate-8g"}
+"""Where the gate of each architecture boots."""
 BUILDS: tuple[Build, ...] = ("measured", "debug")
 SUFFIX = ".debug"
 POISON = ("vm_debug=P", "page_poison=1")
@@ -86,11 +89,14 @@ def debug(variant: Variant) -> Variant:
     )
 
 
-def experiment(names: Sequence[str], base: str | None = None) -> Experiment:
-    """Both builds of every variant, and those of the eager kernel to compare with, on a base."""
+def experiment(
+    names: Sequence[str], base: str | None = None, arch: ArchName = "x86_64"
+) -> Experiment:
+    """Both builds of every variant, and those of the eager kernel to compare with, on a base whose
+    kernels are of `arch`."""
     subjects = [name + suffix for name in names for suffix in ("", SUFFIX)]
     measures = [n for n in (BASELINE, BASELINE + SUFFIX) if n not in subjects]
-    cell = {"machines": (MACHINE,), "clocks": {"time": {}}}
+    cell = {"machines": (MACHINES[arch],), "clocks": {"time": {}}}
     groups = [{"variants": measures, "probes": REFERENCE, **cell}] if measures else []
     groups.append({"variants": subjects, "probes": PROBES, **cell})
     return Experiment(

@@ -47,7 +47,8 @@ def prove_variants(
     """
     if prebuilt := [variant.name for variant in variants if variant.prebuilt]:
         raise UserError(f"{', '.join(prebuilt)}: a prebuilt kernel has no debug build")
-    asked = gate.experiment([variant.name for variant in variants], base)
+    names = [variant.name for variant in variants]
+    asked = gate.experiment(names, base, project.base(base).arch.name)
     derived = [gate.debug(each) for each in (*variants, project.variant(gate.BASELINE))]
     ran = run_experiment(project, asked, options, derived=derived, on_event=on_event)
     runs, _ = ran.results.read()

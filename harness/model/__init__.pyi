@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from .arch import ARCHS as ARCHS
+from .arch import ARM64 as ARM64
 from .arch import X86_64 as X86_64
 from .arch import Arch as Arch
+from .arch import ArchName as ArchName
 from .base import Base as Base
 from .base import DebianSource as DebianSource
 from .base import GitSource as GitSource

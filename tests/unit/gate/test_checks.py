@@ -312,3 +312,12 @@ def test_the_record_is_what_the_probes_print():
     probes = recorded("eager")
     assert {p["probe"] for p in probes} >= {"hello", "fill", "oom", "check", "done"}
     assert json.loads((GOLDEN / "eager.jsonl").read_text().splitlines()[0])["probe"] == "hello"
+
+
+def test_each_architecture_has_a_machine_of_its_own_that_is_like_the_other():
+    found = {arch: gate.experiment(["grow"], "b", arch).machines for arch in gate.MACHINES}
+    assert found == {arch: (name,) for arch, name in gate.MACHINES.items()}
+    machines = [Machine.load(ROOT / f"qemu-configs/{name}.yaml") for (name,) in found.values()]
+    assert [machine.arch for machine in machines] == list(gate.MACHINES)
+    first, *others = [(machine.nodes, machine.distances) for machine in machines]
+    assert all(other == first for other in others)
