@@ -62,8 +62,6 @@ class BootRequest:
     @property
     def unprofiled(self) -> str | None:
         """Why no profile can be had that is asked for; none where it can."""
-        if self.machine.arch != "x86_64":
-            return "functions are profiled on x86_64 alone, whose calls leave a trace in memory"
         if self.clock != "work":
             return "functions are profiled on the work clock alone, where the CPUs take turns"
         if not self.system_map or not self.system_map.is_file():

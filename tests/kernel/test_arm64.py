@@ -8,6 +8,7 @@ import pytest
 
 from harness.cli import main
 from harness.results.folder import Results
+from harness.run import profile_boot
 from tests.support.real import ROOT
 
 BASE = "7.3-arm64"
@@ -78,3 +79,14 @@ def test_memory_is_touched_and_idle_is_told_from_work(runs):
     (boot,) = phases(run, "boot")
     assert first["pages"] == (32 << 20) // 4096
     assert boot.idle == 0 and boot.busy > 10e6
+
+
+def test_a_profile_says_what_the_marks_say(project, runs, tmp_path):
+    """To a tick of the counter, and what lies between a mark and the function that it marks."""
+    boot = profile_boot(project, "eager", "virt-4g", Results(tmp_path), base=BASE)
+    assert boot.profile.whole and not boot.profile.lost
+    for phase in ("setup_arch", "memblock_free_all"):
+        (mark,) = phases(boot.run, phase)
+        assert boot.phase(phase).total == pytest.approx(mark.busy, rel=1e-6, abs=200), phase
+    of_nodes = sum(phase.busy for phase in phases(boot.run, "memmap_init") if phase.node is not None)
+    assert boot.profile.costs["memmap_init_range"].own == pytest.approx(of_nodes, rel=1e-2)

@@ -11,6 +11,11 @@
  * nothing of their own. A function that another one runs into or jumps to, as the
  * last thing it does or by an interrupt, takes its place: it stands beside it.
  *
+ * A call of arm64 stores nothing. What its functions store is their frame record,
+ * x29 and x30, and what they load in the end: that is the stack pointer too, and a
+ * frame begins and ends there. A function without a record, as it calls nobody,
+ * stands below the one whose record is the last.
+ *
  * There are no locks: only for -icount, where the CPUs of the guest take turns.
  */
 #define _GNU_SOURCE
@@ -21,10 +26,16 @@
 
 #include "qemu-plugin.h"
 
-/* x86-64 (Documentation/arch/x86/x86_64/mm.rst): the kernel's half, and what real mode reaches */
+/*
+ * The kernel's half of x86-64 (Documentation/arch/x86/x86_64/mm.rst), in whose place the
+ * image of arm64 lies with 48 bits (Documentation/arch/arm64/memory.rst)
+ */
 #define KERNEL		0xffff800000000000ull
 #define REAL_MODE	(1 << 20)
-#define THREAD_SHIFT	14	/* THREAD_SIZE is 16 KiB */
+/* Where the board virt has its RAM: code without address translation, and never user space */
+#define ARM_RAM		(1ull << 30)
+#define ARM_RAM_END	(1ull << 40)
+#define THREAD_SHIFT	14	/* THREAD_SIZE is 16 KiB on both */
 
 #define MAX_CPUS	1024
 #define MAX_DEPTH	512
@@ -92,11 +103,12 @@ static struct {
 	uint64_t slot;
 	enum last last;
 	bool called;
+	int halves;	/* of a frame record, that are still to be accessed */
 } cpus[MAX_CPUS];
 
 static uint64_t total, accounted, lost;
 static int nr_nodes;
-static bool exact, began, over;
+static bool arm64, exact, began, over;
 static const char *out;
 
 static void *room(size_t size)
@@ -158,7 +170,7 @@ static void push(struct stack *stack, uint64_t slot, int function)
 		return;
 	}
 	node = child_of(stack->depth ? stack->frames[stack->depth - 1].node : &root, function);
-	node->calls++;
+	node->calls += !arm64;	/* there it was called some instructions before */
 	stack->frames[stack->depth++] = (struct frame){ node, slot };
 }
 
@@ -263,6 +275,14 @@ static void on_block(unsigned int cpu, void *data)
 	}
 	if (!stack)
 		stack = cpus[cpu].stack = stack_of(0);
+	if (arm64) {
+		running = stack->depth ? stack->frames[stack->depth - 1].node : &root;
+		if (block->entry || running->function != block->function) {
+			running = child_of(running, block->function);
+			running->calls += block->entry;
+		}
+		return;
+	}
 	if (!stack->depth)
 		push(stack, BOTTOM, block->function);
 	top = &stack->frames[stack->depth - 1];
@@ -299,6 +319,32 @@ static void on_return(unsigned int cpu, mem_info info, uint64_t vaddr, void *dat
 	cpus[cpu].called = false;
 	cpus[cpu].stack = stack_of(vaddr);
 	unwind(cpus[cpu].stack, vaddr);
+}
+
+/* A frame record is about to be accessed: at once, or each half of it alone */
+static void on_pair(unsigned int cpu, void *data)
+{
+	(void)data;
+	cpus[this_cpu(cpu)].halves = 2;
+}
+
+static void on_record(unsigned int cpu, mem_info info, uint64_t vaddr, void *function)
+{
+	struct stack *stack;
+
+	if (over)
+		return;
+	cpu = this_cpu(cpu);
+	if (cpus[cpu].halves == 1 && vaddr != cpus[cpu].slot + 8)
+		cpus[cpu].halves = 0;
+	if (!cpus[cpu].halves)
+		return;
+	cpus[cpu].halves--;
+	cpus[cpu].slot = vaddr;
+	stack = cpus[cpu].stack = stack_of(vaddr);
+	unwind(stack, vaddr);
+	if (qemu_plugin_mem_is_store(info))
+		push(stack, vaddr, (intptr_t)function);
 }
 
 static int function_at(uint64_t at)
@@ -341,6 +387,27 @@ static enum last follow(struct qemu_plugin_insn *insn)
 	return OTHER;
 }
 
+/* stp x29, x30, [sp, #N]! or [sp, #N]; ldp x29, x30, [sp], #N or [sp, #N] */
+static void follow_record(struct qemu_plugin_insn *insn, int function)
+{
+	uint32_t code;
+
+	memcpy(&code, insn_bytes(insn), sizeof(code));
+	code &= ~(0x7fu << 15);
+	if (code != 0xa9807bfd && code != 0xa9007bfd && code != 0xa8c07bfd && code != 0xa9407bfd)
+		return;
+	qemu_plugin_register_vcpu_insn_exec_cb(insn, on_pair, NO_REGS, NULL);
+	qemu_plugin_register_vcpu_mem_cb(insn, on_record, NO_REGS, MEM_ANY,
+					 (void *)(intptr_t)function);
+}
+
+static bool is_user(uint64_t at)
+{
+	if (arm64)
+		return at < ARM_RAM || (at >= ARM_RAM_END && at < KERNEL);
+	return at >= REAL_MODE && at < KERNEL;
+}
+
 static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 {
 	size_t i, size = qemu_plugin_tb_n_insns(tb);
@@ -353,7 +420,7 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 	block = room(sizeof(*block));
 	block->function = function_at(at);
 	block->entry = block->function >= FIRST && functions[block->function].at == at;
-	block->user = at >= REAL_MODE && at < KERNEL;
+	block->user = is_user(at);
 	block->size = size;
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGS, block);
 	for (i = 0; i < size; i++) {
@@ -361,7 +428,11 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 
 		if (exact)
 			qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD, &total, 1);
-		if (block->function != LOW && functions[block->function].thunk != CALL_THUNK)
+		if (block->function == LOW || functions[block->function].thunk == CALL_THUNK)
+			continue;
+		if (arm64)
+			follow_record(insn, block->function);
+		else
 			block->last = follow(insn);
 	}
 }
@@ -448,8 +519,11 @@ EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int
 			return -1;
 		}
 	}
-	if (!out || !symbols || host->most_cpus > MAX_CPUS || strcmp(host->target, "x86_64")) {
-		fprintf(stderr, "profile: out=, symbols=, and x86_64 with up to %d CPUs\n", MAX_CPUS);
+	arm64 = !strcmp(host->target, "aarch64");
+	if (!out || !symbols || host->most_cpus > MAX_CPUS ||
+	    (!arm64 && strcmp(host->target, "x86_64"))) {
+		fprintf(stderr, "profile: out=, symbols=, and x86_64 or arm64 with up to %d CPUs\n",
+			MAX_CPUS);
 		return -1;
 	}
 	if (!load(symbols)) {
