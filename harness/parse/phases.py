@@ -83,6 +83,8 @@ OURS = "(pageinit@pageinit)"
 """What KBUILD_BUILD_USER and KBUILD_BUILD_HOST put into the banner of the kernels built here."""
 
 INIT = " as init process"
+ALL_MEMORY = "all memory is initialised"
+"""What the series `async` prints in the end."""
 MAX_MARKS = 4096
 
 _BEGIN = re.compile(
@@ -286,7 +288,8 @@ def _first(console: Dmesg, literals: tuple[str, ...]) -> Line | None:
 
 
 def _from_arrival(console: Dmesg) -> list[Phase]:
-    """What the host saw: the firmware until the banner, the kernel until user space."""
+    """What the host saw: the firmware until the banner, the kernel until user space; and until all
+    memory is initialised, where the kernel says so because user space does not wait for it."""
     banner = next(console.find("Linux version "), None)
     begin = console.arrival(banner[0]) if banner else None
     if begin is None:
@@ -296,6 +299,10 @@ def _from_arrival(console: Dmesg) -> list[Phase]:
     end = console.arrival(init[0]) if init else None
     if end is not None and end >= begin:
         found.append(on_host("boot", begin, end))
+    late = next(console.find(ALL_MEMORY), None)
+    end = console.arrival(late[0]) if late else None
+    if end is not None and end >= begin:
+        found.append(on_host("all_memory", begin, end))
     return found
 
 

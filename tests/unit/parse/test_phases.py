@@ -87,3 +87,20 @@ def test_a_mark_of_a_later_base_is_missed_there_alone(version, absent):
     gone = phases.missing(console, phases.read_phases(console))
     assert ("mm_core_init_early" in gone) == absent
     assert "setup_arch" in gone
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_all_memory_is_told_where_user_space_does_not_wait_for_it(late):
+    lines = [
+        (b"[    0.000000] Linux version 7.3.4 (a@b)\r\n", 1.0),
+        (b"[    0.500000] Run /init as init process\r\n", 2.0),
+        (b"[    0.900000] mm: all memory is initialised\r\n", 4.5),
+    ][: 3 if late else 2]
+    chunks, at = [], 0
+    for data, arrival in lines:
+        chunks.append(Chunk(at, len(data), arrival))
+        at += len(data)
+    console = dmesg.read(b"".join(data for data, _ in lines), chunks)
+    found = {p.name: (p.start, p.end) for p in phases.read_phases(console) if p.source == "host"}
+    assert found["boot"] == (1.0, 2.0)
+    assert found.get("all_memory") == ((1.0, 4.5) if late else None)
