@@ -22,9 +22,9 @@ from harness.results.folder import RUN_FILE, Results, StoredRun
 
 log = logging.getLogger(__name__)
 
-RUNS = 10_000
+RUNS = 20_000
 ROUNDS = 3
-AIM_S = 10.0
+AIM_S = 20.0
 
 
 def measure(setting: Setting) -> Iterator[Figure]:

@@ -21,7 +21,7 @@ from harness.model.lockfile import LOCK_FILE
 log = logging.getLogger(__name__)
 
 ROUNDS = 5
-AIM_S = 15.0
+AIM_S = 30.0
 
 
 def measure(setting: Setting) -> Iterator[Figure]:

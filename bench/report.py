@@ -24,7 +24,7 @@ from harness.results.folder import Results
 log = logging.getLogger(__name__)
 
 ROUNDS = 3
-AIM_S, AIM_MB = 15.0, 3.0
+AIM_S, AIM_MB = 30.0, 3.0
 AIM_RATIO = 3.0
 
 

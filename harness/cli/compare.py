@@ -75,8 +75,8 @@ def compare(arguments: argparse.Namespace) -> int:
         raise UserError("one of --json, --markdown and --csv", where="harness compare")
     options = _options(arguments)
     folder = find_tables(arguments.folder)
-    dataset = analysis.load(folder)
-    against = analysis.load(find_tables(arguments.against)) if arguments.against else None
+    dataset = analysis.load_observed(folder)
+    against = analysis.load_observed(find_tables(arguments.against)) if arguments.against else None
     found = compare_datasets(dataset, options, against)
     _show(arguments, found, dataset, folder)
     failed = bool(found.defects)

@@ -32,6 +32,9 @@ METRICS: Metrics = {
 }
 """What is observed: columns of the tables, and for meminfo the names of the facts."""
 
+PROBES = ("touch_total", "meminfo")
+"""Those whose facts are figures."""
+
 OWN = {"time": "duration_s", "work": "instructions"}
 """What a phase takes, by clock."""
 BUSY = {"time": "busy_s", "work": "busy_instructions"}
@@ -56,6 +59,11 @@ def observations(
     good = _good(runs)
     for metric in metrics["host", ""]:
         yield _long(good, metric, "host", "qemu")
+
+
+def is_observed(probes: pd.DataFrame) -> pd.Series[bool]:
+    """The rows of what probes said that become observations."""
+    return probes["probe"].isin(PROBES)
 
 
 def untold(phases: pd.DataFrame) -> frozenset[tuple[str, str]]:
@@ -103,13 +111,13 @@ def _phases(phases: pd.DataFrame, metrics: Metrics) -> Iterator[pd.DataFrame]:
 
 def _probes(probes: pd.DataFrame, metrics: Metrics) -> Iterator[pd.DataFrame]:
     # A row about one thread says how even the work was, not how long the pass took.
-    touch = probes[(probes["probe"] == "touch_total") & probes["name"].notna()]
+    touch = probes[(probes["probe"] == PROBES[0]) & probes["name"].notna()]
     touch = touch[touch["touched_pages"].notna()].drop_duplicates([*RUN, "name"])
     for clock in ("time", "work"):
         mine = touch[touch["clock"] == clock]
         for metric in metrics["touch", clock]:
             yield _long(mine, metric, "probe", mine["name"])
     facts = metrics["meminfo", ""]
-    meminfo = probes[(probes["probe"] == "meminfo") & probes["name"].isin(facts)]
+    meminfo = probes[(probes["probe"] == PROBES[1]) & probes["name"].isin(facts)]
     meminfo = meminfo.drop_duplicates([*RUN, "name"])
     yield _long(meminfo, "memory_bytes", "probe", meminfo["name"])

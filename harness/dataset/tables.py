@@ -7,7 +7,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,26 +51,37 @@ def _lines(rows: Iterable[Iterable[object]]) -> bytes:
     return out.getvalue().encode()
 
 
-def from_csv(data: bytes, columns: tuple[Column, ...]) -> pd.DataFrame:
+Keep = Callable[[pd.DataFrame], "pd.Series[bool]"]
+"""Says which rows of a table are wanted."""
+
+
+def from_csv(data: bytes, columns: tuple[Column, ...], keep: Keep | None = None) -> pd.DataFrame:
     """A table of such a CSV; columns that are not there are empty.
 
-    Raises `ValueError` where it is none, or ends in the middle of a line.
+    With `keep` only some of its rows are ever there at once, beside those that are kept. Raises
+    `ValueError` where it is none, or ends in the middle of a line.
     """
     if not data.endswith(b"\n"):
         raise ValueError("ends in the middle of a line")
-    table = pd.read_csv(
-        io.BytesIO(data),
-        dtype={c.name: DTYPES[c.type] for c in columns},
-        keep_default_na=False,
-        na_values={c.name: [""] for c in columns},
-        true_values=["true"],
-        false_values=["false"],
-    )
+    words: dict[str, Any] = {
+        "dtype": {c.name: DTYPES[c.type] for c in columns},
+        "keep_default_na": False,
+        "na_values": {c.name: [""] for c in columns},
+        "true_values": ["true"],
+        "false_values": ["false"],
+    }
+    if keep and data.count(b"\n") > ROWS:
+        read = pd.read_csv(io.BytesIO(data), chunksize=ROWS, **words)
+        parts = (complete(part, columns) for part in read)
+        table = pd.concat([part[keep(part)] for part in parts], ignore_index=True)
+    else:
+        table = complete(pd.read_csv(io.BytesIO(data), **words), columns)
+        table = table[keep(table)].reset_index(drop=True) if keep else table
     for name in table.columns[table.dtypes == "string"]:
         quoted = table[name].str.startswith("'").fillna(False)
         if quoted.any():
             table.loc[quoted, name] = table.loc[quoted, name].str.replace(_QUOTED, "", regex=True)
-    return complete(table, columns)
+    return table
 
 
 _FORMULA = re.compile(r"^(?='*[=+@-])")

@@ -4,6 +4,7 @@
 import pandas as pd
 import pytest
 
+from harness.dataset.dataset import load, load_observed
 from harness.dataset.observations import (
     BUSY,
     CELL,
@@ -17,6 +18,7 @@ from harness.dataset.observations import (
 )
 from harness.model import GOOD
 from harness.parse import SCATTERED
+from tests.support.checkout import ROOT
 from tests.support.records import tabulated
 from tests.support.synthetic import Recipe, make
 
@@ -98,3 +100,14 @@ def test_waits_that_nobody_recorded_apart_are_known():
     assert untold(hidden) == {("new", "boot")}
     timed = make(Recipe({"base": 1.0}))
     assert untold(timed.phases) == frozenset()
+
+
+def test_what_is_not_observed_need_not_be_read():
+    folder = ROOT / "results/reference/quick"
+    whole, part = load(folder), load_observed(folder)
+    assert 0 < len(part.probes) < len(whole.probes) / 2
+    for made in (whole, part):
+        made.probes["value"] = None  # what no observation comes from
+    seen = [observe(made.runs, made.phases, made.probes) for made in (whole, part)]
+    pd.testing.assert_frame_equal(*seen)
+    pd.testing.assert_frame_equal(whole.runs, part.runs)
