@@ -29,9 +29,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Says what the command takes."""
     parser.description = (
         "Boots both builds of each variant (default: all that are built from source,"
-        f" and whose series are made for the base) on"
-        f" {checks.MACHINE} (arm64: {checks.MACHINES['arm64']}), sends them through every check and writes gate.csv. Exit status 1"
-        " when a check fails, or a boot has left no record that can be read."
+        f" and whose series are made for the base) on {checks.MACHINE} (arm64:"
+        f" {checks.MACHINES['arm64']}), sends them through every check and writes gate.csv. Exit"
+        " status 1 when a check fails, or a boot has left no record that can be read."
     )
     parser.add_argument(
         "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"

@@ -88,5 +88,7 @@ def test_a_profile_says_what_the_marks_say(project, runs, tmp_path):
     for phase in ("setup_arch", "memblock_free_all"):
         (mark,) = phases(boot.run, phase)
         assert boot.phase(phase).total == pytest.approx(mark.busy, rel=1e-6, abs=200), phase
-    of_nodes = sum(phase.busy for phase in phases(boot.run, "memmap_init") if phase.node is not None)
+    of_nodes = sum(
+        phase.busy for phase in phases(boot.run, "memmap_init") if phase.node is not None
+    )
     assert boot.profile.costs["memmap_init_range"].own == pytest.approx(of_nodes, rel=1e-2)
