@@ -208,11 +208,14 @@ def _apart(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
 
 
 def _clock(machine: str, boots: pd.DataFrame) -> Iterator[Suspect]:
-    """A boot that began before the one that it came after had ended: the host's clock went back."""
+    """A boot that began before the one before it in its block had ended: the clock went back.
+
+    Blocks themselves may come in any order: one that was recorded again comes after all others.
+    """
     first = boots[boots["attempt"] == 1].sort_values(["block", "order"])
     starts = pd.to_datetime(first["started_utc"], utc=True, errors="coerce")
     ends = starts + pd.to_timedelta(first["wall_s"].fillna(0.0).astype(float), unit="s")
-    back = (ends.shift() - starts).dt.total_seconds()
+    back = (ends.groupby(first["block"]).shift() - starts).dt.total_seconds()
     for block, seconds in zip(first["block"][back > SLACK], back[back > SLACK], strict=True):
         detail = f"the clock of the host went back by {seconds:.0f} s or more before a boot"
         yield Suspect("clock", machine, detail, int(block))

@@ -286,9 +286,11 @@ def test_the_committed_dataset_says_what_it_can() -> None:
     dataset = harness.load(SCALE)
     found = compare_variants(dataset, CompareOptions())
     times, memory = found.families
-    # Hundreds of tests at once: what six blocks can say at most is too little for them.
-    told = {t.verdict.word for t in times.tests}
-    assert told <= {"inconclusive", "equivalent", "too small to matter here"}
+    # Hundreds of tests at once, of which many are beyond doubt: eight blocks are enough for them.
+    words = {(t.variant, t.subject.machine, t.subject.name): t.verdict.word for t in times.tests}
+    assert words["lazy", "quad-1t", "memmap_init"] == "faster"
+    assert words["on-demand", "quad-64g", "reserve_pages"] == "slower"
+    assert words["zero-check", "quad-4g", "setup_arch"] == "inconclusive"
     quick = compare_variants(harness.load(QUICK), CompareOptions()).families[0]
     words = {(t.variant, t.subject.machine, t.subject.name): t.verdict.word for t in quick.tests}
     assert words["grow", "quad-64g", "memmap_init"] == "faster"

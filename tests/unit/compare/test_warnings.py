@@ -86,3 +86,11 @@ def test_a_clock_that_went_back_is_named():
 
     assert named(good) == []
     assert named(bad) == [("clock", 3)]
+
+
+def test_a_block_that_was_recorded_again_is_no_clock_that_went_back() -> None:
+    """It comes after all others, and its boots one after the other as in them."""
+    names = ("base", "new")
+    later = {(name, 2): {"started_utc": f"2026-01-05T00:0{n}:00Z"} for n, name in enumerate(names)}
+    made = make(Recipe(dict.fromkeys(names, 1.0), changes=later))
+    assert not compare_variants(made, OPTIONS).suspects

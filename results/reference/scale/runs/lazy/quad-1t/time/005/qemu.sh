@@ -54,4 +54,4 @@ exec qemu-system-x86_64 \
   -initrd \
   /root/.cache/pageinit/initramfs/a8086a3bf049edfd-initramfs.cpio/initramfs.cpio \
   -append \
-  'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=2596118 deferred_init=lazy probe.run=meminfo,zoneinfo,touch probe.touch_bytes=536870912 probe.touch_threads=4'
+  'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=2600000 deferred_init=lazy probe.run=meminfo,zoneinfo,touch probe.touch_bytes=536870912 probe.touch_threads=4'

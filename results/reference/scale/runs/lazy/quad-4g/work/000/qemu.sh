@@ -54,7 +54,7 @@ exec qemu-system-x86_64 \
   -serial \
   file:probes.jsonl \
   -plugin \
-  /root/.cache/pageinit/plugin/0e2ac03ef0aefd69/idle.so,out=idle.txt \
+  /root/.cache/pageinit/plugin/cb262d4e5579d11c/idle.so,out=idle.txt \
   -kernel \
   /root/.cache/pageinit/kernels/8309608ba970c075/bzImage \
   -initrd \
