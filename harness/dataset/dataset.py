@@ -243,7 +243,8 @@ def _join(
     frames, damage = _in_order(parts), list(damage)
     kept = [run for part in parts for run in part.kept]
     unread = {slot_key(item.path): item.said(root) for item in damage}
-    proved = checks.checks(kept, lock.experiment if lock else None, unread)
+    known = checks.known_failures(lock.variants) if lock else {}
+    proved = checks.checks(kept, lock.experiment if lock else None, unread, known)
     limits = frame(limit.rows(kept, lock), TABLES["limits"])
     proofs = [row | {"detail": one_line(row["detail"])} for row in checks.rows(proved)]
     standing = statuses(lock)

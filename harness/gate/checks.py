@@ -10,9 +10,9 @@ left no record which can be read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from harness.gate.facts import PAGE, Facts, MissingFactError, State
 from harness.model import (
@@ -31,9 +31,11 @@ from harness.model import (
     peer,
 )
 
-Result = Literal["pass", "fail", "skip"]
+Result = Literal["pass", "fail", "skip", "known"]
+"""`known` has failed, as the file of its variant says that it does."""
+
 Verdict = tuple[Result, str]
-Build = Literal["measured", "debug"]
+Build = Literal["measured", "debug", "huge-page", "cma", "stale-memmap"]
 
 BASELINE = "eager"
 MACHINE = "gate-8g"
@@ -62,7 +64,44 @@ GUEST = ("hugetlb-1g", "hugetlb-2m", "thp", "migration", "compaction", "memory-b
 _PROBE = {
     **dict.fromkeys(("hugetlb-1g", "hugetlb-2m", "thp"), "huge"),
     **{"migration": "migrate", "compaction": "compact", "memory-blocks": "block"},
+    **dict.fromkeys(("kcore", "mapped-pages", "hwpoison-1g"), "walk"),
+    "hugetlb-cma": "cma",
 }
+
+_SUBJECT = frozenset({"fill", "walk", "cma"})
+"""Probes that only what is judged has."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A boot of another kind: kernel parameters, what runs in the guest, and what is judged."""
+
+    boot: tuple[str, ...]
+    probes: Probes
+    checks: tuple[str, ...]
+
+
+SCENARIOS: Mapping[Build, Scenario] = MappingProxyType(
+    {
+        "huge-page": Scenario(
+            ("hugepagesz=1G", "hugepages=3:1"),
+            Probes(run=("settle", "walk")),
+            ("log", "kcore", "mapped-pages", "hwpoison-1g"),
+        ),
+        "cma": Scenario(
+            ("hugetlb_cma=3:1G",), Probes(run=("settle", "cma")), ("log", "hugetlb-cma")
+        ),
+        "stale-memmap": Scenario(
+            ("stale_memmap=1",),
+            Probes(run=("settle", "meminfo", "zoneinfo", "fill")),
+            ("log", "pattern", "places"),
+        ),
+    }
+)
+"""By what they are called as builds. One kernel boots all of them; nodes are those of `MACHINE`."""
+
+SCENARIO_SERIES, SCENARIO_FRAGMENT = "stale-memmap", "walk"
+"""What that kernel has beside the variant's: the parameter, and what walks the memmap."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +128,48 @@ def debug(variant: Variant) -> Variant:
     )
 
 
+def scenario(variant: Variant, build: Build, base: str) -> Variant:
+    """What boots a variant in a scenario, and what is known to fail there on a base."""
+    known = ((variant.known_failures or {}).get(base) or {}).get(build)
+    return variant.model_copy(
+        update={
+            "name": f"{variant.name}.{build}",
+            "series": (*variant.series, SCENARIO_SERIES),
+            "fragments": (*variant.fragments, SCENARIO_FRAGMENT),
+            "boot": (*variant.boot, *SCENARIOS[build].boot),
+            "known_failures": {base: {build: known}} if known else None,
+        }
+    )
+
+
+def scenarios(
+    names: Sequence[str], base: str | None = None, arch: ArchName = "x86_64"
+) -> Experiment:
+    """Every variant in every scenario, on a base with kernels of `arch`; nothing is compared."""
+    cell = {"machines": (MACHINES[arch],), "clocks": {"time": {}}}
+    groups = [
+        {"variants": [f"{name}.{build}" for name in names], "probes": each.probes, **cell}
+        for build, each in SCENARIOS.items()
+    ]
+    return Experiment(
+        name="gate-scenarios",
+        description="what every variant has to survive beside the gate",
+        baseline=f"{names[0]}.{next(iter(SCENARIOS))}",
+        bases=base and (base,),
+        matrix=tuple(Group.model_validate(group) for group in groups),
+        limits=Timeouts(silence_s=60, progress_s=75),
+    )
+
+
+def known_failures(variants: Mapping[str, Variant]) -> dict[str, str]:
+    """What is known to fail: variant as it was booted to where that is said."""
+    return {
+        name: "; ".join(where for said in known.values() for where in said.values())
+        for name, known in ((name, v.known_failures) for name, v in variants.items())
+        if known and split(name)[1] in SCENARIOS
+    }
+
+
 def experiment(
     names: Sequence[str], base: str | None = None, arch: ArchName = "x86_64"
 ) -> Experiment:
@@ -111,11 +192,15 @@ def experiment(
 
 
 def checks(
-    runs: Iterable[Run], asked: Experiment | None, unread: Mapping[str, str] = MappingProxyType({})
+    runs: Iterable[Run],
+    asked: Experiment | None,
+    unread: Mapping[str, str] = MappingProxyType({}),
+    known: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Check]:
     """Every check of every run that was sent through the gate, and of what should have been.
 
-    `unread` says why the record of a slot cannot be read, by the slot's key.
+    `unread` says why the record of a slot cannot be read, by the slot's key; `known` where it is
+    said that a variant fails (`known_failures`).
     """
     if asked is None:
         return []
@@ -126,13 +211,23 @@ def checks(
     for variant, machine, lacking in _lacking(runs, asked, unread):
         cells[variant, machine] = [Check(None, machine, *split(variant), BOOTS, "fail", lacking)]
     for run in runs:
-        if "fill" not in asked.probes_of(run.variant, run.machine, run.clock).run:
+        if not _SUBJECT & set(asked.probes_of(run.variant, run.machine, run.clock).run):
             continue
         name, build = split(run.variant)
         measure = peer(BASELINE + SUFFIX * (build == "debug"), run.variant)
         eager = measures.get((measure, run.machine))
-        cells.setdefault((run.variant, run.machine), []).extend(judge(run, name, build, eager))
+        found = judge(run, name, build, eager)
+        where = known.get(run.variant)
+        if where and run.judgement.outcome is not Outcome.BUILD_FAILED:
+            found = [_known(check, where) for check in found]
+        cells.setdefault((run.variant, run.machine), []).extend(found)
     return [check for cell in sorted(cells) for check in cells[cell]]
+
+
+def _known(check: Check, where: str) -> Check:
+    if check.result != "fail":
+        return check
+    return replace(check, result="known", detail=f"{check.detail} (known: {where})")
 
 
 def _lacking(
@@ -142,7 +237,7 @@ def _lacking(
     there = {(run.variant, run.machine, run.clock, run.block) for run in runs}
     cells: dict[tuple[str, str], list[Slot]] = {}
     for slot in asked.schedule():
-        if "fill" in asked.probes_of(*slot.cell).run and not slot.warmup:
+        if _SUBJECT & set(asked.probes_of(*slot.cell).run) and not slot.warmup:
             cells.setdefault((slot.variant, slot.machine), []).append(slot)
     for cell, slots in cells.items():
         gone = [slot.key for slot in slots if (*slot.cell, slot.block) not in there]
@@ -153,16 +248,18 @@ def _lacking(
 
 def split(variant: str) -> tuple[str, Build]:
     """A variant's name and the build of it that ran."""
-    own = definition(variant)
-    name = on_base(own.removesuffix(SUFFIX), base_of(variant))
-    return name, "debug" if own.endswith(SUFFIX) else "measured"
+    own, build = definition(variant), "measured"
+    for each in ("debug", *SCENARIOS):
+        if own.endswith(f".{each}"):
+            own, build = own.removesuffix(f".{each}"), each
+    return on_base(own, base_of(variant)), cast(Build, build)
 
 
 def judge(run: Run, name: str, build: Build, eager: Run | None) -> list[Check]:
-    """The checks of one boot, in the order of `CHECKS`."""
+    """The checks of one boot, in the order of `CHECKS`, or of its scenario."""
     mine, measure = Facts.of(run), Facts.of(eager) if eager else None
     found = []
-    for check in CHECKS:
+    for check in SCENARIOS[build].checks if build in SCENARIOS else CHECKS:
         try:
             result, detail = _verdict(check, mine, measure)
         except (MissingFactError, LookupError, TypeError, ValueError) as error:
@@ -180,7 +277,7 @@ def _ended(run: Run) -> str:
 
 
 def _verdict(check: str, mine: Facts, eager: Facts | None) -> Verdict:
-    if check in GUEST:
+    if check in _PROBE:
         return mine.check(check, _PROBE[check])
     if check in _ALONE:
         return _ALONE[check](mine)
@@ -337,6 +434,12 @@ CHECKS = (
     *("pattern", "places", "mem-free", "oom"),
     *("totals-after", "census-after", "free-lists-after"),
 )
+
+
+def in_short(results: Sequence[object]) -> str:
+    """How many of some results are failures, and how many of them known."""
+    counts = [(results.count("fail"), "FAILED"), (results.count("known"), "known to fail")]
+    return ", ".join(f"{count} {what}" for count, what in counts if count) or "all good"
 
 
 def rows(found: Iterable[Check]) -> list[dict[str, Any]]:

@@ -29,6 +29,38 @@ class GateResult:
         return not self.wrong and all(check.result != "fail" for check in self.checks)
 
 
+def prove_scenarios(
+    project: Project,
+    variants: Sequence[Variant],
+    options: RunOptions,
+    *,
+    base: str | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> GateResult:
+    """Boots each variant in each scenario and judges it.
+
+    No verdict on a kernel is kept: what boots here is the variant with more behind it. Raises as
+    `prove_variants` does.
+    """
+    _refuse_prebuilt(variants)
+    place = project.base(base)
+    asked = gate.scenarios([variant.name for variant in variants], base, place.arch.name)
+    made = [gate.scenario(each, build, place.name) for each in variants for build in gate.SCENARIOS]
+    ran = run_experiment(project, asked, options, derived=made, on_event=on_event)
+    runs, _ = ran.results.read()
+    unread = {item.key: str(item) for item in ran.unread}
+    known = gate.known_failures(ran.session.lock.variants)
+    checks = gate.checks((stored.run for stored in runs), asked, unread, known)
+    # A boot that is known to end badly is a check that is known to fail.
+    wrong = tuple(item for item in ran.wrong if item.key.partition("/")[0] not in known)
+    return GateResult(ran.results, tuple(checks), wrong)
+
+
+def _refuse_prebuilt(variants: Sequence[Variant]) -> None:
+    if prebuilt := [variant.name for variant in variants if variant.prebuilt]:
+        raise UserError(f"{', '.join(prebuilt)}: a prebuilt kernel has no debug build")
+
+
 def prove_variants(
     project: Project,
     variants: Sequence[Variant],
@@ -45,8 +77,7 @@ def prove_variants(
     A variant of which fewer boots can be read than were planned has failed. Raises `UserError` for
     a prebuilt kernel, and as `run_experiment` does.
     """
-    if prebuilt := [variant.name for variant in variants if variant.prebuilt]:
-        raise UserError(f"{', '.join(prebuilt)}: a prebuilt kernel has no debug build")
+    _refuse_prebuilt(variants)
     names = [variant.name for variant in variants]
     asked = gate.experiment(names, base, project.base(base).arch.name)
     derived = [gate.debug(each) for each in (*variants, project.variant(gate.BASELINE))]

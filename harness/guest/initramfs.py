@@ -19,7 +19,7 @@ FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthrea
 PROBES = (
     *("meminfo.c", "zoneinfo.c", "touch.c", "json.c"),
     *("check.c", "settle.c", "census.c", "freelist.c", "block.c", "huge.c", "migrate.c"),
-    *("compact.c", "fill.c", "oom.c"),
+    *("compact.c", "fill.c", "oom.c", "walk.c"),
 )
 """The probes, and what they share; the second and third line are the correctness gate's."""
 

@@ -29,6 +29,8 @@ Probe = Literal[
     "fill",
     "block",
     "oom",
+    "walk",
+    "cma",
 ]
 """Programs of the guest."""
 

@@ -35,7 +35,7 @@ _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
 # Keys that came later, and are no part of what an experiment without them is.
 _ADDED = ("guest", "image_sha256", "program_sha256", "idle_sha256", "words", "bases")
 # What is only said about an experiment, a variant or a machine. Where it runs: see environment.
-_WORDS = ("description", "origin", "claims", "host_labels")
+_WORDS = ("description", "origin", "claims", "host_labels", "known_failures")
 
 
 _HASH = re.compile(r"[0-9a-f]{12}")

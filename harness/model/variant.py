@@ -133,6 +133,10 @@ class Variant(Model):
     """what it touches on the host, for the prediction before a start"""
     claims: tuple[Claim, ...] = ()
     """what its author predicted; the report sets it beside what was measured"""
+    known_failures: dict[str, dict[str, str]] | None = Field(
+        default=None, exclude_if=lambda said: said is None
+    )
+    """by base and by scenario of the gate: where it is said that it fails there (docs/gate.md)"""
     prebuilt: Prebuilt | None = None
     """a kernel that somebody else built, instead of series and fragments"""
     # As long as nobody chooses one, a lock is what it was before the key existed.

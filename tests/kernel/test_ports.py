@@ -18,7 +18,7 @@ description: pages that are initialised when they are used, beside all at once
 baseline: eager
 bases: [{", ".join(BASES)}]
 matrix:
-  - variants: [eager, on-demand, zero-check]
+  - variants: [eager, on-demand, zero-check, lazy]
     machines: [{MACHINE}]
     clocks: {{time: {{blocks: 1}}}}
   - variants: [nt-template, async]
@@ -67,7 +67,7 @@ def peak(run) -> int:
 @pytest.mark.parametrize(
     ("variant", "base"),
     [
-        *((variant, base) for variant in ("on-demand", "zero-check") for base in BASES),
+        *((variant, base) for variant in ("on-demand", "zero-check", "lazy") for base in BASES),
         *(("nt-template", "7.3"), ("async", "7.3")),
     ],
 )
@@ -83,4 +83,5 @@ def test_only_what_is_written_takes_memory_of_the_host(runs, base):
     """The memmap of 24 GiB has 384 MiB: one zeroes all of it, the other leaves it alone."""
     eager = peak(runs["eager", base].run)
     assert peak(runs["on-demand", base].run) < eager - 200 * MIB
+    assert peak(runs["lazy", base].run) < eager - 200 * MIB
     assert abs(peak(runs["zero-check", base].run) - eager) < 100 * MIB

@@ -24,6 +24,8 @@ int migrate_probe(const char *root, FILE *out);
 int compact_probe(const char *root, FILE *out);
 int oom_probe(const char *root, FILE *out);
 int settle_probe(const char *root, FILE *out);
+int walk_probe(const char *root, FILE *out);
+int cma_probe(const char *root, FILE *out);
 
 /* Prints {"probe":"check","check":...,"result":...,"detail":...}; -1 for a failure */
 int check(FILE *out, const char *name, enum result result, const char *format, ...)

@@ -52,6 +52,8 @@ static const struct {
 	{ "compact", compact_probe },
 	{ "fill", fill_probe },
 	{ "oom", oom_probe },
+	{ "walk", walk_probe },
+	{ "cma", cma_probe },
 };
 
 /* The value of the last word key=value of the command line, or a default */

@@ -46,6 +46,8 @@ static const struct {
 	{ "fill", fill_probe, 1 },
 	{ "huge", huge_probe, 2 },
 	{ "oom", oom_probe, 2 },
+	{ "walk", walk_probe, 2 },
+	{ "cma", cma_probe, 2 },
 };
 
 static int may_harm(int acts, const char *root)

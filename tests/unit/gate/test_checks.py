@@ -321,3 +321,68 @@ def test_each_architecture_has_a_machine_of_its_own_that_is_like_the_other():
     assert [machine.arch for machine in machines] == list(gate.MACHINES)
     first, *others = [(machine.nodes, machine.distances) for machine in machines]
     assert all(other == first for other in others)
+
+
+def walked(*results) -> list[dict]:
+    names = ("kcore", "mapped-pages", "hwpoison-1g")
+    return [
+        {"probe": "check", "check": name, "result": result, "detail": "seen"}
+        for name, result in zip(names, results, strict=True)
+    ]
+
+
+def test_every_variant_boots_in_every_scenario_and_nothing_beside_it():
+    asked = gate.scenarios(["lazy", "eager"], "7.3")
+    assert set(asked.variants) == {
+        f"{name}.{build}@7.3" for name in ("lazy", "eager") for build in gate.SCENARIOS
+    }
+    assert {gate.split(name) for name in asked.variants} == {
+        (f"{name}@7.3", build) for name in ("lazy", "eager") for build in gate.SCENARIOS
+    }
+
+
+def test_a_scenario_is_the_variant_with_more_behind_it():
+    variant = Project(ROOT, ROOT).variant("lazy")
+    for build, scenario in gate.SCENARIOS.items():
+        made = gate.scenario(variant, build, "7.3")
+        assert made.series == (*variant.series, gate.SCENARIO_SERIES)
+        assert made.fragments == (*variant.fragments, gate.SCENARIO_FRAGMENT)
+        assert made.boot == (*variant.boot, *scenario.boot)
+        assert made.known_failures is None
+    old = gate.scenario(variant, "cma", "6.12")
+    assert gate.known_failures({"lazy.cma": old, "lazy": variant}) == {
+        "lazy.cma": "kernel-patches/lazy/6.12/0000-cover-letter.patch"
+    }
+
+
+def test_each_scenario_has_checks_of_its_own():
+    asked = gate.scenarios(["grow"])
+    good = run(walked("pass", "pass", "pass"), "grow.huge-page")
+    found = {c.check: c.result for c in gate.checks([good], asked) if c.build == "huge-page"}
+    assert found == dict.fromkeys(("log", "kcore", "mapped-pages", "hwpoison-1g"), "pass")
+    # Of the others there is no boot.
+    lacking = [c for c in gate.checks([good], asked) if c.build != "huge-page"]
+    assert [(c.build, c.check, c.result) for c in lacking] == [
+        ("cma", "boots", "fail"),
+        ("stale-memmap", "boots", "fail"),
+    ]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_is_known_to_fail_is_no_pass_and_says_where_it_is_written(known):
+    asked = gate.scenarios(["grow"])
+    bad = run(walked("pass", "fail", "fail"), "grow.huge-page")
+    said = {"grow.huge-page": "letter"} if known else {}
+    found = [c for c in gate.checks([bad], asked, {}, said) if c.build == "huge-page"]
+    result = "known" if known else "fail"
+    assert [c.result for c in found] == ["pass", "pass", result, result]
+    assert all(("letter" in c.detail) == known for c in found if c.result == result)
+    count = "2 known to fail" if known else "2 FAILED"
+    assert gate.in_short([c.result for c in found]) == count
+
+
+def test_a_kernel_that_does_not_build_is_not_known_to_fail():
+    asked = gate.scenarios(["grow"])
+    bad = run([], "grow.huge-page", outcome=Outcome.BUILD_FAILED, reason="no such file")
+    found = gate.checks([bad], asked, {}, {"grow.huge-page": "letter"})
+    assert {c.result for c in found} == {"fail"}

@@ -61,7 +61,7 @@ def pages(root, flags: list[int], mapped: dict[int, int] | None = None) -> None:
 
 
 @pytest.mark.parametrize("root", ["", "/", "//", "/.", "./"])
-@pytest.mark.parametrize("name", [*ACTING, "huge", "oom"])
+@pytest.mark.parametrize("name", [*ACTING, "huge", "oom", "walk", "cma"])
 def test_no_probe_acts_on_the_machine_it_is_tried_on(program, name, root, tmp_path):
     # With no descriptor to open a file a probe can do no harm, even if it should not refuse.
     argv = ["prlimit", "--nofile=3:3", program, name, root]
@@ -69,7 +69,7 @@ def test_no_probe_acts_on_the_machine_it_is_tried_on(program, name, root, tmp_pa
     assert (done.returncode, done.stdout) == (2, "")
 
 
-@pytest.mark.parametrize("name", ["huge", "oom"])
+@pytest.mark.parametrize("name", ["huge", "oom", "walk", "cma"])
 def test_what_a_copy_does_not_hold_back_runs_in_a_guest_only(program, name, tmp_path):
     argv = ["prlimit", "--nofile=3:3", program, name, tmp_path]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=60)
