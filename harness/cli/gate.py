@@ -32,9 +32,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         f" and whose series are made for the base) on {checks.MACHINE} (arm64:"
         f" {checks.MACHINES['arm64']}), sends them through every check and writes gate.csv. Exit"
         " status 1 when a check fails, or a boot has left no record that can be read. With"
-        " --scenarios: one more kernel of each variant, on a memmap that an earlier kernel has left,"
-        " with a huge page of the boot, with a CMA area; what the file of a variant says that it"
-        " fails there is shown as known."
+        " --scenarios: one more kernel of each variant, on a memmap that an earlier kernel has"
+        " left, with a huge page of the boot, with a CMA area; what the file of a variant says that"
+        " it fails there is shown as known."
     )
     parser.add_argument(
         "variants", nargs="*", metavar="VARIANT", help="names in kernel-patches/variants/"
