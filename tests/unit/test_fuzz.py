@@ -479,6 +479,6 @@ def test_config(data):
 
 
 def test_the_counts_are_those_of_the_document():
-    text = (ROOT / "docs/security.md").read_text()
+    text = (ROOT / "docs/security.md").read_text().partition("`tools/fuzz` leads")[0]
     table = dict(re.findall(r"^\| ([^|]+?) \| [^|]+ \| (\d+) \|", text, re.M))
     assert table == {name: str(count) for name, count in COUNTS.items()}
