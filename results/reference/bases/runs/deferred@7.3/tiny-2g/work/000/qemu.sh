@@ -36,10 +36,10 @@ exec qemu-system-x86_64 \
   -serial \
   file:probes.jsonl \
   -plugin \
-  /root/.cache/pageinit/plugin/0e2ac03ef0aefd69/idle.so,out=idle.txt \
+  /root/.cache/pageinit/plugin/ef2d554f7364b24e/idle.so,out=idle.txt \
   -kernel \
-  /root/.cache/pageinit/kernels/1527ed7eb19431e4/bzImage \
+  /root/.cache/pageinit/kernels/d63c2fa0d6c35b03/bzImage \
   -initrd \
-  /root/.cache/pageinit/initramfs/a8086a3bf049edfd-initramfs.cpio/initramfs.cpio \
+  /root/.cache/pageinit/initramfs/a1078aa9a316d4de-initramfs.cpio/initramfs.cpio \
   -append \
   'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=1000000 random.trust_cpu=off random.trust_bootloader=off nolapic_timer no_timer_check lpj=4000000 probe.run=meminfo probe.touch_bytes=536870912 probe.touch_threads=4'

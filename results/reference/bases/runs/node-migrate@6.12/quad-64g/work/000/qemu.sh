@@ -54,10 +54,10 @@ exec qemu-system-x86_64 \
   -serial \
   file:probes.jsonl \
   -plugin \
-  /root/.cache/pageinit/plugin/0e2ac03ef0aefd69/idle.so,out=idle.txt \
+  /root/.cache/pageinit/plugin/ef2d554f7364b24e/idle.so,out=idle.txt \
   -kernel \
   /root/.cache/pageinit/kernels/c8f4948a3908819c/bzImage \
   -initrd \
-  /root/.cache/pageinit/initramfs/a8086a3bf049edfd-initramfs.cpio/initramfs.cpio \
+  /root/.cache/pageinit/initramfs/a1078aa9a316d4de-initramfs.cpio/initramfs.cpio \
   -append \
   'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=1000000 random.trust_cpu=off random.trust_bootloader=off nolapic_timer no_timer_check lpj=4000000 deferred_init=migrate probe.run=meminfo probe.touch_bytes=536870912 probe.touch_threads=4'
