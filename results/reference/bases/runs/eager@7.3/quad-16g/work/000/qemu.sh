@@ -56,7 +56,7 @@ exec qemu-system-x86_64 \
   -plugin \
   /root/.cache/pageinit/plugin/ef2d554f7364b24e/idle.so,out=idle.txt \
   -kernel \
-  /root/.cache/pageinit/kernels/d63c2fa0d6c35b03/bzImage \
+  /root/.cache/pageinit/kernels/fe6ae08eb8509b8f/bzImage \
   -initrd \
   /root/.cache/pageinit/initramfs/a1078aa9a316d4de-initramfs.cpio/initramfs.cpio \
   -append \

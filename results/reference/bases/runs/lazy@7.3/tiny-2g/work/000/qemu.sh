@@ -38,7 +38,7 @@ exec qemu-system-x86_64 \
   -plugin \
   /root/.cache/pageinit/plugin/ef2d554f7364b24e/idle.so,out=idle.txt \
   -kernel \
-  /root/.cache/pageinit/kernels/baf80fd5391273c4/bzImage \
+  /root/.cache/pageinit/kernels/9b88687d936128ac/bzImage \
   -initrd \
   /root/.cache/pageinit/initramfs/a1078aa9a316d4de-initramfs.cpio/initramfs.cpio \
   -append \
