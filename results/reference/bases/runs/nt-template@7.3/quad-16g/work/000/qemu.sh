@@ -56,7 +56,7 @@ exec qemu-system-x86_64 \
   -plugin \
   /root/.cache/pageinit/plugin/ef2d554f7364b24e/idle.so,out=idle.txt \
   -kernel \
-  /root/.cache/pageinit/kernels/622925639026858a/bzImage \
+  /root/.cache/pageinit/kernels/0ade06991ea8a0f1/bzImage \
   -initrd \
   /root/.cache/pageinit/initramfs/a1078aa9a316d4de-initramfs.cpio/initramfs.cpio \
   -append \
