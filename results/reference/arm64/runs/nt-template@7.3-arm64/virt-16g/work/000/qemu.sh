@@ -58,7 +58,7 @@ exec qemu-system-aarch64 \
   -plugin \
   /root/.cache/pageinit/plugin/ef2d554f7364b24e/idle.so,out=idle.txt \
   -kernel \
-  /root/.cache/pageinit/kernels/42f32b2c8dc8393e/Image \
+  /root/.cache/pageinit/kernels/9c0a758bbfb26b81/Image \
   -initrd \
   /root/.cache/pageinit/initramfs/1a3a42e0540882e6-initramfs.cpio/initramfs.cpio \
   -append \
