@@ -60,7 +60,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     guest = initramfs.build(project.cache).path
     for name, rounds in ROUNDS.items():
         machine = project.machine(name)
-        accel = accelerator.choose(machine.accel, image, guest, project.cache)
+        accel, _ = accelerator.choose(machine.accel, image, guest, project.cache)
         words = variant.boot if built else ()
         request = BootRequest(
             image, guest, machine, accel, words=words, tsc_khz=host.tsc_khz(), force=True

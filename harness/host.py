@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,13 @@ from harness.units import GIB, format_size
 
 SLOWDOWN = {"kvm": 1.0, "tcg": 4.0}
 """How much longer than on hardware a boot may take: limits are multiplied by it."""
+
+WORK_LOOPS = 1_000_000
+WORK_S = 0.03
+"""Seconds that so many turns of an empty loop of Python take on a core that is no fast one."""
+
+KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_GET_TSC_KHZ = 0xAE01, 0xAE41, 0xAEA3
+"""Of include/uapi/linux/kvm.h."""
 
 WORK_SLOWDOWN = 5.0
 """And again on the work clock (measured: 4.4 times, shift 0)."""
@@ -56,7 +65,7 @@ def has_plugins(qemu: Qemu) -> bool:
     return b"\n-plugin " in process.run([qemu.binary, "-help"], check=False).stdout
 
 
-def environment(accel: Accel, arch: Arch = X86_64) -> Environment:
+def environment(accel: Accel, arch: Arch = X86_64, slowdown: float | None = None) -> Environment:
     """The facts about this host that go with every run of guests of an architecture."""
     return Environment(
         host=platform.node(),
@@ -67,7 +76,8 @@ def environment(accel: Accel, arch: Arch = X86_64) -> Environment:
         qemu_version=".".join(map(str, find_qemu(arch).version)),
         accel=accel,
         thp=False,
-        tsc_khz=tsc_khz(),
+        tsc_khz=kvm_tsc_khz() if accel == "kvm" else tsc_khz(),
+        slowdown=slowdown,
         load_1min=round(os.getloadavg()[0], 2),
         harness_version=__version__,
     )
@@ -89,6 +99,38 @@ def tsc_khz() -> int | None:
     rates = set(re.findall(r"^cpu MHz\s*: (\d+\.\d+)$", text, re.M))
     known = len(rates) == 1 and "aperfmperf" not in text
     return round(float(rates.pop()) * 1000) if known else None
+
+
+def kvm_tsc_khz() -> int | None:
+    """The rate of the TSC that KVM gives a guest, by its own word; none where it has none."""
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+        opened = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, opened)
+        for request in (KVM_CREATE_VM, KVM_CREATE_VCPU):
+            opened = fcntl.ioctl(opened, request, 0)
+            stack.callback(os.close, opened)
+        return fcntl.ioctl(opened, KVM_GET_TSC_KHZ, 0) or None
+    return None
+
+
+def clocksource() -> str:
+    """What the host's kernel keeps time by; empty where it does not say."""
+    return _read("/sys/devices/system/clocksource/clocksource0/current_clocksource").strip()
+
+
+def measure_slowdown() -> float:
+    """How much longer than on hardware work takes here and now, at least 1: emulation, or load.
+
+    The shortest of three, so that one turn of another process counts for little.
+    """
+
+    def turn() -> float:
+        start = time.monotonic()
+        for _ in range(WORK_LOOPS):
+            pass
+        return time.monotonic() - start
+
+    return max(1.0, min(turn() for _ in range(3)) / WORK_S)
 
 
 def available_memory() -> int:

@@ -39,6 +39,7 @@ class BootRequest:
     memory_model: MemoryModel = field(default_factory=MemoryModel)
     system_map: Path | None = None
     tsc_khz: int | None = None
+    """of the TSC that the guest sees, where it is known"""
     force: bool = False
     plugin: Path | None = None
     """the plugin that counts stores, where they are counted"""
@@ -52,6 +53,8 @@ class BootRequest:
     """the kernel's configuration, where it is known"""
     profile: Path | None = None
     """the plugin that counts instructions by function, where they are; needs `system_map`"""
+    kvm_slowdown: float | None = field(default=None, kw_only=True)
+    """how much slower than on hardware KVM is here, where that was measured"""
 
     @property
     def obstacle(self) -> str | None:
@@ -78,7 +81,9 @@ class BootRequest:
     @property
     def slowdown(self) -> float:
         """How much longer than on hardware this boot may take."""
-        return host.SLOWDOWN[self.accel] * (host.WORK_SLOWDOWN if self.clock == "work" else 1)
+        if self.accel == "kvm":
+            return host.SLOWDOWN["kvm"] * (self.kvm_slowdown or 1)
+        return host.SLOWDOWN["tcg"] * (host.WORK_SLOWDOWN if self.clock == "work" else 1)
 
     @property
     def scaled(self) -> Timeouts:

@@ -31,7 +31,7 @@ GateStatus = Literal["green", "failed"]
 """What the correctness gate says of a kernel that it has seen."""
 
 # What may differ between two starts of the same experiment.
-_VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel"}
+_VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel", "slowdown"}
 # Keys that came later, and are no part of what an experiment without them is.
 _ADDED = ("guest", "image_sha256", "program_sha256", "idle_sha256", "words", "bases")
 # What is only said about an experiment, a variant or a machine. Where it runs: see environment.

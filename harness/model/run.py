@@ -240,6 +240,8 @@ class Environment(Model):
     """whether QEMU was allowed transparent huge pages"""
     tsc_khz: int | None = None
     """TSC rate of the host, where it can be told"""
+    slowdown: float | None = None
+    """how much slower than on hardware the probe boot was: limits under KVM are so much longer"""
     load_1min: float | None = None
     """load average when the experiment started"""
     harness_version: str

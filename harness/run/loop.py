@@ -349,6 +349,7 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
         session.typed,
         kernel.config,
         session.profile.path if session.profile and slot.clock == "work" else None,
+        kvm_slowdown=session.environment.slowdown,
     )
 
 

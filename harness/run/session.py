@@ -91,7 +91,8 @@ def prepare(
     guest = _guest(project, experiment)
     kernels, misfits = _build(stores, variants)
     probes = initramfs.build(project.cache, arch)
-    environment = host.environment(_accel(project, machines, kernels, probes), arch)
+    timed, slowdown = _accel(project, machines, kernels, probes)
+    environment = host.environment(timed, arch, slowdown)
     first = initramfs.entry(project.cache) if guest else probes
     plugin = plugins.build(project.cache, "stores") if experiment.counted else None
     idle = plugins.build(project.cache, "idle") if "work" in experiment.clocks else None
@@ -219,11 +220,14 @@ def _accel(
     machines: dict[str, Machine],
     kernels: dict[str, BuiltKernel | str],
     guest: Initramfs,
-) -> Accel:
-    """One accelerator for the whole experiment: two would be two populations in one dataset."""
+) -> tuple[Accel, float | None]:
+    """One accelerator for the whole experiment: two would be two populations in one dataset.
+
+    With it how much slower than on hardware KVM is here, where that was measured.
+    """
     wanted = {m.accel if m.architecture.native else "tcg" for m in machines.values()}
     images = [kernel.image for kernel in kernels.values() if not isinstance(kernel, str)]
     if "tcg" in wanted or not images:
-        return "tcg"
+        return "tcg", None
     asked: Accel | Literal["auto"] = "kvm" if "kvm" in wanted else "auto"
     return accel.choose(asked, images[0], guest.path, project.cache)

@@ -34,10 +34,10 @@ def test_a_probe_is_kept_and_boots_nothing_the_second_time(probed):
 def test_auto_takes_what_works_and_kvm_is_refused_where_it_does_not(probed):
     folder, verdict = probed
     works = "kvm" if verdict.kvm else "tcg"
-    assert accelerator.choose("auto", NOWHERE, NOWHERE, folder) == works
-    assert accelerator.choose("tcg", NOWHERE, NOWHERE, folder / "none") == "tcg"
+    assert accelerator.choose("auto", NOWHERE, NOWHERE, folder)[0] == works
+    assert accelerator.choose("tcg", NOWHERE, NOWHERE, folder / "none") == ("tcg", None)
     if verdict.kvm:
-        assert accelerator.choose("kvm", NOWHERE, NOWHERE, folder) == "kvm"
+        assert accelerator.choose("kvm", NOWHERE, NOWHERE, folder)[0] == "kvm"
     else:
         with pytest.raises(HostError, match="KVM does not boot"):
             accelerator.choose("kvm", NOWHERE, NOWHERE, folder)

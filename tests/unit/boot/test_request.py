@@ -54,6 +54,16 @@ def test_the_work_clock_is_given_more_time(tmp_path):
     assert "-icount" in command.render(work.command(command.Qemu("qemu-system-x86_64", (7, 2, 0))))
 
 
+def test_limits_under_kvm_follow_what_its_probe_boot_took(tmp_path):
+    machine = Machine.load(ROOT / "qemu-configs/tiny-2g.yaml")
+    asked = BootRequest(tmp_path, tmp_path, machine, "kvm")
+    slow = replace(asked, kvm_slowdown=40.0)
+    assert slow.deadline_s == 40 * asked.deadline_s == 40 * machine.deadline_s
+    assert slow.scaled.silence_s == 40 * asked.scaled.silence_s
+    # TCG's are for TCG alone.
+    assert replace(slow, accel="tcg").slowdown == host.SLOWDOWN["tcg"]
+
+
 def test_an_image_needs_a_kernel_that_reaches_its_disk(tmp_path):
     config = tmp_path / "config"
     config.write_text("CONFIG_PCI=y\nCONFIG_VIRTIO_PCI=y\nCONFIG_VIRTIO_BLK=m\nCONFIG_EXT4_FS=m\n")

@@ -59,7 +59,14 @@ def test_no_cpu_counts_its_delay_loop_on_the_work_clock(hz, lpj):
 def test_kvm_takes_the_address_bits_of_the_host():
     argv = command.render(line(Machine.load(MACHINES[0]), accel="kvm"))
     assert "max,host-phys-bits=on" in argv
-    assert "tsc=reliable" not in argv[argv.index("-append") + 1]
+
+
+def test_time_under_kvm_is_that_of_the_tsc():
+    """Without KVM_GUEST and an invariant TSC the kernel would keep time by the HPET."""
+    words = command.kernel_words("time", "kvm", 2_445_405, 250)
+    assert {"tsc=reliable", "tsc_early_khz=2445405", "no_timer_check"} <= set(words)
+    assert "no_timer_check" not in command.kernel_words("time", "tcg", 2_445_405, 250)
+    assert not any(word.startswith("tsc_") for word in command.kernel_words("time", "kvm", None, 0))
 
 
 def test_the_line_for_people_has_no_sockets():

@@ -48,7 +48,7 @@ def test_an_experiment_without_a_guest_is_called_what_it_was(session):
     bare = lock.model_copy(update={"experiment": plain, **dict.fromkeys(later)})
     # As before there were such keys: the hash over everything else.
     data = bare.model_dump(mode="json")
-    for key in ("load_1min", "harness_version", "tsc_khz", "host_kernel"):
+    for key in ("load_1min", "harness_version", "tsc_khz", "host_kernel", "slowdown"):
         del data["environment"][key]
     for entry in (data["experiment"], *data["variants"].values(), *data["machines"].values()):
         for key in ("description", "origin", "claims", "host_labels"):
