@@ -10,10 +10,11 @@ from pathlib import Path
 
 from harness.boot import ESCAPE_NAME
 from harness.cli.parse import phase_table
-from harness.cli.run import status
+from harness.cli.run import instrumented, status
 from harness.cli.terminal import (
     add_base,
     add_examples,
+    add_instrument,
     add_json,
     err,
     out,
@@ -75,6 +76,7 @@ def _add_what_boots(parser: argparse.ArgumentParser) -> None:
         help="time: seconds, emulated under TCG; work: guest instructions (default: time)",
     )
     add_base(parser)
+    add_instrument(parser)
     parser.add_argument(
         "--probes",
         metavar="NAMES",
@@ -111,6 +113,8 @@ def _boot(arguments: argparse.Namespace, folder: Path) -> int:
     names = (arguments.variant, arguments.machine, arguments.clock)
     more = {"append": arguments.append, "image": arguments.image, "base": arguments.base}
     experiment = loop.single(place, *names, **more, probes=arguments.probes)
+    if arguments.instrument:
+        experiment = instrumented(experiment, arguments.instrument)
     session = prepare(place, experiment)
     (slot,) = experiment.schedule()
     if arguments.interact:

@@ -15,6 +15,7 @@ from harness.cli.setup.hosts import add_hosts, executor_of
 from harness.cli.terminal import (
     add_base,
     add_examples,
+    add_instrument,
     add_json,
     add_testcases,
     out,
@@ -24,7 +25,7 @@ from harness.cli.terminal import (
     write_testcases,
 )
 from harness.errors import UserError
-from harness.model import Experiment
+from harness.model import COUNTED, Experiment, Instrument
 from harness.run import Event, Ran, RunOptions, Session, Steps, run_experiment, whole
 from harness.text import clean
 
@@ -86,6 +87,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "experiment", metavar="EXPERIMENT", type=Path, help="name in experiments/, or a YAML file"
     )
     add_base(parser)
+    add_instrument(parser)
     add_json(parser)
     parser.add_argument(
         "--results",
@@ -119,10 +121,22 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=run)
 
 
+def instrumented(experiment: Experiment, instrument: Instrument) -> Experiment:
+    """The experiment with one instrument for all; raises `UserError` where it cannot be had."""
+    if instrument in COUNTED and "work" not in experiment.clocks:
+        raise UserError(
+            "functions are counted on the work clock alone, and nothing here boots by it",
+            where=f"--instrument {instrument}",
+        )
+    return experiment.with_instrument(instrument)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """The whole loop."""
     place = project(arguments)
     experiment = place.experiment(arguments.experiment, arguments.base)
+    if arguments.instrument:
+        experiment = instrumented(experiment, arguments.instrument)
     executor = executor_of(arguments)
     if arguments.until:
         check(arguments, experiment)

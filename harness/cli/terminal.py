@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
@@ -22,6 +22,7 @@ from rich.segment import Segment
 from rich.table import Table as Grid
 from rich.text import Text
 
+from harness.model import Instrument
 from harness.report import Table
 from harness.text import clean
 
@@ -97,6 +98,16 @@ def figure(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 up")
     return value
+
+
+def add_instrument(parser: argparse.ArgumentParser) -> None:
+    """Adds the option."""
+    parser.add_argument(
+        "--instrument",
+        choices=get_args(Instrument),
+        help="what tells phases by the work clock: marks of the kernel, the profile of its"
+        " functions, which any kernel has (docs/profile.md), or both",
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

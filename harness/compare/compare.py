@@ -16,10 +16,10 @@ import pandas as pd
 from harness.compare.effect import Effect, centre, floored, paired, shift, unpaired
 from harness.compare.fit import Fit, fit
 from harness.compare.noise import noise
-from harness.compare.series import RSS, Series, Subject, Table, pair, series_of
+from harness.compare.series import RSS, Series, Subject, Table, pair, series_of, strangers
 from harness.compare.success import Success, failing, successes
 from harness.compare.verdict import Interest, Verdict, but_fails, decide
-from harness.compare.warnings import Suspect, arms_fail, suspects
+from harness.compare.warnings import Suspect, arms_fail, strange, suspects
 from harness.dataset import Dataset, untold
 from harness.errors import UserError
 from harness.model import TOUCHES, first_arm, is_arm, peer
@@ -154,8 +154,8 @@ def compare_variants(
     if against is not None:
         baseline = options.baseline
     _need(baseline, dataset if against is None else against, optional=against is not None)
-    mine = series_of(dataset, options.metrics)
-    theirs = mine if against is None else series_of(against)
+    mine = series_of(dataset, options.metrics, against)
+    theirs = mine if against is None else series_of(against, beside=dataset)
     pairs = tuple(_pairs(mine, theirs, baseline, same=against is None))
     booted = successes(dataset.runs, (dataset if against is None else against).runs, baseline)
     families = tuple(_families(pairs, options, failing(booted), together=against is None))
@@ -168,7 +168,11 @@ def compare_variants(
         booted,
         tuple(_growth(mine, dataset.runs, untold(dataset.phases))),
         tuple(_gaps(pairs, together=against is None)),
-        (*arms_fail(booted), *suspects(dataset, mine, baseline, options.interest)),
+        (
+            *arms_fail(booted),
+            *strange(strangers(dataset, against)),
+            *suspects(dataset, mine, baseline, options.interest),
+        ),
         paired=against is None,
     )
 
@@ -282,6 +286,7 @@ def _exact(pairs: Sequence[_Pair], mine: Waiting, theirs: Waiting) -> Iterator[E
             floor = noise().work.get(p.subject.name, 0)
             name = p.subject.name
             waits = (p.variant, name) in mine or (p.baseline, name) in theirs
+            waits &= p.subject.source != "profile"
             yield Exact(p.subject, p.variant, p.baseline, *counts, floor, waits)
 
 
@@ -300,14 +305,14 @@ def _growth(
     table: Table, runs: pd.DataFrame, waiting: frozenset[tuple[str, str]]
 ) -> Iterator[Growth]:
     memory = dict(runs[["machine", "memory_bytes"]].dropna().drop_duplicates().to_numpy().tolist())
-    medians: dict[tuple[str, str, str, str], dict[int, float]] = {}
+    medians: dict[tuple[str, str, str, str, str], dict[int, float]] = {}
     for subject, variants in table.items():
         if subject.machine in memory:
             for variant, series in variants.items():
-                key = (subject.clock, subject.name, subject.metric, variant)
+                key = (subject.clock, subject.name, subject.metric, variant, subject.source)
                 medians.setdefault(key, {})[memory[subject.machine]] = series.median
-    for (clock, name, metric, variant), sizes in medians.items():
+    for (clock, name, metric, variant, source), sizes in medians.items():
         if not is_arm(variant) and name not in TOUCHES:
-            waits = clock == "work" and (variant, name) in waiting
+            waits = clock == "work" and (variant, name) in waiting and source != "profile"
             line = None if waits else fit(sizes)
             yield Growth(clock, name, metric, variant, len(sizes), line, waits)

@@ -25,6 +25,7 @@ COLUMNS = (
     Column("machine", "string", "emulated machine; boots: all, where several are one test"),
     Column("clock", "string", "time: seconds under emulation; work: guest instructions"),
     Column("name", "string", "phase, pass of touch, host_rss_peak_bytes, or boots"),
+    Column("source", "string", "profile or printk, where not marks tell a phase"),
     Column("metric", "string", "what base, value and difference are: a column of the dataset"),
     Column("variant", "string", "kernel under test"),
     Column("baseline", "string", "what it is compared with"),
@@ -115,7 +116,8 @@ def _shrunk(row: Row, part: float) -> bool:
 
 
 def _about(subject: Subject, variant: str, baseline: str) -> Row:
-    return {**asdict(subject), "variant": variant, "baseline": baseline}
+    about = asdict(subject) | {"source": subject.source or None}
+    return {**about, "variant": variant, "baseline": baseline}
 
 
 def _tested(tested: Tested, family: str) -> Row:

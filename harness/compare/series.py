@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.compare.effect import Values
-from harness.dataset import BUSY, OWN, Dataset, Metrics, observations
+from harness.dataset import BUSY, OWN, SOURCES, Dataset, Metrics, Sources, observations, sources
 from harness.errors import UserError
 from harness.model import TOUCHES
 from harness.parse import OPTIONAL, ORDER, SCATTERED
@@ -38,6 +38,13 @@ class Subject:
     clock: str
     name: str
     metric: str
+    source: str = ""
+    """`profile` or `printk` where not marks tell a phase"""
+
+    @property
+    def title(self) -> str:
+        """The name, with what tells it where that are no marks."""
+        return f"{self.name} ({self.source})" if self.source else self.name
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,15 @@ def pair(series: Series, base: Series) -> tuple[Values, Values]:
 Table = dict[Subject, dict[str, Series]]
 
 
-def series_of(dataset: Dataset, names: Sequence[str] = ()) -> Table:
-    """Every subject with its variants; all subjects, or only those called `names`."""
-    found = _own(_figures(dataset))
+def series_of(dataset: Dataset, names: Sequence[str] = (), beside: Dataset | None = None) -> Table:
+    """Every subject with its variants; all subjects, or only those called `names`.
+
+    A phase is told by one source alone, in the dataset and in the one `beside` it.
+    """
+    figures = _figures(dataset)
+    found = _own(
+        figures, sources(_told(figures), () if beside is None else _told(_figures(beside)))
+    )
     known = {key.subject.name for key in found}
     if unknown := [name for name in names if name not in known]:
         raise UserError(
@@ -89,6 +102,24 @@ def series_of(dataset: Dataset, names: Sequence[str] = ()) -> Table:
     return table
 
 
+def strangers(dataset: Dataset, beside: Dataset | None = None) -> Iterator[tuple[str, str, str]]:
+    """Variant, clock and what is told of it by another source alone, and so has no figure."""
+    parts = [list(_told(_figures(each))) for each in (dataset, beside) if each is not None]
+    told = sources(*parts)
+    for part in parts:
+        known: dict[tuple[str, str], dict[str, set[str]]] = {}
+        for variant, _, clock, name, source in part:
+            if source in SOURCES:
+                known.setdefault((variant, clock), {}).setdefault(name, set()).add(source)
+        for (variant, clock), names in known.items():
+            lacks = [name for name, found in names.items() if told[clock, name] not in found]
+            if lacks:
+                by = sorted({source for name in lacks for source in names[name]})
+                other = sorted({told[clock, name] for name in lacks})
+                phrase = f"{', '.join(sorted(lacks, key=_place))}: told by {', '.join(by)} alone"
+                yield variant, clock, f"{phrase}, of others by {', '.join(other)}: not compared"
+
+
 class _Key(NamedTuple):
     """What a series is of, and where it was read."""
 
@@ -100,7 +131,7 @@ class _Key(NamedTuple):
 
 
 def _figures(dataset: Dataset) -> dict[_Key, Series]:
-    """Every series that there is; those of one phase may be read in several ways."""
+    """Every series that there is; those of one phase may be told by several sources."""
     keys = ["machine", "clock", "name", "metric", "variant", "kind", "node", "source"]
     found: dict[_Key, Series] = {}
     for part in observations(dataset.runs, dataset.phases, dataset.probes, METRICS):
@@ -115,24 +146,36 @@ def _figures(dataset: Dataset) -> dict[_Key, Series]:
     return found
 
 
-def _own(found: dict[_Key, Series]) -> dict[_Key, Series]:
-    """One figure for each phase: what it takes, by marks where there are any, of the machine.
+def _told(figures: Iterable[_Key]) -> Iterator[tuple[str, str, str, str, str]]:
+    """Variant, machine, clock, phase and source of each figure of a phase."""
+    for subject, variant, kind, _, source in figures:
+        if kind == "phase":
+            yield variant, subject.machine, subject.clock, subject.name, source
+
+
+def _own(found: dict[_Key, Series], told: Sources) -> dict[_Key, Series]:
+    """One figure for each phase: what it takes, by the source that tells it, of the machine.
 
     Phases that nodes have alone are measured from the first start to the last end.
     """
-    phases = [key for key in found if key.kind == "phase"]
+
+    def by(key: _Key) -> bool:
+        return told.get((key.subject.clock, key.subject.name)) == key.source
+
+    phases = [key for key in found if key.kind == "phase" and by(key)]
     whole = {key.subject.name for key in phases if not key.node}
-    marked = {key.subject.name for key in phases if key.source == "mark"}
 
     def mine(key: _Key) -> bool:
         name, clock = key.subject.name, key.subject.clock
-        if key.subject.metric != (BUSY if name in SCATTERED else OWN).get(clock):
-            return False
-        if key.node and not (key.node == "span" and name not in whole):
-            return False
-        return key.source == "mark" or (key.source == "printk" and name not in marked)
+        own = key.subject.metric == (BUSY if name in SCATTERED else OWN).get(clock)
+        return own and (not key.node or (key.node == "span" and name not in whole))
 
-    return {key: series for key, series in found.items() if key.kind != "phase" or mine(key)}
+    figures = {key: series for key, series in found.items() if key.kind != "phase"}
+    for key in filter(mine, phases):
+        source = "" if key.source == SOURCES[0] else key.source
+        subject = replace(key.subject, source=source)
+        figures[key._replace(subject=subject)] = found[key]
+    return figures
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -140,6 +183,6 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _rank(key: _Key, memory: dict[str, int]) -> tuple[object, ...]:
-    machine, clock, name, metric = astuple(key.subject)
+    machine, clock, name, metric, source = astuple(key.subject)
     size = memory.get(machine)
-    return clock, 0 if pd.isna(size) else size, machine, _place(name), metric, key.variant
+    return (clock, 0 if pd.isna(size) else size, machine, _place(name), metric, source, key.variant)

@@ -39,6 +39,7 @@ Rule = Literal[
     "clock",
     "stopped",
     "twice",
+    "source",
 ]
 
 NOISE = 0.05
@@ -111,6 +112,12 @@ def suspects(
         yield from _short(str(machine), boots)
     phases = dataset.phases
     yield from _nodes(phases[(phases["clock"] == "time") & ~phases["warmup"]])
+
+
+def strange(found: Iterable[tuple[str, str, str]]) -> Iterator[Suspect]:
+    """Variants whose phases another source tells than those of the others."""
+    for variant, clock, lacks in found:
+        yield Suspect("source", ALL, f"{variant}, {clock} clock: {lacks}")
 
 
 def arms_fail(found: Iterable[Success]) -> Iterator[Suspect]:

@@ -9,10 +9,13 @@ from .observations import BUSY as BUSY
 from .observations import CELL as CELL
 from .observations import IDLE as IDLE
 from .observations import OWN as OWN
+from .observations import SOURCES as SOURCES
 from .observations import Metrics as Metrics
+from .observations import Sources as Sources
 from .observations import observations as observations
 from .observations import observe as observe
 from .observations import own as own
+from .observations import sources as sources
 from .observations import untold as untold
 from .rows import Row as Row
 from .summary import CLOCKS as CLOCKS

@@ -118,7 +118,11 @@ PHASES = (
     *_IDENTITY,
     _s("phase", "name of the interval; intervals of different nodes overlap: never sum them"),
     _i("node", "NUMA node; empty for a phase of the whole machine"),
-    _s("source", "mark: TSC marks; printk: printk stamps; host: arrival on the host"),
+    _s(
+        "source",
+        "mark: TSC marks; printk: printk stamps; host: arrival on the host; profile: counts of"
+        " functions",
+    ),
     _i("calls", "times the phase was entered"),
     _i("pages", "pages handled", "page"),
     _n("start_s", "time clock: start, since start_kernel (mark) or launch (host)", "s"),
@@ -184,7 +188,7 @@ SUMMARY = (
     _s("kind", "boots, phase, probe or host"),
     _s("name", "phase, probe or other subject"),
     _s("node", "empty: whole machine; max: slowest node; span: first start to last end of all"),
-    _s("source", "for a phase: mark, printk or host"),
+    _s("source", "for a phase: mark, profile, printk or host"),
     _s("metric", "what median, min, max and mad are: a column of phases.csv, probes.csv, runs.csv"),
     _i("runs", "boots of the cell, warm-ups left out"),
     _i("failed", "boots of the cell that ended neither ok nor in a warning"),

@@ -6,7 +6,7 @@ Warm-ups and boots that ended neither ok nor in a warning are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -66,9 +66,39 @@ def is_observed(probes: pd.DataFrame) -> pd.Series[bool]:
     return probes["probe"].isin(PROBES)
 
 
+SOURCES = ("mark", "profile", "printk")
+"""What tells what a phase takes, the best first."""
+
+Sources = Mapping[tuple[str, str], str]
+"""By clock and phase what tells it, for all that is shown side by side."""
+
+
+def sources(*figures: Iterable[tuple[str, str, str, str, str]]) -> Sources:
+    """What tells each phase where figures stand side by side: one source for all of them.
+
+    `figures`, of each dataset: variant, machine, clock, phase, source. The best that every cell
+    with the phase has; where none is, the best that there is, and cells without it have no figure.
+    Two datasets are one comparison, and cells of one name in them are two.
+    """
+    there: dict[tuple[str, str], dict[str, set[tuple[int, str, str]]]] = {}
+    for number, known in enumerate(figures):
+        for variant, machine, clock, name, source in known:
+            if source in SOURCES:
+                found = there.setdefault((clock, name), {})
+                found.setdefault(source, set()).add((number, variant, machine))
+    told = {}
+    for key, found in there.items():
+        every = {cell for cells in found.values() for cell in cells}
+        ranked = [source for source in SOURCES if source in found]
+        told[key] = next((each for each in ranked if found[each] == every), ranked[0])
+    return told
+
+
 def untold(phases: pd.DataFrame) -> frozenset[tuple[str, str]]:
     """Variants and phases whose figures by the work clock hold waits not recorded apart."""
-    mine = phases[phases["phase"].isin(WAITING) & phases[IDLE].isna()]
+    # A profile has what was executed and nothing else.
+    mine = phases[phases["source"] != "profile"]
+    mine = mine[mine["phase"].isin(WAITING) & mine[IDLE].isna()]
     mine = mine[mine[OWN["work"]].notna()]
     return frozenset(mine[["variant", "phase"]].itertuples(index=False, name=None))
 

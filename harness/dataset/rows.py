@@ -153,13 +153,13 @@ def _seconds(phase: Phase) -> Row:
 
 
 def _instructions(phase: Phase, shift: int) -> Row:
-    """Instructions of a phase. Marks carry them; a printk stamp is virtual time, 2^shift ns each.
+    """Instructions of a phase, which marks and profiles have; printk has ns, 2^shift of them each.
 
     Arrival on the host says nothing about instructions: such a phase has no figure here.
     """
     if phase.source == "host":
         return {}
-    unit = 1 if phase.source == "mark" else 1e9 / (1 << shift)
+    unit = 1e9 / (1 << shift) if phase.source == "printk" else 1
     start, end = _integer(phase.start * unit), _integer(phase.end * unit)
     count = None if start is None or end is None else end - start
     busy = None if phase.busy is None else _integer(phase.busy * unit)

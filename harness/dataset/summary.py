@@ -16,7 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.dataset.observations import CELL, IDLE, OWN, SUBJECT, observations, own
+from harness.dataset.observations import (
+    CELL,
+    IDLE,
+    OWN,
+    SOURCES,
+    SUBJECT,
+    Sources,
+    observations,
+    own,
+    sources,
+)
 from harness.dataset.rows import Row
 from harness.gate import MARKS, MEANING
 from harness.model import GOOD, Lockfile, peer
@@ -138,6 +148,8 @@ class Summary:
     rows: dict[tuple[str, ...], dict[str, Any]] = field(repr=False)
     marks: dict[str, str] = field(default_factory=dict)
     """Variant to what stands behind its name, where no green gate stands behind its numbers."""
+    sources: Sources = field(default_factory=dict)
+    """What tells each phase: the same for all variants and machines."""
 
     @classmethod
     def of(cls, summary: pd.DataFrame) -> Summary:
@@ -148,7 +160,8 @@ class Summary:
             row = {str(key): value for key, value in record.items()}
             found[tuple(str(row[key] or "") for key in keys)] = row
         marks = {str(row["variant"]): MARKS[row.get("gate") or "none"] for row in found.values()}
-        return cls(found, marks)
+        phases = ((v, m, c, name, by) for v, m, c, kind, name, _, by, _ in found if kind == "phase")
+        return cls(found, marks, sources(phases))
 
     def label(self, variant: str) -> str:
         """The name of a variant, marked where its numbers do not count yet."""
@@ -159,16 +172,23 @@ class Summary:
         return [MEANING[s] for s in MEANING if MARKS[s] in self.marks.values()]
 
     def phase(self, cell: Cell, name: str, node: str = "") -> dict[str, Any] | None:
+        """What a phase takes, by the source that is the same for all cells; or none."""
+        source = self.sources.get((cell[2], name), SOURCES[0])
+        return self.rows.get((*cell, "phase", name, node, source, own(name, cell[2])))
+
+    def elsewhere(self, cell: Cell, name: str) -> tuple[str, dict[str, Any]] | None:
+        """What another source tells of a phase that this one does not, and which source."""
+        if self.phase(cell, name):
+            return None
         metric = own(name, cell[2])
-        for source in ("mark", "printk"):
-            if row := self.rows.get((*cell, "phase", name, node, source, metric)):
-                return row
-        return None
+        found = ((each, (*cell, "phase", name, "", each, metric)) for each in SOURCES)
+        return next(((each, self.rows[key]) for each, key in found if key in self.rows), None)
 
     def waits(self, cell: Cell, name: str) -> bool:
         """Whether a phase by the work clock holds waits that were not recorded apart from work."""
-        told = any(
-            self.rows.get((*cell, "phase", name, node, "mark", IDLE)) for node in ("", "max")
+        source = self.sources.get((cell[2], name), SOURCES[0])
+        told = source == "profile" or any(
+            self.rows.get((*cell, "phase", name, node, source, IDLE)) for node in ("", "max")
         )
         return cell[2] == "work" and name in WAITING and not told
 

@@ -64,6 +64,7 @@ class Plan(Model):
     initramfs: str
     plugin: str | None = None
     idle: str | None = None
+    profile: str | None = None
     force: bool = False
     seconds: float
     """longest that its boots may take"""
@@ -74,8 +75,9 @@ class Plan(Model):
     @property
     def files(self) -> set[str]:
         """All that have to be there."""
+        plugins = (self.plugin, self.idle, self.profile)
         kernels = (*self.images.values(), *self.maps.values(), *self.configs.values())
-        return {self.lock, self.initramfs, *kernels, *filter(None, (self.plugin, self.idle))}
+        return {self.lock, self.initramfs, *kernels, *filter(None, plugins)}
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def pack(
         initramfs=add(session.initramfs.path),
         plugin=add(session.plugin.path) if session.plugin else None,
         idle=add(session.idle.path) if session.idle else None,
+        profile=add(session.profile.path) if session.profile else None,
         force=force,
         seconds=seconds,
     )
@@ -307,6 +310,9 @@ def _session(plan: Plan, folder: Path) -> Session:
     arch = next(iter(lock.machines.values())).architecture
     plugin = Plugin(files() / plan.plugin, lock.plugin_sha256 or "") if plan.plugin else None
     idle = Plugin(files() / plan.idle, lock.idle_sha256 or "") if plan.idle else None
+    profile = None
+    if plan.profile:
+        profile = Plugin(files() / plan.profile, lock.profile_sha256 or "")
     return Session(
         project=Project(folder, blocks().parent),
         experiment=lock.experiment,
@@ -318,6 +324,7 @@ def _session(plan: Plan, folder: Path) -> Session:
         lock=lock,
         plugin=plugin,
         idle=idle,
+        profile=profile,
     )
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from harness.cache import claim
+from harness.errors import SourceError
 from harness.host_lock import beside
-from harness.kernel import build, debian, patches, source
+from harness.kernel import build, debian, kallsyms, patches, source
 from harness.kernel.build import BuiltKernel
 from harness.model import Base, Prebuilt, Toolchain, Variant, on_base
 from harness.model.schema import located
@@ -98,4 +99,8 @@ class Kernels:
             found = debian.fetch_prebuilt(wanted.package, self.project.cache)
         else:
             found = debian.read_image(located(str(wanted.path), self.project.root))
-        return BuiltKernel(found.kernel, found.image, None, found.config)
+        said = wanted.system_map
+        symbols = located(said, self.project.root) if said else None
+        if symbols and not (symbols.is_file() and kallsyms.usable(symbols)):
+            raise SourceError("names no functions of a kernel", where=str(symbols))
+        return BuiltKernel(found.kernel, found.image, symbols, found.config)

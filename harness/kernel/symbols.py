@@ -44,6 +44,15 @@ class SystemMap:
         """Name to address; the last of several of one name, which only static ones have."""
         return {symbol.name: symbol.address for symbol in self.symbols}
 
+    @property
+    def functions(self) -> set[str]:
+        """Names of functions, what the compiler made of one by the name of that one."""
+        return {
+            symbol.name.partition(".")[0]
+            for symbol in self.symbols
+            if symbol.is_code and ".cold" not in symbol.name
+        }
+
     @cached_property
     def _places(self) -> list[int]:
         return sorted({symbol.address for symbol in self.symbols})

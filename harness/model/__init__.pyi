@@ -10,6 +10,7 @@ from .base import GitSource as GitSource
 from .base import Suite as Suite
 from .base import TarballSource as TarballSource
 from .base import Toolchain as Toolchain
+from .experiment import COUNTED as COUNTED
 from .experiment import TOUCHES as TOUCHES
 from .experiment import Experiment as Experiment
 from .experiment import Group as Group
@@ -34,6 +35,7 @@ from .run import Clock as Clock
 from .run import Ending as Ending
 from .run import Environment as Environment
 from .run import HostSample as HostSample
+from .run import Instrument as Instrument
 from .run import Judgement as Judgement
 from .run import Kernel as Kernel
 from .run import Login as Login

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.guest import Distribution
-from harness.model.run import Clock
+from harness.model.run import Clock, Instrument
 from harness.model.schedule import ARM, BaseName, Slot, first_arm, on_base
 from harness.model.schema import Model, Name, Parameter
 from harness.units import GIB, Size
@@ -75,6 +75,10 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 Bases = Annotated[tuple[BaseName, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
+COUNTED = ("profile", "both")
+"""Instruments that count instructions by function."""
+
+
 class Group(Model):
     """A part of the matrix: every variant on every machine, by every clock."""
 
@@ -90,11 +94,15 @@ class Group(Model):
     """what runs in the guest here, where it is not what the experiment says"""
     count_stores: bool = False
     """whether a plugin of QEMU counts the stores into the memmap; on the work clock only"""
+    instrument: Instrument | None = None
+    """what tells the phases here, where the experiment says something else; work clock only"""
 
     @model_validator(mode="after")
     def _counts_alone(self) -> Self:
-        if self.count_stores and set(self.clocks) != {"work"}:
-            raise ValueError("count_stores: the guest's CPUs take turns on the work clock only")
+        key = "count_stores" if self.count_stores else "instrument"
+        counts = self.count_stores or self.instrument in COUNTED
+        if counts and set(self.clocks) != {"work"}:
+            raise ValueError(f"{key}: the guest's CPUs take turns on the work clock only")
         return self
 
     @property
@@ -127,6 +135,9 @@ class Experiment(Model):
     """names in kernel-patches/bases/: each variant is built on each, and called VARIANT@BASE"""
     probes: Probes = Probes()
     """what runs in the guest"""
+    instrument: Instrument | None = None
+    """what tells the phases of boots by the work clock: `marks` of the kernel if nothing is said,
+    the `profile` of its functions, or `both`"""
     limits: Timeouts = Timeouts()
     """when a boot is given up"""
     seed: int = 1
@@ -146,6 +157,15 @@ class Experiment(Model):
             raise ValueError(
                 "guest: its probes run over SSH, whose packets come when they come: no two boots of"
                 " the work clock would be the same; use the time clock, or drop the guest"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _only_the_work_clock_is_profiled(self) -> Self:
+        if self.instrument in COUNTED and "work" not in self.clocks:
+            raise ValueError(
+                "instrument: functions are counted on the work clock alone, and nothing here boots"
+                " by it; add `work` to the clocks, or drop the key"
             )
         return self
 
@@ -200,6 +220,25 @@ class Experiment(Model):
     def counted(self) -> bool:
         """Whether the stores of any boot are counted."""
         return any(group.count_stores for group in self.matrix)
+
+    @property
+    def profiled(self) -> bool:
+        """Whether the instructions of any boot are counted by function."""
+        cells = (slot.cell for slot in self.schedule())
+        return any(self.instrument_of(*cell) in COUNTED for cell in cells)
+
+    def instrument_of(self, variant: str, machine: str, clock: Clock) -> Instrument:
+        """What tells the phases of a cell: what the first group that has it says."""
+        if clock != "work":
+            return "marks"
+        group = self._group_of(variant, machine, clock)
+        return (group and group.instrument) or self.instrument or "marks"
+
+    def with_instrument(self, instrument: Instrument) -> Self:
+        """The same, with one instrument for all boots by the work clock."""
+        groups = tuple(group.model_copy(update={"instrument": None}) for group in self.matrix)
+        changed = {**self.model_dump(), "instrument": instrument, "matrix": groups}
+        return type(self).model_validate(changed)
 
     def probes_of(self, variant: str, machine: str, clock: Clock) -> Probes:
         """What runs in the guest in a cell: what the first group that has it says."""

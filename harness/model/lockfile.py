@@ -33,7 +33,10 @@ GateStatus = Literal["green", "failed"]
 # What may differ between two starts of the same experiment.
 _VOLATILE = {"load_1min", "harness_version", "tsc_khz", "host_kernel", "slowdown"}
 # Keys that came later, and are no part of what an experiment without them is.
-_ADDED = ("guest", "image_sha256", "program_sha256", "idle_sha256", "words", "bases")
+_ADDED = (
+    *("guest", "image_sha256", "program_sha256", "idle_sha256", "words", "bases"),
+    *("instrument", "profile_sha256", "system_map"),
+)
 # What is only said about an experiment, a variant or a machine. Where it runs: see environment.
 _WORDS = ("description", "origin", "claims", "host_labels", "known_failures")
 
@@ -58,6 +61,8 @@ class Lockfile(Model):
     program_sha256: str | None = None
     idle_sha256: str | None = None
     """of the plugin that tells idle from work on the work clock"""
+    profile_sha256: str | None = None
+    """of the plugin that counts instructions by function"""
     words: dict[str, dict[Clock, str]] | None = None
     """kernel parameters that the harness itself gives, by variant and clock; those that follow from
     the host's TSC rate are left out, as that is"""
@@ -81,7 +86,8 @@ class Lockfile(Model):
             for key in _WORDS:
                 entry.pop(key, None)
         for key in _ADDED:
-            for entry in (data, data["experiment"], *data["experiment"]["matrix"]):
+            prebuilt = (variant["prebuilt"] or {} for variant in data["variants"].values())
+            for entry in (data, data["experiment"], *data["experiment"]["matrix"], *prebuilt):
                 if entry.get(key, key) is None:
                     del entry[key]
         text = json.dumps(data, sort_keys=True)

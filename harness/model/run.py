@@ -19,8 +19,11 @@ SCHEMA_VERSION = 1
 Clock = Literal["time", "work"]
 """The clock of a run: seconds, or guest instructions counted by ``-icount``."""
 
-Source = Literal["mark", "printk", "host"]
-"""Where a phase was read: TSC marks, printk stamps, or arrival on the host."""
+Source = Literal["mark", "printk", "host", "profile"]
+"""Where a phase was read: TSC marks, printk stamps, arrival on the host, or counts of functions."""
+
+Instrument = Literal["marks", "profile", "both"]
+"""What tells the phases of a boot by the work clock: marks of the kernel, or QEMU by functions."""
 
 
 class Outcome(StrEnum):
@@ -56,7 +59,8 @@ class Phase(Model):
     """An interval of the boot. Phases of different nodes overlap: never sum them.
 
     `start` and `end` are seconds since `start_kernel` for marks (time clock), printk seconds, or
-    seconds since QEMU's launch for the host; in a run of the work clock marks are in instructions.
+    seconds since QEMU's launch for the host; in a run of the work clock marks and profiles are in
+    instructions.
     `host_start_s` and `host_end_s` are the same interval on the host's clock, seconds since the
     launch, where it is known (marks of the time clock): it aligns phases with host samples.
     """
@@ -271,6 +275,8 @@ class Run(Model):
     """kept but not analysed"""
     order: int = 0
     """position within its block"""
+    instrument: Instrument = Field(default="marks", exclude_if=lambda value: value == "marks")
+    """what told the phases: `marks`, `profile` (docs/profile.md), or `both`"""
     started_utc: str
     """start of the boot"""
     kernel: Kernel | None = None

@@ -105,6 +105,8 @@ class Prebuilt(Model):
     """a Debian package, `linux-image-*`; a meta package leads to the real one"""
     path: str | None = Field(default=None, min_length=1)
     """a bzImage, `~` allowed, else relative to the checkout"""
+    system_map: str | None = Field(default=None, min_length=1)
+    """its System.map, as `path`, where its functions are to be told apart and it has no kallsyms"""
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -55,10 +56,12 @@ class Measurement(Model):
     """their median absolute deviation"""
     exact: bool = False
     """a count of the work clock: the same in every boot"""
+    source: Literal["", "profile"] = Field(default="", exclude_if=lambda value: not value)
+    """`profile` where functions tell a phase"""
 
     @property
     def subject(self) -> Subject:
-        return Subject(self.machine, self.clock, self.name, self.metric)
+        return Subject(self.machine, self.clock, self.name, self.metric, self.source)
 
 
 class Pair(Model):
@@ -182,6 +185,7 @@ def _figures(found: Dataset) -> Iterator[Measurement]:
                 n=len(series.values),
                 spread=float(stats.median_abs_deviation(series.values)),
                 exact=subject.clock == "work" and subject.metric != RSS and series.exact,
+                source="profile" if subject.source == "profile" else "",
             )
 
 

@@ -2,7 +2,10 @@
 from .dmesg import Chunk as Chunk
 from .evidence import CONSOLE as CONSOLE
 from .evidence import PROBES as PROBES
+from .functions import Choice as Choice
+from .functions import asked as asked
 from .functions import chosen as chosen
+from .functions import nameless as nameless
 from .functions import phase_functions as phase_functions
 from .outcome import BootReport as BootReport
 from .outcome import parse_log as parse_log

@@ -14,13 +14,13 @@ from typing import Any
 from harness.files import need, read_bytes, read_text, write_atomic
 from harness.foreign import parse_json, tame
 from harness.model import GOOD, STOOD_STILL, Clock, Ending, Judgement, Outcome, Phase, Run
-from harness.parse import dmesg, idle, phases, size
+from harness.parse import dmesg, functions, idle, phases, profile, size
 from harness.parse import outcome as judge
 from harness.parse import stores as counts
 from harness.parse.dmesg import Chunk
 from harness.parse.idle import IdleClock
 from harness.parse.size import Size
-from harness.results import IDLE, STORES, StoredRun
+from harness.results import IDLE, PROFILE, STORES, StoredRun
 
 CONSOLE = "console.log"
 LINES = "console.jsonl"
@@ -80,14 +80,21 @@ def derive(
     clock: Clock,
     shift: int = 0,
     idle: IdleClock | None = None,
+    *,
+    marked: bool = True,
 ) -> Findings:
-    """Reads the evidence in `folder`; `shift` is the one of ``-icount`` on the work clock."""
+    """Reads the evidence in `folder`; `shift` is the one of ``-icount`` on the work clock.
+
+    Without `marked` nobody asks for marks: none are missed, and none are phases.
+    """
     chunks = dmesg.host_stamps_from_jsonl(read_text(folder / LINES))
     console = dmesg.read(read_bytes(folder / CONSOLE), chunks)
     probes = read_probes(read_bytes(folder / PROBES))
     done = any(p["probe"] == "done" for p in probes)
     found = phases.read_phases(console, clock, shift, idle)
-    judgement = judge.judge(console, ending, found, done)
+    judgement = judge.judge(console, ending, found, done, marked=marked)
+    if not marked:
+        found = tuple(phase for phase in found if phase.source != "mark")
     return Findings(found, judgement, probes, size.reported(console, probes))
 
 
@@ -105,10 +112,13 @@ def complete(run: Run, folder: Path) -> Run:
         return run.model_copy(update={"judgement": judgement})
     written = _written(run, folder, IDLE)
     waited, no_idle = (None, None) if written is None else idle.read(written)
-    found = derive(folder, run.ending, run.clock, run.work_shift, waited)
+    found = derive(
+        folder, run.ending, run.clock, run.work_shift, waited, marked=run.instrument != "profile"
+    )
     written = _written(run, folder, STORES)
     stores, no_stores = ((), None) if written is None else counts.read(written, found.phases)
-    judgement, why = found.judgement, {IDLE: no_idle, STORES: no_stores}
+    counted, no_profile = _counted(run, folder, waited)
+    judgement, why = found.judgement, {IDLE: no_idle, STORES: no_stores, PROFILE: no_profile}
     faults = [f"{name}: {fault}" for name, fault in why.items() if fault]
     if faults and judgement.outcome in GOOD:
         incomplete = {"outcome": Outcome.INCOMPLETE, "reason": "; ".join(faults)}
@@ -123,12 +133,32 @@ def complete(run: Run, folder: Path) -> Run:
         judgement = judgement.model_copy(update={"outcome": Outcome.WARNING, "reason": said})
     return run.model_copy(
         update={
-            "phases": (*found.phases, *_user_space(run, found.phases), *_login(run, found.phases)),
+            "phases": (
+                *found.phases,
+                *counted,
+                *_user_space(run, found.phases),
+                *_login(run, found.phases),
+            ),
             "judgement": judgement,
             "probes": found.probes,
             "stores": stores,
         }
     )
+
+
+def _counted(
+    run: Run, folder: Path, waited: IdleClock | None
+) -> tuple[tuple[Phase, ...], str | None]:
+    """Phases by the functions that they are, where those were counted; and what is wrong."""
+    written = _written(run, folder, PROFILE)
+    if written is None:
+        return (), None
+    found, fault = profile.read_profile(written)
+    if found is None:
+        return (), fault
+    version = run.kernel.base_version if run.kernel else ""
+    told = functions.phases_of(found, version, run.work_shift, waited)
+    return told, None if told else f"{functions.ZERO} never ran, or has no symbol"
 
 
 def _user_space(run: Run, found: Sequence[Phase]) -> Iterator[Phase]:
@@ -169,7 +199,7 @@ def reread(stored: StoredRun) -> Run:
     run = stored.run
     if run.ending.cause not in UNBOOTED:
         good = run.judgement.outcome in GOOD
-        counts = (name for name in (STORES, IDLE) if good and _ran(run, name))
+        counts = (name for name in (STORES, IDLE, PROFILE) if good and _ran(run, name))
         for name in (CONSOLE, LINES, PROBES, *counts):
             need(stored.folder / name)
     return complete(stored.run, stored.folder)

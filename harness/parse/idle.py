@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 FIRST = "idle-by-clock 1"
@@ -35,6 +36,15 @@ class IdleClock:
         """ns that were idle before the TSC was read."""
         at = bisect_right(self.clocks, tsc)
         return self.idle[at - 1] if at else 0
+
+    def after(self, executed: int) -> int:
+        """ns that were idle when so many had been executed, ns that instructions took."""
+        at = bisect_right(self._executed, executed)
+        return self.idle[at - 1] if at else 0
+
+    @cached_property
+    def _executed(self) -> tuple[int, ...]:
+        return tuple(clock - idle for clock, idle in zip(self.clocks, self.idle, strict=True))
 
 
 def read(data: bytes) -> tuple[IdleClock | None, str | None]:

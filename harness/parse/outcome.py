@@ -61,9 +61,19 @@ _MILESTONES = (
 """Lines by which a boot without marks tells how far it came."""
 
 
-def judge(console: Dmesg, ending: Ending, found: Sequence[Phase], done: bool) -> Judgement:
-    """The outcome of a boot; `done` tells that the last probe reported. Never raises."""
-    return _judge(console, ending, found, done, trouble.find(console))
+def judge(
+    console: Dmesg,
+    ending: Ending,
+    found: Sequence[Phase],
+    done: bool,
+    *,
+    marked: bool = True,
+) -> Judgement:
+    """The outcome of a boot; `done` tells that the last probe reported. Never raises.
+
+    Without `marked` a kernel that should print marks is not asked for them.
+    """
+    return _judge(console, ending, found, done, trouble.find(console), marked=marked)
 
 
 def _judge(
@@ -72,8 +82,10 @@ def _judge(
     found: Sequence[Phase],
     done: bool,
     troubles: Sequence[Trouble],
+    *,
+    marked: bool = True,
 ) -> Judgement:
-    outcome, reason = _outcome(console, ending, tuple(found), done, troubles)
+    outcome, reason = _outcome(console, ending, tuple(found), done, troubles, marked=marked)
     return Judgement(
         outcome=outcome,
         reason=reason,
@@ -204,6 +216,8 @@ def _outcome(
     found: tuple[Phase, ...],
     done: bool,
     troubles: Sequence[Trouble],
+    *,
+    marked: bool,
 ) -> tuple[Outcome, str]:
     if ending.cause in ("build-failed", "start-refused"):
         return _BY_CAUSE[ending.cause], ending.detail
@@ -215,7 +229,7 @@ def _outcome(
     # A guest that lets visitors in may say that it is done when it is not.
     if (not done and ending.cause != "done") or ending.cause == "no-visit":
         return _unfinished(ending, troubles)
-    absent = phases.missing(console, found) if phases.has_marks(console) else ()
+    absent = phases.missing(console, found) if marked and phases.has_marks(console) else ()
     if absent:
         return Outcome.INCOMPLETE, _bounded(f"marks that never came: {', '.join(absent)}")
     if troubles:

@@ -8,19 +8,23 @@ harness/qemu/src/profile.c writes, when the guest reaches user space, else when 
     ...
     node DEPTH FUNCTION SELF CALLS
     ...
+    span FUNCTION CALLS RETURNS FIRST LAST BUSY
+    ...
     total INSTRUCTIONS lost FRAMES
     end user-space|early
 
 where FUNCTION is the number of a line of the first kind, from 1, and nodes come as one goes through
-the tree: each one's callees follow it, one deeper.
+the tree: each one's callees follow it, one deeper. Spans are those of the functions that it was
+asked for: the instructions of all CPUs before the first call, at the last return, and from call to
+return.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -36,6 +40,7 @@ UNKNOWN = "[unknown]"
 
 _FUNCTION = re.compile(r"function (\[?[\w.$@]{1,512}\]?)", re.A)
 _NODE = re.compile(r"node (\d{1,4}) (\d{1,7}) (\d{1,18}) (\d{1,18})", re.A)
+_SPAN = re.compile(r"span (\d{1,7}) (\d{1,18}) (\d{1,18}) (\d{1,18}) (\d{1,18}) (\d{1,18})", re.A)
 _LAST = re.compile(r"total (\d{1,18}) lost (\d{1,18})\nend (user-space|early)\n", re.A)
 _PART = re.compile(r"\.(?:cold|(?:isra|part|constprop|llvm)\.\d+)")
 
@@ -62,6 +67,29 @@ class Cost(NamedTuple):
     calls: int
 
 
+class Span(NamedTuple):
+    """When a function ran, whoever ran meanwhile; instructions of all CPUs since reset."""
+
+    calls: int
+    returns: int
+    first: int
+    """executed before its first instruction"""
+    last: int
+    """executed at its last return; 0 where it never returned"""
+    busy: int
+    """from each call to its return, added up"""
+
+    def __or__(self, other: Span) -> Span:
+        """Both, as one function."""
+        return Span(
+            self.calls + other.calls,
+            self.returns + other.returns,
+            min(self.first, other.first),
+            max(self.last, other.last),
+            self.busy + other.busy,
+        )
+
+
 @dataclass(frozen=True)
 class Profile:
     """The tree of all calls of a boot, from reset to the first instruction of user space.
@@ -75,6 +103,8 @@ class Profile:
     """whether user space was reached; else this is what there was until the boot ended"""
     lost: int = 0
     """calls deeper, or in more places, than are kept: they count for who made them"""
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    """of functions that are phases, as far as they ran"""
 
     @cached_property
     def total(self) -> int:
@@ -128,7 +158,7 @@ class Profile:
             at = next((n for n, name in enumerate((*path, node.function)) if name in names), None)
             if at is not None:
                 tree.add(node.depth - at, node.function, node.own, node.calls)
-        return Profile(tree.nodes(), self.whole, self.lost)
+        return Profile(tree.nodes(), self.whole, self.lost, self.spans)
 
     def without(self, function: str) -> Profile:
         """The profile less what this function took with all that it called."""
@@ -136,7 +166,7 @@ class Profile:
         for node, _, path in self._walk():
             if function not in path and node.function != function:
                 tree.add(*node)
-        return Profile(tree.nodes(), self.whole, self.lost)
+        return Profile(tree.nodes(), self.whole, self.lost, self.spans)
 
     def collapsed(self) -> Iterator[str]:
         """Lines ``CALLER;CALLEE COUNT``, as flame graph programs read them."""
@@ -217,6 +247,7 @@ def read_profile(data: bytes) -> tuple[Profile | None, str | None]:
     body = rest[: last.start() - len(head) - 1]
     names: list[str] = []
     parts: list[bool] = []
+    spans: dict[str, Span] = {}
     tree, depth, total = _Tree(), -1, 0
     for line in body.splitlines():
         if match := _NODE.fullmatch(line):
@@ -229,8 +260,14 @@ def read_profile(data: bytes) -> tuple[Profile | None, str | None]:
         elif match := _FUNCTION.fullmatch(line):
             names.append(_PART.sub("", match[1]))
             parts.append(".cold" in match[1])
+        elif match := _SPAN.fullmatch(line):
+            number, *counts = (int(word) for word in match.groups())
+            if not 0 < number <= len(names):
+                return None, f"no place for {line[:80]!r}"
+            name, span = names[number - 1], Span(*counts)
+            spans[name] = spans[name] | span if name in spans else span
         else:
             return None, f"cannot read {line[:80]!r}"
     if total != int(last[1]):
         return None, f"{total} instructions in nodes, of {last[1]} counted"
-    return Profile(tree.nodes(), last[3] == "user-space", int(last[2])), None
+    return Profile(tree.nodes(), last[3] == "user-space", int(last[2]), spans), None

@@ -15,7 +15,7 @@ from typing import Literal
 from harness import files, process
 from harness.kernel import SystemMap
 from harness.model import Machine
-from harness.parse import MARKS, SCATTERED, TREES
+from harness.parse import MARKS, SCATTERED, TREES, asked
 from harness.parse.stores import _NEEDED
 from harness.results import IDLE, PROFILE, STORES
 from harness.units import GIB, format_size
@@ -61,7 +61,8 @@ def idle_option(plugin: Path) -> str:
 
 def profile_option(plugin: Path, symbols: Path) -> str:
     """The value of ``-plugin`` for `profile`, with a System.map of the kernel; any machine."""
-    return f"{_quoted(plugin)},out={PROFILE},symbols={_quoted(symbols)}"
+    spans = "".join(f",span={name}" for name in asked())
+    return f"{_quoted(plugin)},out={PROFILE}{spans},symbols={_quoted(symbols)}"
 
 
 def _quoted(plugin: Path) -> str:

@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.dataset import UNITS, Cell, Dataset, Summary, cells_of
+import numpy as np
+import pandas as pd
+
+from harness.dataset import UNITS, Cell, Dataset, Sources, Summary, cells_of
 from harness.model import GOOD
 from harness.report.charts import Measure
 from harness.report.palette import Who, marks_of
@@ -17,8 +20,8 @@ from harness.text import clean
 class Exemplar:
     """A boot of a cell: the good one in the middle by what its boot took, else the first.
 
-    `intervals` are the phases of the whole machine by marks, in the unit of the clock; `hosted`
-    the same on the host's clock, where it is known.
+    `intervals` are the phases of the whole machine by marks or by a profile, in the unit of the
+    clock; `hosted` the same on the host's clock, where it is known.
     """
 
     run_id: str
@@ -28,9 +31,10 @@ class Exemplar:
     hosted: dict[str, tuple[float, float]]
 
 
-def exemplars(dataset: Dataset) -> dict[Cell, Exemplar]:
+def exemplars(dataset: Dataset, told: Sources) -> dict[Cell, Exemplar]:
     """Cell to its exemplar; a warm-up only where there is nothing else."""
-    took = _took(dataset)
+    phases = _told(dataset, told)
+    took = _took(phases)
     ranked: dict[Cell, list[tuple[bool, bool, float, str, str]]] = {}
     for row in dataset.runs[[*_CELL, "run_id", "evidence", "warmup", "outcome"]].to_dict("records"):
         bad = row["outcome"] not in GOOD
@@ -39,7 +43,7 @@ def exemplars(dataset: Dataset) -> dict[Cell, Exemplar]:
         entry = (bool(row["warmup"]), bad, took.get(run_id, 0.0), run_id, str(row["evidence"]))
         ranked.setdefault(cell, []).append(entry)
     chosen = {cell: _middle(entries) for cell, entries in ranked.items()}
-    spans = _spans(dataset, {entry[3] for entry in chosen.values()})
+    spans = _spans(phases, {entry[3] for entry in chosen.values()})
     return {
         cell: Exemplar(run_id, evidence, not bad, *spans.get(run_id, ({}, {})))
         for cell, (_, bad, _, run_id, evidence) in chosen.items()
@@ -57,10 +61,17 @@ def _middle(
     return best[(len(best) - 1) // 2]
 
 
-def _took(dataset: Dataset) -> dict[str, float]:
-    """Run to what its boot took."""
+def _told(dataset: Dataset, told: Sources) -> pd.DataFrame:
+    """The phases by the source that tells them, but for those that printk does."""
     phases = dataset.phases
-    boots = phases[(phases["phase"] == "boot") & (phases["source"] == "mark")]
+    rows = phases[["clock", "phase", "source"]].astype(str).itertuples(index=False, name=None)
+    mine = [s != "printk" and told.get((clock, name), "mark") == s for clock, name, s in rows]
+    return phases[np.array(mine, dtype=bool)]
+
+
+def _took(phases: pd.DataFrame) -> dict[str, float]:
+    """Run to what its boot took."""
+    boots = phases[phases["phase"] == "boot"]
     found: dict[str, float] = {}
     for metric in UNITS.values():
         known = boots[boots[metric].notna()]
@@ -71,11 +82,8 @@ def _took(dataset: Dataset) -> dict[str, float]:
 Spans = dict[str, tuple[float, float]]
 
 
-def _spans(dataset: Dataset, wanted: set[str]) -> dict[str, tuple[Spans, Spans]]:
-    phases = dataset.phases
-    mine = phases[
-        (phases["source"] == "mark") & phases["node"].isna() & phases["run_id"].isin(wanted)
-    ]
+def _spans(phases: pd.DataFrame, wanted: set[str]) -> dict[str, tuple[Spans, Spans]]:
+    mine = phases[phases["node"].isna() & phases["run_id"].isin(wanted)]
     found: dict[str, tuple[Spans, Spans]] = {}
     for clock, unit in (("time", "s"), ("work", "instructions")):
         own = mine[mine["clock"] == clock]
@@ -108,7 +116,7 @@ class Context:
         names = variants(dataset)
         marks = marks_of(names)
         who = {v: Who(clean(figures.label(v)), n, marks[v]) for n, v in enumerate(names)}
-        return cls(dataset, figures, who, exemplars(dataset))
+        return cls(dataset, figures, who, exemplars(dataset, figures.sources))
 
     def groups(self) -> Iterator[tuple[str, str, list[Cell]]]:
         """Clock, machine and their cells; machines by memory."""

@@ -49,7 +49,9 @@ def headline_table(dataset: Dataset, figures: Summary) -> Table:
 
 
 def _took(figures: Summary, cell: Cell, name: str) -> str:
-    row = figures.phase(cell, name)
+    row, other = figures.phase(cell, name), figures.elsewhere(cell, name)
+    if other:
+        return f"{amount(other[1]['median'], UNITS[cell[2]])} ({other[0]})"
     text = amount(row["median"] if row else None, UNITS[cell[2]])
     return f"{text} with waits" if row and figures.waits(cell, name) else text
 
@@ -108,20 +110,24 @@ def _phase_table(figures: Summary, cells: list[Cell], machine: str, clock: str) 
     names = {
         (key[4], key[5]): None
         for key in figures.rows
-        if key[1:4] == (machine, clock, "phase") and key[6] == "mark" and key[5] != "max"
+        if key[1:4] == (machine, clock, "phase") and key[5] != "max"
+        if key[6] == figures.sources.get((clock, key[4])) and key[6] != "printk"
         if key[7] == metric
     }
     rows = []
     for name, node in sorted(names):
         found = [figures.phase(cell, name, node) for cell in cells]
         label = f"{name} (nodes)" if node else name
+        if figures.sources[clock, name] == "profile":
+            label += " (profile)"
         texts = (
             spread(row, metric) + (f"  x{row['ratio']:.3g}" if row and row.get("ratio") else "")
             for row in found
         )
         rows.append([label, *texts])
     for name, node in sorted(names) if clock == "work" else ():
-        idle = [figures.get(c, "phase", name, node and "max", "mark", IDLE) for c in cells]
+        source = figures.sources[clock, name]
+        idle = [figures.get(c, "phase", name, node and "max", source, IDLE) for c in cells]
         if any(row and row["max"] for row in idle):
             rows.append([f"{name}: idle, apart", *(spread(row, metric) for row in idle)])
     return Table(["phase", *(figures.label(cell[0]) for cell in cells)], rows, machine)

@@ -122,7 +122,7 @@ def _tests(title: str, tests: Sequence[Tested]) -> Table:
     rows = [
         [
             t.subject.machine,
-            t.subject.name + (" (work clock)" if t.subject.clock == "work" else ""),
+            t.subject.title + (" (work clock)" if t.subject.clock == "work" else ""),
             t.variant,
             verdict(t),
             amount(t.base_median, t.subject.metric),
@@ -150,7 +150,7 @@ def _work(found: Comparison) -> Iterator[Table]:
     rows = [
         [
             e.subject.machine,
-            e.subject.name,
+            e.subject.title,
             e.variant,
             changed(e),
             amount(e.base_count, e.subject.metric),

@@ -22,6 +22,7 @@ from harness.files import write_atomic
 from harness.host_lock import turn
 from harness.kernel import Kernels
 from harness.model import (
+    COUNTED,
     GOOD,
     LOCK_FILE,
     Clock,
@@ -328,7 +329,11 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
     kernel = session.kernels[slot.variant]
     assert not isinstance(kernel, str)
     variant, experiment = session.variants[slot.variant], session.experiment
-    machine = session.machines[slot.machine]
+    machine, instrument = session.machines[slot.machine], experiment.instrument_of(*slot.cell)
+    if variant.prebuilt and instrument in COUNTED:
+        # Kernels of others wait for a second CPU by the clock, which goes on as they do.
+        alone = machine.work_clock.model_copy(update={"one_cpu": True})
+        machine = machine.model_copy(update={"work_clock": alone})
     return BootRequest(
         kernel.image,
         session.initramfs.path,
@@ -348,7 +353,7 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
         session.guest,
         session.typed,
         kernel.config,
-        session.profile.path if session.profile and slot.clock == "work" else None,
+        session.profile.path if session.profile and instrument in COUNTED else None,
         kvm_slowdown=session.environment.slowdown,
     )
 
@@ -451,6 +456,7 @@ def _record(session: Session, slot: Slot, seen: Evidence, attempt: int, started:
         block=slot.block,
         warmup=slot.warmup,
         order=slot.order,
+        instrument=session.experiment.instrument_of(*slot.cell),
         work_shift=machine.work_clock.shift,
         started_utc=started,
         kernel=None if isinstance(kernel, str) else kernel.kernel,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.boot import Output
@@ -13,9 +13,8 @@ from harness.errors import BuildError, HostError, ResultsError, UserError
 from harness.files import read_bytes
 from harness.kernel import Kernels, kallsyms
 from harness.model import Experiment, Outcome, Prebuilt, Probes, Run, Variant
-from harness.parse import FIRMWARE, Profile, chosen, phase_functions, read_profile
+from harness.parse import FIRMWARE, Choice, Profile, chosen, phase_functions, read_profile
 from harness.project import Project
-from harness.qemu import plugin
 from harness.results import PROFILE, RUN_FILE, Results, read_run
 from harness.run.loop import boot_once
 from harness.run.session import prepare
@@ -25,25 +24,25 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+")
 
 @dataclass(frozen=True)
 class Foreign:
-    """A kernel that nobody here built, with its System.map where there is one."""
+    """A kernel that nobody here built."""
 
     prebuilt: Prebuilt
-    system_map: Path | None = None
 
     @classmethod
     def of(cls, word: str, system_map: Path | None = None) -> Foreign:
         """What a command line names: a bzImage, or a package; raises `UserError`."""
         if system_map and not (system_map.is_file() and kallsyms.usable(system_map)):
             raise UserError("names no functions of a kernel", where=str(system_map))
+        symbols = str(system_map.resolve()) if system_map else None
         if Path(word).is_file():
-            return cls(Prebuilt(path=str(Path(word).resolve())), system_map)
+            return cls(Prebuilt(path=str(Path(word).resolve()), system_map=symbols))
         if "/" in word or not _PACKAGE.fullmatch(word):
             raise UserError(
                 "no such file, and no name of a package",
                 where=word,
                 remedy="name a bzImage, or a package such as linux-image-cloud-amd64",
             )
-        return cls(Prebuilt(package=word), system_map)
+        return cls(Prebuilt(package=word, system_map=symbols))
 
     @property
     def variant(self) -> Variant:
@@ -81,10 +80,10 @@ class ProfiledBoot:
         ran = self.profile.costs
         version = self.run.kernel.base_version if self.run.kernel else ""
         phases = phase_functions(version)
-        choices = phases.get(name, ((name,),))
+        choices = phases.get(name, (Choice((name,)),))
         if found := chosen(choices, ran):
             return self.profile.below(found)
-        sought = ", ".join(dict.fromkeys(each for choice in choices for each in choice))
+        sought = ", ".join(dict.fromkeys(each for choice in choices for each in choice.names))
         near = [each for each in sorted(ran) if name in each][:5]
         near += [n for n in difflib.get_close_matches(name, ran, 5) if n not in near]
         there = [phase for phase, choices in phases.items() if chosen(choices, ran)]
@@ -131,27 +130,15 @@ def profile_boot(
     no profile.
     """
     if isinstance(what, Foreign):
-        variant, base, given = what.variant, None, what.system_map
+        variant, base = what.variant, None
     else:
-        variant, base, given = project.variant(what), project.chosen(base), None
-    wanted = project.machine(machine)
-    if isinstance(what, Foreign):
-        # Kernels of others wait for a second CPU by the clock, which goes on as they do.
-        alone = wanted.work_clock.model_copy(update={"one_cpu": True})
-        wanted = wanted.model_copy(update={"work_clock": alone})
-    experiment = _experiment(variant.name, wanted.name, base)
-    session = prepare(
-        project, experiment, {variant.name: variant}, {wanted.name: wanted}, store=store
-    )
+        variant, base = project.variant(what), project.chosen(base)
+    experiment = _experiment(variant.name, project.machine(machine).name, base)
+    session = prepare(project, experiment, {variant.name: variant}, store=store)
     (slot,) = experiment.schedule()
     kernel = session.kernels[slot.variant]
     if isinstance(kernel, str):
         raise (UserError if session.misfits else BuildError)(kernel, where=slot.variant)
-    if variant.prebuilt:
-        symbols = given or kallsyms.system_map(kernel.image, project.cache)
-        kernel = replace(kernel, system_map=symbols.resolve())
-    counts = plugin.build(project.cache, "profile")
-    session = replace(session, kernels={slot.variant: kernel}, profile=counts)
     folder = results.folder(slot)
     run = _known(folder, slot.run_id(session.lock.hash))
     if run is None:
@@ -176,6 +163,7 @@ def _experiment(variant: str, machine: str, base: str | None) -> Experiment:
         baseline=variant,
         matrix=[group],
         bases=base and (base,),
+        instrument="profile",
         probes=Probes(run=()),
     )
 

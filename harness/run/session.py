@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from harness import cache, host
@@ -13,8 +13,9 @@ from harness.boot import Guest, accel
 from harness.errors import BuildError, ConfigError, PatchError, UserError
 from harness.guest import Initramfs, initramfs
 from harness.guest import disk as image
-from harness.kernel import BuiltKernel, Kernels, kconfig
+from harness.kernel import BuiltKernel, Kernels, SystemMap, kallsyms, kconfig
 from harness.model import (
+    COUNTED,
     X86_64,
     Accel,
     Arch,
@@ -28,6 +29,7 @@ from harness.model import (
     definition,
     first_arm,
 )
+from harness.parse import nameless
 from harness.project import Project
 from harness.qemu import Plugin
 from harness.qemu import plugin as plugins
@@ -60,7 +62,7 @@ class Session:
     typed: bool = False
     """Our terminal is at the console of the guest."""
     profile: Plugin | None = None
-    """What counts instructions by function, in boots by the work clock."""
+    """What counts instructions by function, where the experiment asks for it."""
 
 
 def prepare(
@@ -90,12 +92,15 @@ def prepare(
     host.find_qemu(arch)
     guest = _guest(project, experiment)
     kernels, misfits = _build(stores, variants)
+    if experiment.profiled:
+        kernels = _named(project, experiment, kernels)
     probes = initramfs.build(project.cache, arch)
     timed, slowdown = _accel(project, machines, kernels, probes)
     environment = host.environment(timed, arch, slowdown)
     first = initramfs.entry(project.cache) if guest else probes
     plugin = plugins.build(project.cache, "stores") if experiment.counted else None
     idle = plugins.build(project.cache, "idle") if "work" in experiment.clocks else None
+    profile = plugins.build(project.cache, "profile") if experiment.profiled else None
     records = {n: k if isinstance(k, str) else k.kernel for n, k in kernels.items()}
     lock = Lockfile(
         experiment=experiment,
@@ -108,12 +113,13 @@ def prepare(
         image_sha256=guest.image.sha256 if guest else None,
         program_sha256=guest.program.sha256 if guest else None,
         idle_sha256=idle.sha256 if idle else None,
+        profile_sha256=profile.sha256 if profile else None,
         words=_words(experiment, kernels, environment.accel, arch),
         environment=environment,
         gate=gate_status.known(project, variants, records),
     )
     made_of = (kernels, first, environment, lock, misfits, plugin, idle, guest)
-    return Session(project, experiment, variants, machines, *made_of)
+    return Session(project, experiment, variants, machines, *made_of, profile=profile)
 
 
 def _arch(
@@ -213,6 +219,35 @@ def _build(
             if isinstance(error, UserError):
                 misfits.append(name)
     return kernels, tuple(misfits)
+
+
+def _named(
+    project: Project, experiment: Experiment, kernels: Mapping[str, BuiltKernel | str]
+) -> dict[str, BuiltKernel | str]:
+    """Kernels with a System.map where their functions are to be told apart.
+
+    Says of which phases they have no symbol. Raises `SourceError` for a kernel without kallsyms
+    whose System.map nobody named, and `HostError` where nothing here finds them.
+    """
+    profiled = dict.fromkeys(
+        slot.variant
+        for slot in experiment.schedule()
+        if experiment.instrument_of(*slot.cell) in COUNTED
+    )
+    found = dict(kernels)
+    for name in profiled:
+        kernel = kernels[name]
+        if isinstance(kernel, str):
+            continue
+        known = kernel.system_map or kallsyms.system_map(kernel.image, project.cache)
+        found[name] = replace(kernel, system_map=known.resolve())
+        symbols = SystemMap.read(known.read_text(encoding="ascii", errors="replace")).functions
+        for phase, choices in nameless(kernel.kernel.base_version, symbols).items():
+            sought = ", ".join(map(str, choices))
+            near = sorted(each for each in symbols if phase in each)[:5]
+            there = f"; there is {', '.join(near)}" if near else ""
+            log.warning(f"{name}: no symbol of phase {phase}, which is left out: {sought}{there}")
+    return found
 
 
 def _accel(

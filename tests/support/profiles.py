@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Profiles as the plugin writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.parse.profile import Profile, read_profile
@@ -34,11 +34,29 @@ DEFERRED: tuple[Call, ...] = (
 )
 
 
-def written(calls: Sequence[Call], end: str = "user-space", lost: int = 0) -> str:
+Spans = Mapping[str, tuple[int, int, int, int, int]]
+"""By function: calls, returns, executed before and at their ends, and from call to return."""
+
+SPANS: Spans = {
+    "start_kernel": (1, 0, 900, 0, 0),
+    "setup_arch": (1, 1, 903, 1623, 720),
+    "memmap_init_range": (4, 4, 915, 1620, 700),
+    "memblock_free_all": (1, 1, 1630, 1930, 300),
+}
+
+
+def written(
+    calls: Sequence[Call], end: str = "user-space", lost: int = 0, spans: Spans = SPANS
+) -> str:
     """The file of a plugin."""
     names = list(dict.fromkeys(name for _, name, _, _ in calls))
     lines = ["functions-by-stack 1", *(f"function {name}" for name in names)]
     lines += [f"node {depth} {names.index(n) + 1} {own} {c}" for depth, n, own, c in calls]
+    lines += [
+        f"span {names.index(name) + 1} {' '.join(map(str, counts))}"
+        for name, counts in spans.items()
+        if name in names
+    ]
     total = sum(own for _, _, own, _ in calls)
     return "\n".join([*lines, f"total {total} lost {lost}", f"end {end}", ""])
 

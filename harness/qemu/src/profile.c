@@ -39,6 +39,7 @@
 
 #define MAX_CPUS	1024
 #define MAX_DEPTH	512
+#define MAX_SPANS	64
 #define MAX_NODES	(8 << 20)	/* half a gigabyte */
 #define BUCKETS		4096
 #define BOTTOM		UINT64_MAX
@@ -49,11 +50,18 @@ enum thunk {
 	RETURN_THUNK,	/* its ret is that of the function that jumped to it */
 };
 
+/* When a function ran, in instructions executed before: from call to return, whoever ran meanwhile */
+struct span {
+	bool asked;
+	uint64_t calls, returns, first, last, busy;
+};
+
 struct function {
 	uint64_t at;
 	char *name;
 	enum thunk thunk;
 	int number;	/* among those that ran, from 1 */
+	struct span span;
 };
 
 /* Neither has a symbol. They come before all others, so that nothing is in them by address */
@@ -72,11 +80,19 @@ struct frame {
 	uint64_t slot;
 };
 
+/* A span that has begun: `depth` is that of the stack below its frame */
+struct begun {
+	struct function *function;
+	int depth;
+	uint64_t at;
+};
+
 struct stack {
 	struct stack *next;
 	uint64_t key;
-	int depth;
+	int depth, nr_begun;
 	struct frame frames[MAX_DEPTH];
+	struct begun begun[MAX_SPANS];
 };
 
 enum last { OTHER, CALL, RETURN };
@@ -174,10 +190,35 @@ static void push(struct stack *stack, uint64_t slot, int function)
 	stack->frames[stack->depth++] = (struct frame){ node, slot };
 }
 
-static void unwind(struct stack *stack, uint64_t slot)
+/* The frame on top is that of a function from its first instruction on */
+static void begin(struct stack *stack, int number)
+{
+	struct function *function = &functions[number];
+	struct span *span = &function->span;
+	int i, depth = stack->depth - 1;
+
+	if (!span->asked || stack->nr_begun == MAX_SPANS)
+		return;
+	for (i = 0; i < stack->nr_begun; i++)
+		if (stack->begun[i].function == function)
+			return;
+	stack->begun[stack->nr_begun++] = (struct begun){ function, depth, accounted };
+	if (!span->calls++)
+		span->first = accounted;
+}
+
+static void unwind(struct stack *stack, uint64_t slot, uint64_t now)
 {
 	while (stack->depth && stack->frames[stack->depth - 1].slot <= slot)
 		stack->depth--;
+	while (stack->nr_begun && stack->begun[stack->nr_begun - 1].depth >= stack->depth) {
+		struct begun *begun = &stack->begun[--stack->nr_begun];
+		struct span *span = &begun->function->span;
+
+		span->returns++;
+		span->last = now;
+		span->busy += now - begun->at;
+	}
 }
 
 static void account(void)
@@ -241,6 +282,14 @@ static void save(const char *end)
 		}
 	}
 	print(file, &root, -1);
+	for (i = 0; i < nr_functions; i++) {
+		struct span *span = &functions[i].span;
+
+		if (span->calls)
+			fprintf(file, "span %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+				" %" PRIu64 "\n", functions[i].number, span->calls, span->returns,
+				span->first, span->last, span->busy);
+	}
 	fprintf(file, "total %" PRIu64 " lost %" PRIu64 "\nend %s\n", total, lost, end);
 	fclose(file);
 }
@@ -270,7 +319,7 @@ static void on_block(unsigned int cpu, void *data)
 	if (cpus[cpu].called) {
 		cpus[cpu].called = false;
 		stack = cpus[cpu].stack = stack_of(cpus[cpu].slot);
-		unwind(stack, cpus[cpu].slot);
+		unwind(stack, cpus[cpu].slot, accounted);
 		push(stack, cpus[cpu].slot, block->function);
 	}
 	if (!stack)
@@ -291,6 +340,8 @@ static void on_block(unsigned int cpu, void *data)
 		top->node->calls += block->entry;
 	}
 	running = top->node;
+	if (block->entry)
+		begin(stack, block->function);
 }
 
 static void on_call(unsigned int cpu, mem_info info, uint64_t vaddr, void *data)
@@ -318,7 +369,7 @@ static void on_return(unsigned int cpu, mem_info info, uint64_t vaddr, void *dat
 	cpus[cpu].last = OTHER;
 	cpus[cpu].called = false;
 	cpus[cpu].stack = stack_of(vaddr);
-	unwind(cpus[cpu].stack, vaddr);
+	unwind(cpus[cpu].stack, vaddr, total);
 }
 
 /* A frame record is about to be accessed: at once, or each half of it alone */
@@ -342,9 +393,11 @@ static void on_record(unsigned int cpu, mem_info info, uint64_t vaddr, void *fun
 	cpus[cpu].halves--;
 	cpus[cpu].slot = vaddr;
 	stack = cpus[cpu].stack = stack_of(vaddr);
-	unwind(stack, vaddr);
-	if (qemu_plugin_mem_is_store(info))
+	unwind(stack, vaddr, total);
+	if (qemu_plugin_mem_is_store(info)) {
 		push(stack, vaddr, (intptr_t)function);
+		begin(stack, (intptr_t)function);
+	}
 }
 
 static int function_at(uint64_t at)
@@ -504,6 +557,21 @@ static bool load(const char *path)
 	return nr_functions > FIRST;
 }
 
+/* By its name, or one that the compiler made of it; but for the part that it moved away */
+static void ask(const char *name)
+{
+	size_t length = strlen(name);
+	int i;
+
+	for (i = FIRST; i < nr_functions; i++) {
+		const char *own = functions[i].name;
+
+		if (!strncmp(own, name, length) && (!own[length] || own[length] == '.') &&
+		    !strstr(own, ".cold"))
+			functions[i].span.asked = true;
+	}
+}
+
 EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int argc, char **argv)
 {
 	const char *symbols = NULL;
@@ -514,6 +582,8 @@ EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int
 			out = strdup(argv[i] + 4);
 		} else if (!strncmp(argv[i], "symbols=", 8)) {
 			symbols = argv[i] + 8;
+		} else if (!strncmp(argv[i], "span=", 5)) {
+			continue;
 		} else {
 			fprintf(stderr, "profile: cannot take %s\n", argv[i]);
 			return -1;
@@ -530,6 +600,9 @@ EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int
 		fprintf(stderr, "profile: no code in %s\n", symbols);
 		return -1;
 	}
+	for (i = 0; i < argc; i++)
+		if (!strncmp(argv[i], "span=", 5))
+			ask(argv[i] + 5);
 	exact = qemu_plugin_register_vcpu_insn_exec_inline;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	qemu_plugin_register_atexit_cb(id, ended, NULL);

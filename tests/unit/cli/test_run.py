@@ -16,6 +16,7 @@ from harness.cli import main
 from harness.project import Project
 from harness.results.folder import Results
 from tests.support.checkout import heed_ctrl_c, results, rows
+from tests.support.profiles import EAGER, SPANS, written
 from tests.support.store import foreign
 
 
@@ -207,3 +208,111 @@ def test_bad_input_is_one_clear_error(checkout, capsys, argv, said):
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) < 20
+
+
+SYMBOLS = ("start_kernel", "setup_arch", "memmap_init_range", "mm_core_init", "memblock_free_all")
+
+
+@pytest.fixture
+def profiled(checkout: Path, monkeypatch) -> Path:
+    """An experiment by the work clock of kernels that nobody marked, `one` with a System.map."""
+    text = (checkout / "experiments/pair.yaml").read_text()
+    text = text.replace("time: {blocks: 2, warmup: 1}", "work: {}")
+    (checkout / "experiments/pair.yaml").write_text(text)
+    names = [*SYMBOLS, *(f"f{n}" for n in range(2000))]
+    lines = (f"{0xFFFFFFFF81000000 + n * 16:x} T {name}\n" for n, name in enumerate(names))
+    (checkout / "System.map").write_text("".join(lines))
+    for name in ("one", "two"):
+        path = checkout / f"kernel-patches/variants/{name}.yaml"
+        path.write_text(path.read_text().replace("}", ", system_map: System.map}"))
+    monkeypatch.setenv("FAKE_PROFILE", written(EAGER))
+    return checkout
+
+
+def test_a_kernel_without_marks_is_told_by_its_functions(profiled, capfd):
+    assert main(["run", "pair", "--instrument", "profile"]) == 0
+    said = capfd.readouterr()
+    assert "one: no symbol of phase smp_init, which is left out: smp_init" in said.err
+    assert "phase page_alloc_init_late, which is left out: page_alloc_init_late" in said.err
+    told = [r for r in rows(results(profiled), "phases") if r["source"] == "profile"]
+    assert {
+        (r["variant"], r["phase"], r["start_instructions"], r["instructions"], r["calls"])
+        for r in told
+        if r["variant"] == "one"
+    } == {
+        ("one", "setup_arch", "3", "720", "1"),
+        ("one", "memmap_init", "15", "705", "4"),
+        ("one", "memblock_free_all", "730", "300", "1"),
+    }
+    assert {r["source"] for r in rows(results(profiled), "summary") if r["kind"] == "phase"} >= {
+        "profile"
+    }
+    assert "memmap_init (profile)" in (results(profiled) / "report.md").read_text()
+
+
+def test_a_profile_that_is_not_whole_is_no_good_boot(profiled, monkeypatch, capfd):
+    monkeypatch.setenv("FAKE_PROFILE", written(EAGER)[:-4])
+    assert main(["run", "pair", "--instrument", "profile"]) == 1
+    assert {(r["outcome"], r["reason"]) for r in rows(results(profiled), "runs")} == {
+        ("incomplete", "profile.txt: no profile, or not all of it")
+    }
+    monkeypatch.setenv("FAKE_PROFILE", written(EAGER, spans={}))
+    assert main(["run", "pair", "--instrument", "profile", "--retry"]) == 1
+    assert "start_kernel never ran, or has no symbol" in capfd.readouterr().err
+
+
+def test_a_kernel_whose_functions_have_no_names_is_refused(profiled, capfd):
+    (profiled / "System.map").write_text("ffffffffffffffff B see another package\n")
+    assert main(["run", "pair", "--instrument", "profile"]) == 2
+    assert "System.map: names no functions of a kernel" in capfd.readouterr().err
+    path = profiled / "kernel-patches/variants/two.yaml"
+    path.write_text("description: d\nprebuilt: {path: two.img}\n")
+    (profiled / "System.map").write_text("")
+    for name in ("one", "two"):
+        text = "description: d\nprebuilt: {path: two.img}\n"
+        (profiled / f"kernel-patches/variants/{name}.yaml").write_text(text)
+    assert main(["run", "pair", "--instrument", "both"]) == 2
+    assert "two.img" in capfd.readouterr().err
+
+
+def test_a_qemu_that_takes_no_plugin_starts_nothing(profiled, monkeypatch, capfd):
+    monkeypatch.setenv("FAKE_QEMU", "no-plugins")
+    assert main(["run", "pair", "--instrument", "profile"]) == 1
+    (found,) = {(r["outcome"], r["reason"]) for r in rows(results(profiled), "runs")}
+    assert found[0] == "start-refused" and "built without plugins" in found[1]
+
+
+def test_a_plugin_that_qemu_refuses_is_a_refused_start_in_its_words(profiled, monkeypatch, capfd):
+    monkeypatch.setenv("FAKE_QEMU", "new")
+    assert main(["run", "pair", "--instrument", "profile"]) == 1
+    assert all(
+        r["outcome"] == "start-refused" and "plugin requires API version 1" in r["reason"]
+        for r in rows(results(profiled), "runs")
+    )
+    words = ["profile", "--kernel", "one.img", "--system-map", "System.map", "small"]
+    assert main(words) == 2
+    assert "plugin requires API version 1" in capfd.readouterr().err
+
+
+def test_a_boot_that_died_has_the_phases_that_came_to_their_end(profiled, monkeypatch):
+    monkeypatch.setenv("FAKE_QEMU", "panic")
+    spans = SPANS | {"memblock_free_all": (1, 0, 1630, 0, 0)}
+    monkeypatch.setenv("FAKE_PROFILE", written(EAGER, "early", spans=spans))
+    assert main(["run", "pair", "--instrument", "profile"]) == 1
+    folder = results(profiled)
+    assert {r["outcome"] for r in rows(folder, "runs")} == {"panic"}
+    told = {r["phase"] for r in rows(folder, "phases") if r["source"] == "profile"}
+    assert told == {"setup_arch", "memmap_init"}
+    assert not [r for r in rows(folder, "summary") if r["source"] == "profile"]
+
+
+def test_an_image_of_another_architecture_is_called_what_it_is(profiled, capfd):
+    (profiled / "two.img").write_bytes(bytes(0x38) + b"ARM\x64" + bytes(0x400))
+    assert main(["run", "pair", "--instrument", "profile"]) == 2
+    assert main(["profile", "--kernel", "two.img", "small"]) == 2
+    assert capfd.readouterr().err.count("an Image of arm64") == 2
+
+
+def test_only_the_work_clock_has_an_instrument(checkout, capfd):
+    assert main(["run", "pair", "--instrument", "profile"]) == 2
+    assert "--instrument profile: functions are counted on the work" in capfd.readouterr().err

@@ -12,6 +12,7 @@ from harness.cli import main
 from harness.compare.compare import CompareOptions, Comparison, compare_variants
 from harness.compare.export import regressions, rows
 from harness.compare.noise import noise
+from harness.dataset.dataset import Dataset
 from harness.report.text import cover_letter
 from tests.support.checkout import ROOT
 from tests.support.synthetic import Recipe, make, write
@@ -321,3 +322,54 @@ def test_each_base_has_its_own_baseline_unless_it_is_named() -> None:
     assert [across[name, "boot"] for name in ("new@6.12", "base@7.3", "new@7.3")] == [
         *("faster", "slower", "slower"),
     ]
+
+
+def told(variant: str, sources: tuple[str, ...], count: int, again: int = 0) -> Dataset:
+    """A dataset by the work clock in which these sources tell a variant, the second some more."""
+    made = make(Recipe({variant: 1.0}, 1, clock="work", phases={"boot": count}))
+    rows = [
+        made.phases.assign(source=source, instructions=count + number * again)
+        for number, source in enumerate(sources)
+    ]
+    return replace(made, phases=pd.concat(rows, ignore_index=True))
+
+
+def joined(*made: Dataset) -> Dataset:
+    tables = {name: pd.concat([getattr(d, name) for d in made]) for name in ("runs", "phases")}
+    return replace(made[0], **tables)
+
+
+def test_what_marks_tell_is_never_beside_what_a_profile_tells() -> None:
+    marked, unmarked = told("base", ("mark", "profile"), 100, 1), told("new", ("profile",), 60)
+    found = compare_variants(joined(marked, unmarked), OPTIONS)
+    (exact,) = found.exact
+    assert (exact.subject.title, exact.count, exact.base_count) == ("boot (profile)", 60, 101)
+    assert [r["source"] for r in rows(found) if r["name"] == "boot"] == ["profile"]
+    assert not [s for s in found.suspects if s.rule == "source"]
+
+
+def test_a_variant_that_only_another_source_tells_is_not_compared_and_that_is_said() -> None:
+    found = compare_variants(
+        joined(told("base", ("mark",), 100), told("new", ("profile",), 60)), OPTIONS
+    )
+    assert not found.exact
+    (said,) = [s.detail for s in found.suspects if s.rule == "source"]
+    assert said == ("new, work clock: boot: told by profile alone, of others by mark: not compared")
+
+
+def test_two_datasets_are_compared_by_what_tells_both() -> None:
+    mine, theirs = told("base", ("profile",), 60), told("base", ("mark", "profile"), 100, 1)
+    (exact,) = compare_variants(mine, OPTIONS, theirs).exact
+    assert (exact.subject.source, exact.count, exact.base_count) == ("profile", 60, 101)
+    theirs = told("base", ("mark",), 100)
+    found = compare_variants(mine, OPTIONS, theirs)
+    assert not found.exact and [s.rule for s in found.suspects if s.rule == "source"]
+
+
+def test_a_profile_holds_no_waits() -> None:
+    """Whoever has not told idle from executed by marks has by a profile."""
+    more, less = told("base", ("mark", "profile"), 10**9), told("new", ("profile",), 10**8)
+    made = joined(more, less)
+    made = replace(made, phases=made.phases.assign(idle=pd.NA))
+    (exact,) = compare_variants(made, OPTIONS).exact
+    assert exact.word == "changed"

@@ -101,6 +101,25 @@ def test_stores_are_counted_on_the_work_clock_only():
     assert not found.counts_stores("b", "m", "work")
 
 
+def test_functions_are_counted_on_the_work_clock_only():
+    group = {"variants": ["a"], "machines": ["m"]}
+
+    def made(clocks, own=None, of_all=None):
+        groups = [{**group, "clocks": clocks, "instrument": own}]
+        return Experiment(name="x", description="", baseline="a", matrix=groups, instrument=of_all)
+
+    with pytest.raises(ValueError, match="instrument: the guest's CPUs take turns on the work"):
+        made({"time": {}, "work": {}}, own="both")
+    with pytest.raises(ValueError, match="instrument: functions are counted on the work clock"):
+        made({"time": {}}, of_all="profile")
+    found = made({"time": {}, "work": {}}, of_all="profile")
+    assert found.profiled and found.instrument_of("a", "m", "work") == "profile"
+    assert found.instrument_of("a", "m", "time") == "marks"
+    assert not made({"work": {}}, own="marks", of_all="both").profiled
+    again = made({"work": {}}, own="profile").with_instrument("both")
+    assert again.instrument_of("a", "m", "work") == "both"
+
+
 BASES = """
 description: d
 baseline: a

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.parse.profile import Cost, Node, read_profile
+from harness.parse.profile import Cost, Node, Span, read_profile
 from tests.support.profiles import EAGER, profile, written
 
 PARTS = (
@@ -33,6 +33,13 @@ def test_parts_of_a_function_are_one_and_no_part_is_called():
         Node(1, "work", 114, 3),
         Node(2, "callee", 10, 6),
     )
+
+
+def test_spans_of_parts_are_those_of_one_function():
+    spans = {"work": (2, 2, 10, 40, 25), "work.isra.0": (1, 1, 5, 90, 30)}
+    found, _ = read_profile(written(PARTS, spans=spans).encode())
+    assert found and found.spans == {"work": Span(3, 3, 5, 90, 55)}
+    assert found.without("caller").spans == found.spans
 
 
 def test_what_calls_itself_counts_once():
@@ -76,6 +83,8 @@ def test_other_programs_read_it():
         (written(EAGER).replace("node 1 3 20", "node 1 3 21"), "instructions in nodes, of"),
         (written(EAGER).replace("function setup_arch", "function a;b"), "cannot read"),
         (written(EAGER).replace("node 1 3 20", "node 1 0 20"), "no place for"),
+        (written(EAGER).replace("span 3 ", "span 0 "), "no place for"),
+        (written(EAGER).replace("span 3 1 ", "span 3 -1 "), "cannot read"),
     ],
 )
 def test_what_is_damaged_is_named(text, said):

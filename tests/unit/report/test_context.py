@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.dataset import dataset
-from harness.report.context import COUNTED, EMULATED, Context, exemplars, variants
+from harness.report.context import COUNTED, EMULATED, Context, variants
 from tests.support.records import lock, stored
 
 CELL = ("eager", "m1", "time")
@@ -36,7 +36,7 @@ told = st.lists(st.tuples(seconds, st.sampled_from(["ok", "panic"])), min_size=1
 @settings(deadline=None, max_examples=25)
 @given(told=told)
 def test_a_good_boot_stands_for_a_cell_where_there_is_one(told):
-    (seen,) = exemplars(boots(*told)).values()
+    (seen,) = Context.of(boots(*told)).chosen.values()
     good = sorted(s for s, outcome in told if outcome == "ok")
     assert seen.good == bool(good)
     took = {f"{''.join(CELL)}{n}": s for n, (s, _) in enumerate(told)}
@@ -48,7 +48,7 @@ def test_a_good_boot_stands_for_a_cell_where_there_is_one(told):
 def test_a_cell_without_marks_has_its_first_boot():
     found = boots((1, "ok"), (2, "ok"))
     bare = type(found).of(found.tables() | {"phases": found.phases[:0]}, found.lock)
-    (seen,) = exemplars(bare).values()
+    (seen,) = Context.of(bare).chosen.values()
     assert seen.run_id.endswith("0") and seen.intervals == {} == seen.hosted
 
 
