@@ -10,7 +10,17 @@ from pathlib import Path
 from harness import host
 from harness.guest import Initramfs
 from harness.kernel import kconfig
-from harness.model import Accel, Clock, Distribution, Image, Machine, MemoryModel, Probes, Timeouts
+from harness.model import (
+    Accel,
+    Clock,
+    Counting,
+    Distribution,
+    Image,
+    Machine,
+    MemoryModel,
+    Probes,
+    Timeouts,
+)
 from harness.qemu import command, plugin
 
 
@@ -53,6 +63,8 @@ class BootRequest:
     """the kernel's configuration, where it is known"""
     profile: Path | None = None
     """the plugin that counts instructions by function, where they are; needs `system_map`"""
+    counting: Counting | None = field(default=None, kw_only=True)
+    """what that plugin counts in the place of instructions"""
     kvm_slowdown: float | None = field(default=None, kw_only=True)
     """how much slower than on hardware KVM is here, where that was measured"""
 
@@ -131,7 +143,7 @@ class BootRequest:
         if self.idle and self.clock == "work":
             yield plugin.idle_option(self.idle)
         if self.profile and self.system_map:
-            yield plugin.profile_option(self.profile, self.system_map)
+            yield plugin.profile_option(self.profile, self.system_map, self.counting)
 
 
 def probe_words(probes: Probes) -> tuple[str, ...]:

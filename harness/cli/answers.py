@@ -25,7 +25,7 @@ from harness.gate.checks import Check
 from harness.host import Diagnosis
 from harness.hosts.doctor import Survey
 from harness.kernel import Record, Shapes
-from harness.model import Clock, Kernel, Outcome, Phase, Run
+from harness.model import Clock, Event, Kernel, Outcome, Phase, Run
 from harness.nightly.changes import Change, Counts
 from harness.review import Word
 from harness.run.progress import Running
@@ -277,7 +277,10 @@ class FunctionCost(TypedDict):
 
 @_closed
 class Profiled(TypedDict):
-    """A boot, or a phase of it, by function: the most expensive of its own first."""
+    """A boot, or a phase of it, by function: the most expensive of its own first.
+
+    Where `event` says so, stores or misses are counted in the place of instructions.
+    """
 
     variant: str
     machine: str
@@ -285,6 +288,7 @@ class Profiled(TypedDict):
     outcome: Outcome
     phase: str | None
     whole: bool
+    event: Event
     instructions: int
     functions: list[FunctionCost]
 

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from harness import __version__
 from harness.cli.terminal import (
@@ -23,10 +23,11 @@ from harness.cli.terminal import (
 from harness.compare import Explanation, explain
 from harness.errors import UserError
 from harness.files import scratch, write_atomic
-from harness.model import GOOD
+from harness.model import GOOD, Counting, Event
 from harness.parse import Profile
 from harness.results import Results
 from harness.run import Foreign, ProfiledBoot, profile_boot
+from harness.units import parse_size
 
 if TYPE_CHECKING:
     from harness.project import Project
@@ -65,12 +66,21 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="DIR", type=Path, default=OUTPUT, help=f"default: {OUTPUT}"
     )
+    parser.add_argument(
+        "--count", choices=get_args(Event), default="instructions",
+        help="what is counted; misses are lines that an ideal last-level cache has to fetch",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cache-size", metavar="SIZE", type=parse_size, default=Counting().cache,
+        help="of that cache (default: 32MiB)",
+    )  # fmt: skip
     add_json(parser)
     add_examples(
         parser,
         "harness profile eager quad-16g                          # the whole boot",
         "harness profile deferred quad-16g --against eager       # which functions differ",
         "harness profile eager quad-16g --phase memblock_free_all # one phase of it",
+        "harness profile eager quad-16g --count misses           # what each fetches from memory",
         "harness profile --kernel linux-image-cloud-amd64 quad-16g",
         "harness profile --kernel arch/x86/boot/bzImage tiny-2g --system-map System.map",
     )
@@ -134,7 +144,8 @@ def _boot(
     folder: Path,
 ) -> ProfiledBoot:
     base = None if isinstance(what, Foreign) else arguments.base
-    return profile_boot(place, what, machine, Results(folder), base=base)
+    counting = Counting(event=arguments.count, cache=arguments.cache_size)
+    return profile_boot(place, what, machine, Results(folder), base=base, counting=counting)
 
 
 def _shown(boot: ProfiledBoot, phase: str | None) -> Profile:
@@ -147,7 +158,8 @@ def _files(
 ) -> Iterator[tuple[str, str]]:
     from harness.report import flame_page
 
-    part = f"-{phase}" if phase else ""
+    event = shown[0].profile.event
+    part = (f"-{phase}" if phase else "") + (f"-{event}" if event != "instructions" else "")
     for each in shown:
         boot = each.boot
         yield f"{boot.name}{part}.collapsed", "".join(each.profile.collapsed())
@@ -188,6 +200,7 @@ def _document(
             "outcome": each.boot.run.judgement.outcome,
             "phase": arguments.phase,
             "whole": each.boot.profile.whole,
+            "event": each.profile.event,
             "instructions": each.profile.total,
             "functions": [cost._asdict() for cost in each.profile.costs.values()],
         }

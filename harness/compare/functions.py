@@ -36,6 +36,8 @@ class Explanation:
     new: int
     differences: tuple[FunctionDifference, ...]
     """every function that differs, the largest difference first"""
+    event: str = "instructions"
+    """what is counted"""
 
     @property
     def difference(self) -> int:
@@ -56,7 +58,7 @@ class Explanation:
     @property
     def in_all(self) -> str:
         """The whole of the difference, and what it is made of."""
-        return f"{self.difference:+,} instructions in all: {self}"
+        return f"{self.difference:+,} {self.event} in all: {self}"
 
     def __str__(self) -> str:
         """In words: ``memmap_init_range -80.9 M, deferred_init_maxorder +45.3 M, 12 others ...``"""
@@ -90,7 +92,7 @@ def explain(base: Profile, new: Profile) -> Explanation:
         (each for each in found if each.difference),
         key=lambda each: (-abs(each.difference), each.function),
     )
-    return Explanation(base.total, new.total, tuple(changed))
+    return Explanation(base.total, new.total, tuple(changed), new.event)
 
 
 def _signed(value: int) -> str:

@@ -12,6 +12,7 @@ from .base import TarballSource as TarballSource
 from .base import Toolchain as Toolchain
 from .experiment import COUNTED as COUNTED
 from .experiment import TOUCHES as TOUCHES
+from .experiment import Counting as Counting
 from .experiment import Experiment as Experiment
 from .experiment import Group as Group
 from .experiment import Probe as Probe
@@ -34,6 +35,7 @@ from .run import STOOD_STILL as STOOD_STILL
 from .run import Clock as Clock
 from .run import Ending as Ending
 from .run import Environment as Environment
+from .run import Event as Event
 from .run import HostSample as HostSample
 from .run import Instrument as Instrument
 from .run import Judgement as Judgement

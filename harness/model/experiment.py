@@ -10,10 +10,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.guest import Distribution
-from harness.model.run import Clock, Instrument
+from harness.model.run import Clock, Event, Instrument
 from harness.model.schedule import ARM, BaseName, Slot, first_arm, on_base
 from harness.model.schema import Model, Name, Parameter
-from harness.units import GIB, Size
+from harness.units import GIB, MIB, Size
 
 Probe = Literal[
     "meminfo",
@@ -79,6 +79,15 @@ COUNTED = ("profile", "both")
 """Instruments that count instructions by function."""
 
 
+class Counting(Model):
+    """What a profile counts, function by function."""
+
+    event: Event = "instructions"
+    """`misses` are lines of 64 bytes that an ideal last-level cache of `cache` has to fetch"""
+    cache: Size = Field(default=32 * MIB, ge=1024)
+    """its size: sets of 16 lines, the latest used first"""
+
+
 class Group(Model):
     """A part of the matrix: every variant on every machine, by every clock."""
 
@@ -142,6 +151,8 @@ class Experiment(Model):
     """when a boot is given up"""
     seed: int = 1
     """decides the order of the variants within each block"""
+    counting: Counting | None = Field(default=None, exclude_if=lambda said: said is None)
+    """what a profile counts, where that is not instructions; such boots have no phases by it"""
     search: bool = False
     """boot only as many machines as it takes to find the largest that works (`harness limit`)"""
     host_labels: tuple[str, ...] = ()
@@ -167,6 +178,12 @@ class Experiment(Model):
                 "instrument: functions are counted on the work clock alone, and nothing here boots"
                 " by it; add `work` to the clocks, or drop the key"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _instructions_make_phases(self) -> Self:
+        if self.counting and self.counting.event != "instructions" and self.instrument != "profile":
+            raise ValueError(f"counting: {self.counting.event} needs `instrument: profile`")
         return self
 
     @model_validator(mode="after")

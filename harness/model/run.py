@@ -25,6 +25,9 @@ Source = Literal["mark", "printk", "host", "profile"]
 Instrument = Literal["marks", "profile", "both"]
 """What tells the phases of a boot by the work clock: marks of the kernel, or QEMU by functions."""
 
+Event = Literal["instructions", "stores", "misses"]
+"""What a profile counts."""
+
 
 class Outcome(StrEnum):
     """How a boot ended. Everything but `OK` is a row of the dataset too."""

@@ -19,7 +19,7 @@ OptionValue = Annotated[
     StringConstraints(pattern=r"^(y|m|n|0[xX][0-9a-fA-F]+|-?\d+|\"[^\"\\\n]*\")$", max_length=200),
 ]
 
-Role = Literal["proposal", "broken"]
+Role = Literal["proposal", "reference", "broken"]
 """`broken` is made to fail the correctness gate: nothing takes it in unless it is named."""
 
 
@@ -122,7 +122,8 @@ class Variant(Model):
     description: str
     """what the kernel does differently, in a sentence"""
     role: Role = "proposal"
-    """`broken` is made to fail the correctness gate, and taken in only where it is named"""
+    """taken in only where they are named: `broken`, which is made to fail the correctness gate, and
+    `reference`, a kernel that is measured as it is, without marks"""
     origin: Origin | None = None
     """who proposed it"""
     series: tuple[Name, ...] = ()

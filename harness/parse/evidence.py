@@ -156,6 +156,8 @@ def _counted(
     found, fault = profile.read_profile(written)
     if found is None:
         return (), fault
+    if found.event != "instructions":
+        return (), None
     version = run.kernel.base_version if run.kernel else ""
     told = functions.phases_of(found, version, run.work_shift, waited)
     return told, None if told else f"{functions.ZERO} never ran, or has no symbol"

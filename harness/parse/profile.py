@@ -4,6 +4,7 @@
 harness/qemu/src/profile.c writes, when the guest reaches user space, else when QEMU ends,
 
     functions-by-stack 1
+    counts stores|misses OF CACHE
     function NAME
     ...
     node DEPTH FUNCTION SELF CALLS
@@ -13,10 +14,11 @@ harness/qemu/src/profile.c writes, when the guest reaches user space, else when 
     total INSTRUCTIONS lost FRAMES
     end user-space|early
 
-where FUNCTION is the number of a line of the first kind, from 1, and nodes come as one goes through
-the tree: each one's callees follow it, one deeper. Spans are those of the functions that it was
-asked for: the instructions of all CPUs before the first call, at the last return, and from call to
-return.
+The second line is there only where not instructions are counted, but stores, or the lines that a
+cache of so many bytes has to fetch; all figures are of that then. FUNCTION is the number of a line
+of the first kind, from 1, and nodes come as one goes through the tree: each one's callees follow
+it, one deeper. Spans are those of the functions that it was asked for: the instructions of all CPUs
+before the first call, at the last return, and from call to return.
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
+
+from harness.model import Event
+from harness.units import format_size
 
 FIRST = "functions-by-stack 1"
 MAX_BYTES = 256 << 20
@@ -40,6 +45,7 @@ UNKNOWN = "[unknown]"
 
 _FUNCTION = re.compile(r"function (\[?[\w.$@]{1,512}\]?)", re.A)
 _NODE = re.compile(r"node (\d{1,4}) (\d{1,7}) (\d{1,18}) (\d{1,18})", re.A)
+_COUNTS = re.compile(r"counts (?:(stores)|(misses) of (\d{1,15}))\n", re.A)
 _SPAN = re.compile(r"span (\d{1,7}) (\d{1,18}) (\d{1,18}) (\d{1,18}) (\d{1,18}) (\d{1,18})", re.A)
 _LAST = re.compile(r"total (\d{1,18}) lost (\d{1,18})\nend (user-space|early)\n", re.A)
 _PART = re.compile(r"\.(?:cold|(?:isra|part|constprop|llvm)\.\d+)")
@@ -105,6 +111,17 @@ class Profile:
     """calls deeper, or in more places, than are kept: they count for who made them"""
     spans: Mapping[str, Span] = field(default_factory=dict)
     """of functions that are phases, as far as they ran"""
+    event: Event = "instructions"
+    """what is counted: all that is called instructions here is that"""
+    cache: int = 0
+    """bytes of the cache whose misses are counted"""
+
+    @property
+    def unit(self) -> str:
+        """What is counted, for people."""
+        if self.event == "misses":
+            return f"misses of a cache of {format_size(self.cache)}"
+        return f"guest {self.event}"
 
     @cached_property
     def total(self) -> int:
@@ -158,7 +175,7 @@ class Profile:
             at = next((n for n, name in enumerate((*path, node.function)) if name in names), None)
             if at is not None:
                 tree.add(node.depth - at, node.function, node.own, node.calls)
-        return Profile(tree.nodes(), self.whole, self.lost, self.spans)
+        return replace(self, nodes=tree.nodes())
 
     def without(self, function: str) -> Profile:
         """The profile less what this function took with all that it called."""
@@ -166,7 +183,7 @@ class Profile:
         for node, _, path in self._walk():
             if function not in path and node.function != function:
                 tree.add(*node)
-        return Profile(tree.nodes(), self.whole, self.lost, self.spans)
+        return replace(self, nodes=tree.nodes())
 
     def collapsed(self) -> Iterator[str]:
         """Lines ``CALLER;CALLEE COUNT``, as flame graph programs read them."""
@@ -195,7 +212,7 @@ class Profile:
             callees.setdefault(caller, []).append(callee)
         yield (
             "# callgrind format\nversion: 1\n"
-            f"creator: {creator}\ncmd: {command}\npositions: line\nevents: Instructions\n"
+            f"creator: {creator}\ncmd: {command}\npositions: line\nevents: {self.event.title()}\n"
             f"summary: {self.total}\n\nfl=vmlinux\n"
         )
         for name in sorted(own):
@@ -245,6 +262,11 @@ def read_profile(data: bytes) -> tuple[Profile | None, str | None]:
     if head != FIRST or not last or last.end() != len(text):
         return None, "no profile, or not all of it"
     body = rest[: last.start() - len(head) - 1]
+    event: Event = "instructions"
+    cache = 0
+    if match := _COUNTS.match(body):
+        event, cache = ("stores", 0) if match[1] else ("misses", int(match[3]))
+        body = body[match.end() :]
     names: list[str] = []
     parts: list[bool] = []
     spans: dict[str, Span] = {}
@@ -269,5 +291,6 @@ def read_profile(data: bytes) -> tuple[Profile | None, str | None]:
         else:
             return None, f"cannot read {line[:80]!r}"
     if total != int(last[1]):
-        return None, f"{total} instructions in nodes, of {last[1]} counted"
-    return Profile(tree.nodes(), last[3] == "user-space", int(last[2]), spans), None
+        return None, f"{total} {event} in nodes, of {last[1]} counted"
+    whole, lost = last[3] == "user-space", int(last[2])
+    return Profile(tree.nodes(), whole, lost, spans, event, cache), None

@@ -14,7 +14,7 @@ from typing import Literal
 
 from harness import files, process
 from harness.kernel import SystemMap
-from harness.model import Machine
+from harness.model import Counting, Machine
 from harness.parse import MARKS, SCATTERED, TREES, asked
 from harness.parse.stores import _NEEDED
 from harness.results import IDLE, PROFILE, STORES
@@ -59,10 +59,12 @@ def idle_option(plugin: Path) -> str:
     return f"{_quoted(plugin)},out={IDLE}"
 
 
-def profile_option(plugin: Path, symbols: Path) -> str:
+def profile_option(plugin: Path, symbols: Path, counting: Counting | None = None) -> str:
     """The value of ``-plugin`` for `profile`, with a System.map of the kernel; any machine."""
     spans = "".join(f",span={name}" for name in asked())
-    return f"{_quoted(plugin)},out={PROFILE}{spans},symbols={_quoted(symbols)}"
+    words = {"stores": ",stores=on", "misses": f",misses={counting.cache}"} if counting else {}
+    counts = words.get(counting.event, "") if counting else ""
+    return f"{_quoted(plugin)},out={PROFILE}{spans}{counts},symbols={_quoted(symbols)}"
 
 
 def _quoted(plugin: Path) -> str:

@@ -79,11 +79,11 @@ def cost_table(profile: Profile, most: int = TOP) -> Table:
     ]
     rest = len(profile.costs) - len(costs)
     own = whole - sum(cost.own for cost in costs)
-    notes = [f"all {amount(whole, 'instructions')} guest instructions, each counted; no time"]
+    notes = [f"all {amount(whole, profile.event)} {profile.unit}, each counted; no time"]
     if rest:
         left = amount(own, "instructions")
         notes.append(f"{rest} more functions have {left} ({_part(own, whole)} %)")
-    return Table(HEAD, rows, "Where instructions go", notes=tuple(notes))
+    return Table(HEAD, rows, f"Where {profile.event} go", notes=tuple(notes))
 
 
 def difference_table(found: Explanation, most: int = TOP) -> Table:
@@ -126,6 +126,7 @@ def flame_page(
         "name": [places[flame.function] for flame in drawn],
         "totals": [[flame.totals[which] for flame in drawn] for which, _ in enumerate(profiles)],
         "whole": [profile.total for profile in profiles],
+        "event": profiles[0].event,
     }
     tables = [(label, cost_table(each)) for label, each in zip(labels, profiles, strict=True)]
     if found:
@@ -141,5 +142,7 @@ def flame_page(
         "script": script,
         "hash": script_hash(script),
         "finest": FINEST,
+        "event": profiles[0].event,
+        "unit": profiles[0].unit,
     }
     return page("flamegraph.html.j2", **words)

@@ -354,6 +354,7 @@ def request(session: Session, slot: Slot, force: bool = False) -> BootRequest:
         session.typed,
         kernel.config,
         session.profile.path if session.profile and instrument in COUNTED else None,
+        counting=experiment.counting,
         kvm_slowdown=session.environment.slowdown,
     )
 

@@ -12,7 +12,7 @@ from harness.boot import Output
 from harness.errors import BuildError, HostError, ResultsError, UserError
 from harness.files import read_bytes
 from harness.kernel import Kernels, kallsyms
-from harness.model import Experiment, Outcome, Prebuilt, Probes, Run, Variant
+from harness.model import Counting, Experiment, Outcome, Prebuilt, Probes, Run, Variant
 from harness.parse import FIRMWARE, Choice, Profile, chosen, phase_functions, read_profile
 from harness.project import Project
 from harness.results import PROFILE, RUN_FILE, Results, read_run
@@ -118,13 +118,15 @@ def profile_boot(
     results: Results,
     *,
     base: str | None = None,
+    counting: Counting | None = None,
     store: Kernels | None = None,
     on_output: Output | None = None,
 ) -> ProfiledBoot:
     """Boots a variant, or a kernel of others, once and reads where its instructions went.
 
-    `store` is where the kernel comes from, if not from what the project says. A boot that fails has
-    a profile up to its end; one that `results` has already is not made again.
+    `counting` says what is counted in their place, and `store` where the kernel comes from, if not
+    from what the project says. A boot that fails has a profile up to its end; one that `results`
+    has already is not made again.
     Raises `UserError` for names that are not there, `SourceError` for a kernel whose functions have
     no names, `BuildError`, `HostError` where QEMU takes no plugin, and `ResultsError` where it left
     no profile.
@@ -133,7 +135,7 @@ def profile_boot(
         variant, base = what.variant, None
     else:
         variant, base = project.variant(what), project.chosen(base)
-    experiment = _experiment(variant.name, project.machine(machine).name, base)
+    experiment = _experiment(variant.name, project.machine(machine).name, base, counting)
     session = prepare(project, experiment, {variant.name: variant}, store=store)
     (slot,) = experiment.schedule()
     kernel = session.kernels[slot.variant]
@@ -155,7 +157,9 @@ def profile_boot(
     return ProfiledBoot(slot.variant, machine, run, profile, folder)
 
 
-def _experiment(variant: str, machine: str, base: str | None) -> Experiment:
+def _experiment(
+    variant: str, machine: str, base: str | None, counting: Counting | None
+) -> Experiment:
     group = {"variants": [variant], "machines": [machine], "clocks": {"work": {"blocks": 1}}}
     return Experiment(
         name="profile",
@@ -164,6 +168,7 @@ def _experiment(variant: str, machine: str, base: str | None) -> Experiment:
         matrix=[group],
         bases=base and (base,),
         instrument="profile",
+        counting=counting,
         probes=Probes(run=()),
     )
 

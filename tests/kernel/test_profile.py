@@ -8,7 +8,7 @@ import pytest
 
 from harness.compare import explain
 from harness.dataset import Dataset
-from harness.model import Experiment, Probes
+from harness.model import Counting, Experiment, Probes
 from harness.parse import WAITING
 from harness.report import render
 from harness.results import Results
@@ -130,3 +130,23 @@ def test_functions_explain_what_deferred_changes(boots) -> None:
     assert {each.function for each in found.telling} & {
         *("deferred_init_maxorder", "deferred_init_memmap", "__init_single_page"),
     }
+
+
+@pytest.mark.parametrize(
+    ("event", "function", "each"),
+    [
+        ("misses", "memmap_init_range", 1),
+        ("misses", "__free_pages_core", 1),
+        ("stores", "memmap_init_range", 9),
+    ],
+)
+def test_a_page_is_fetched_twice_and_written_by_nine_stores(
+    project, tmp_path, event, function, each
+) -> None:
+    """That of 2 GiB the memmap is as large as the cache, which keeps none of it."""
+    counting = Counting(event=event)
+    found = profile_boot(project, "eager", "tiny-2g", Results(tmp_path), counting=counting)
+    assert (found.profile.event, found.profile.whole) == (event, True)
+    assert not found.run.phases or {phase.source for phase in found.run.phases} == {"host"}
+    pages = found.profile.costs[function].own / (2 << 30 >> 12)
+    assert pages == pytest.approx(each, rel=0.05)

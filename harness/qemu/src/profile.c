@@ -43,6 +43,8 @@
 #define MAX_NODES	(8 << 20)	/* half a gigabyte */
 #define BUCKETS		4096
 #define BOTTOM		UINT64_MAX
+#define LINE		64
+#define WAYS		16
 
 enum thunk {
 	NO_THUNK,
@@ -122,7 +124,11 @@ static struct {
 	int halves;	/* of a frame record, that are still to be accessed */
 } cpus[MAX_CPUS];
 
+/* What is counted, in `total`, and for functions in the nodes */
+static enum event { INSTRUCTIONS, STORES, MISSES } event;
 static uint64_t total, accounted, lost;
+
+static uint64_t *cache, nr_sets;
 static int nr_nodes;
 static bool arm64, exact, began, over;
 static const char *out;
@@ -275,6 +281,10 @@ static void save(const char *end)
 	account();
 	use(&root);
 	fprintf(file, "functions-by-stack 1\n");
+	if (event == STORES)
+		fprintf(file, "counts stores\n");
+	if (event == MISSES)
+		fprintf(file, "counts misses of %" PRIu64 "\n", nr_sets * WAYS * LINE);
 	for (i = 0; i < nr_functions; i++) {
 		if (functions[i].number) {
 			functions[i].number = ++number;
@@ -309,7 +319,7 @@ static void on_block(unsigned int cpu, void *data)
 		save("user-space");
 		return;
 	}
-	if (!exact)
+	if (event == INSTRUCTIONS && !exact)
 		total += block->size;
 	cpus[cpu].last = block->last;
 	stack = cpus[cpu].stack;
@@ -454,6 +464,47 @@ static void follow_record(struct qemu_plugin_insn *insn, int function)
 					 (void *)(intptr_t)function);
 }
 
+/*
+ * An ideal last-level cache of all CPUs: sets of 16 lines, the latest used first,
+ * for what instructions load and store. Nothing is fetched ahead, and page walks,
+ * code and devices take no part.
+ */
+static bool is_missed(uint64_t line)
+{
+	uint64_t *set = cache + line % nr_sets * WAYS;
+	uint64_t tag = line + 1;	/* 0 is a line that holds nothing */
+	bool missed;
+	int way = 0;
+
+	while (way < WAYS - 1 && set[way] != tag)
+		way++;
+	missed = set[way] != tag;
+	memmove(set + 1, set, way * sizeof(*set));
+	set[0] = tag;
+	return missed;
+}
+
+static void accessed(unsigned int cpu, mem_info info, uint64_t vaddr, void *data)
+{
+	struct qemu_plugin_hwaddr *where;
+	uint64_t at, last;
+
+	(void)cpu, (void)data;
+	if (over || (event == STORES && !qemu_plugin_mem_is_store(info)))
+		return;
+	where = qemu_plugin_get_hwaddr(info, vaddr);
+	if (!where || qemu_plugin_hwaddr_is_io(where))
+		return;
+	if (event == STORES) {
+		total++;
+		return;
+	}
+	at = qemu_plugin_hwaddr_phys_addr(where);
+	last = at + (1ull << qemu_plugin_mem_size_shift(info)) - 1;
+	for (at /= LINE; at <= last / LINE; at++)
+		total += is_missed(at);
+}
+
 static bool is_user(uint64_t at)
 {
 	if (arm64)
@@ -479,7 +530,9 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 	for (i = 0; i < size; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 
-		if (exact)
+		if (event != INSTRUCTIONS)
+			qemu_plugin_register_vcpu_mem_cb(insn, accessed, NO_REGS, MEM_ANY, NULL);
+		else if (exact)
 			qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD, &total, 1);
 		if (block->function == LOW || functions[block->function].thunk == CALL_THUNK)
 			continue;
@@ -584,6 +637,11 @@ EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int
 			symbols = argv[i] + 8;
 		} else if (!strncmp(argv[i], "span=", 5)) {
 			continue;
+		} else if (!strcmp(argv[i], "stores=on")) {
+			event = STORES;
+		} else if (!strncmp(argv[i], "misses=", 7)) {
+			event = MISSES;
+			nr_sets = strtoull(argv[i] + 7, NULL, 10) / (WAYS * LINE);
 		} else {
 			fprintf(stderr, "profile: cannot take %s\n", argv[i]);
 			return -1;
@@ -603,6 +661,11 @@ EXPORT int qemu_plugin_install(plugin_id id, const struct plugin_host *host, int
 	for (i = 0; i < argc; i++)
 		if (!strncmp(argv[i], "span=", 5))
 			ask(argv[i] + 5);
+	if (event == MISSES && !nr_sets) {
+		fprintf(stderr, "profile: a cache has %d bytes or more\n", WAYS * LINE);
+		return -1;
+	}
+	cache = room(nr_sets * WAYS * sizeof(*cache));
 	exact = qemu_plugin_register_vcpu_insn_exec_inline;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	qemu_plugin_register_atexit_cb(id, ended, NULL);

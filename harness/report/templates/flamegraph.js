@@ -118,7 +118,7 @@ function begin(place) {
     calls.style.height = `${(deepest + 1) * HEIGHT}px`;
     calls.replaceChildren(...boxes);
     sum.textContent = term ? `${amount(matched)} (${((100 * matched) / (room || 1)).toFixed(2)} %)` : "";
-    said.textContent = shown < 0 ? `${labels[side]}: ${amount(whole[side])} instructions` : words(shown);
+    said.textContent = shown < 0 ? `${labels[side]}: ${amount(whole[side])} ${profile.event}` : words(shown);
   }
 
   const called = (event) => Number(event.target.dataset?.call ?? -1);

@@ -39,6 +39,24 @@ def test_blocks_are_complete_and_drawn_from_the_seed(tmp_path: Path) -> None:
     assert len(orders) > 1
 
 
+def test_misses_and_stores_are_counted_by_a_profile_alone(tmp_path: Path) -> None:
+    work = EXPERIMENT.replace("time: {blocks: 3, warmup: 1}, ", "")
+    plain = experiment(tmp_path, work)
+    found = experiment(
+        tmp_path, f"{work}instrument: profile\ncounting: {{event: misses, cache: 1MiB}}\n"
+    )
+    assert found.counting and (found.counting.event, found.counting.cache) == ("misses", 1 << 20)
+    # Experiments that are older have the hash that they had.
+    assert "counting" not in plain.model_dump()
+    for wrong in (
+        "counting: {event: stores}\n",
+        "counting: {event: loads}\n",
+        "counting: {cache: 1}\n",
+    ):
+        with pytest.raises(UserError, match="counting"):
+            experiment(tmp_path, work + wrong)
+
+
 AA = """
 description: with a second arm
 baseline: a

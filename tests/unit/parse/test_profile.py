@@ -101,3 +101,27 @@ def test_a_boot_that_ended_early_says_so():
 def test_no_bytes_end_the_reader(data):
     found, fault = read_profile(b"functions-by-stack 1\n" + data)
     assert (found is None) == bool(fault)
+
+
+@pytest.mark.parametrize(
+    ("line", "event", "unit"),
+    [
+        ("", "instructions", "guest instructions"),
+        ("counts stores\n", "stores", "guest stores"),
+        ("counts misses of 33554432\n", "misses", "misses of a cache of 32MiB"),
+    ],
+)
+def test_what_is_counted_stays_with_what_is_made_of_it(line, event, unit):
+    head, _, rest = written(EAGER).partition("\n")
+    found, fault = read_profile(f"{head}\n{line}{rest}".encode())
+    assert found, fault
+    for each in (found, found.without("[firmware]"), found.below(["start_kernel"])):
+        assert (each.event, each.unit) == (event, unit)
+    assert f"events: {event.title()}\n" in "".join(found.callgrind("", ""))
+
+
+@pytest.mark.parametrize("line", ["counts loads", "counts misses", "counts stores of 5"])
+def test_counts_of_another_kind_are_refused(line):
+    head, _, rest = written(EAGER).partition("\n")
+    found, fault = read_profile(f"{head}\n{line}\n{rest}".encode())
+    assert found is None and line in fault
