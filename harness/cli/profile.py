@@ -50,7 +50,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, nargs="?", metavar=name.upper(), help=f"name in {where}")
     parser.add_argument(
         "--kernel", metavar="FILE|PACKAGE",
-        help="in place of VARIANT: a bzImage, or a linux-image-* package of Debian",
+        help="in place of VARIANT: a bzImage, an Image of arm64, or a linux-image-* package",
     )  # fmt: skip
     parser.add_argument(
         "--system-map", metavar="FILE", type=Path,

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import pwd
 import re
 import shutil
@@ -24,8 +25,8 @@ from harness import files
 from harness import process as tool
 from harness.errors import HostError, SourceError
 from harness.files import verify
-from harness.kernel.image import check
-from harness.model import Kernel, Suite
+from harness.kernel.image import arch_of
+from harness.model import ARM64, ArchName, Kernel, Suite
 
 _STALE = "apt-get update (as root), then start again"
 DAY_S = 86_400
@@ -50,15 +51,16 @@ class Apt:
 HOST = Apt()
 
 
-def suite(asked: Suite, cache: Path) -> Apt:
-    """apt for one suite alone, whose signed lists lie in the cache: the host's are not touched.
+def suite(asked: Suite, cache: Path, arch: str = "amd64") -> Apt:
+    """apt for one suite and one architecture alone: the host's own is not touched.
 
-    Lists that are older than a day are renewed, as far as the network lets.
+    Its signed lists lie in the cache; those that are older than a day are renewed, as far as the
+    network lets.
     """
     uri = asked.uri or _mirror()
     text = (
         f"Types: deb\nURIs: {uri}\nSuites: {asked.suite}\n"
-        f"Components: {' '.join(asked.components)}\nArchitectures: amd64\n"
+        f"Components: {' '.join(asked.components)}\nArchitectures: {arch}\n"
         f"Signed-By: {asked.keyring}\n"
     )
     folder = cache / "apt" / hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -74,7 +76,7 @@ def suite(asked: Suite, cache: Path) -> Apt:
         "Dir::State::Lists": folder / "lists",
         "Dir::State::Status": folder / "status",
         "Dir::Cache": folder / "cache",
-        "APT::Architecture": "amd64",
+        "APT::Architecture": arch,
         "APT::Get::AllowUnauthenticated": "false",
         "Acquire::AllowInsecureRepositories": "false",
         "APT::Update::Error-Mode": "any",
@@ -82,7 +84,7 @@ def suite(asked: Suite, cache: Path) -> Apt:
         "APT::Sandbox::User": pwd.getpwuid(os.geteuid()).pw_name,
     }
     options = tuple(word for key, value in said.items() for word in ("-o", f"{key}={value}"))
-    return Apt(options, folder / "lists", f"{asked.suite} of {uri}")
+    return Apt(options, folder / "lists", f"{asked.suite} of {uri}, {arch}")
 
 
 def _mirror() -> str:
@@ -265,35 +267,44 @@ def contents(deb: Path) -> Iterator[tarfile.TarFile]:
 
 _FACTS_FILE = "prebuilt.json"
 _HEADER_VERSION = slice(0x20E, 0x210)
+_BANNER = re.compile(rb"Linux version ([\w.+~-]{1,100}) ")
 
 
 @dataclass(frozen=True)
 class PrebuiltKernel:
-    """A bzImage and what it says of itself; `release` is its ``uname -r``."""
+    """An image and what it says of itself; `release` is its ``uname -r``."""
 
     kernel: Kernel
     image: Path
     release: str
     config: Path | None = None
+    arch: ArchName = "x86_64"
 
 
 def read_image(image: Path, version: str | None = None) -> PrebuiltKernel:
-    """Describes a bzImage on disk; raises `SourceError` when the file is none."""
+    """Describes a bzImage or an Image on disk; raises `SourceError` when the file is neither."""
     try:
         data = image.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot read: {error.strerror}", where=str(image)) from None
-    check(data, str(image))
-    # Documentation/arch/x86/boot.rst: kernel_version points, less 0x200, to a string.
-    start = int.from_bytes(data[_HEADER_VERSION], "little") + 0x200
-    banner = data[start : start + 256].split(b"\0")[0].decode("ascii", "replace")
-    release = banner.split(" ")[0]
+    arch = arch_of(data, str(image))
+    release = _release(data, arch)
     sha256 = files.sha256_of(image)
     kernel = Kernel(kernel_id=sha256[:16], base_version=version or release, image_sha256=sha256)
     # As they lie in /boot, and in the cache.
     beside = [image.with_name(image.name.replace("vmlinuz", "config")), image.with_name("config")]
     config = next((file for file in beside if file != image and file.is_file()), None)
-    return PrebuiltKernel(kernel, image, release, config)
+    return PrebuiltKernel(kernel, image, release, config, arch)
+
+
+def _release(data: bytes, arch: ArchName) -> str:
+    if arch == "arm64":
+        found = _BANNER.search(data)
+        return found[1].decode("ascii") if found else ""
+    # Documentation/arch/x86/boot.rst: kernel_version points, less 0x200, to a string.
+    start = int.from_bytes(data[_HEADER_VERSION], "little") + 0x200
+    banner = data[start : start + 256].split(b"\0")[0].decode("ascii", "replace")
+    return banner.split(" ")[0]
 
 
 def fetch_prebuilt(package: str, cache: Path) -> PrebuiltKernel:
@@ -306,7 +317,7 @@ def fetch_prebuilt(package: str, cache: Path) -> PrebuiltKernel:
     with files.locked(folder / ".lock"):
         files.sweep(folder)
         try:
-            return _fetch(package, folder)
+            return _fetch(package, folder, _apt_of(package, cache))
         except HostError:
             known = {k.kernel.base_version: k for k in _cached(package, folder)}
             if not known:
@@ -314,11 +325,21 @@ def fetch_prebuilt(package: str, cache: Path) -> PrebuiltKernel:
             return known[newest(known)]
 
 
-def _fetch(package: str, folder: Path) -> PrebuiltKernel:
-    real = lookup(package)
+def _apt_of(package: str, cache: Path) -> Apt:
+    """The host's apt, or where a package by its name is of another architecture, one for that."""
+    if not package.endswith("-arm64") or ARM64.native:
+        return HOST
+    codename = platform.freedesktop_os_release().get("VERSION_CODENAME")
+    if not codename:
+        raise HostError(f"no suite of Debian to take {package} from", where="/etc/os-release")
+    return suite(Suite(suite=codename), cache, "arm64")
+
+
+def _fetch(package: str, folder: Path, apt: Apt) -> PrebuiltKernel:
+    real = lookup(package, apt=apt)
     # linux-image-6.12-cloud-amd64 is a meta package too: a name does not tell, a dependency does.
     if re.search(r"(^|[,|])\s*linux-image-\d", real.depends):
-        real = lookup(*dependency(real, r"linux-image-\d.*"))
+        real = lookup(*dependency(real, r"linux-image-\d.*"), apt)
     final = folder / f"{real.name}_{real.version}"
     if known := _load(final):
         return known

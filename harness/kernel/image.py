@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A bzImage: what it says of itself, and the ELF file that it unpacks at boot.
+"""Images of kernels: of which architecture one is, and the ELF file that a bzImage unpacks at boot.
 
-Documentation/arch/x86/boot.rst describes it.
+Documentation/arch/x86/boot.rst and Documentation/arch/arm64/booting.rst describe them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 
 from harness.errors import HostError, SourceError
+from harness.model import ArchName
 
 _ELF = b"\x7fELF"
 MAX_UNPACKED = 1 << 30
@@ -24,8 +25,9 @@ _LZ4_BLOCK = 8 << 20
 _MACHINES = {3: "x86, 32 bits", 20: "powerpc", 21: "powerpc64", 22: "s390", 40: "arm"}
 _MACHINES |= {62: "x86-64", 183: "arm64", 243: "riscv", 258: "loongarch"}
 """``e_machine`` of ELF files of kernels."""
+_IMAGE = "an Image of arm64"
 _IMAGES = (
-    (0x38, b"ARM\x64", "an Image of arm64"),
+    (0x38, b"ARM\x64", _IMAGE),
     (0x30, b"RISCV\0\0\0", "an Image of riscv"),
     (0x04, b"zimg", "an EFI zboot image, of another architecture than x86"),
 )
@@ -44,6 +46,14 @@ def other(data: bytes) -> str | None:
         return f"an ELF file of {_MACHINES.get(number, f'machine {number}')}, not a bzImage"
     found = (what for at, magic, what in _IMAGES if data[at : at + len(magic)] == magic)
     return next(found, _NONE)
+
+
+def arch_of(data: bytes, where: str) -> ArchName:
+    """The architecture of a bzImage or an Image; raises `SourceError` for what is neither."""
+    if other(data) == _IMAGE:
+        return "arm64"
+    check(data, where)
+    return "x86_64"
 
 
 def check(data: bytes, where: str) -> None:

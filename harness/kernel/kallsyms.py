@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Symbols of a kernel that somebody else built, from the kallsyms within its bzImage.
+"""Symbols of a kernel that somebody else built, from the kallsyms within its image.
 
 A package brings no System.map that says anything, but the kernel itself has one packed, to name
 functions in its traces. vmlinux-to-elf finds it. It is a program of its own: what is read is
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import files, process
 from harness.errors import HostError, SourceError
-from harness.kernel.image import vmlinux
+from harness.kernel.image import arch_of, vmlinux
 from harness.kernel.symbols import SystemMap
 
 PATIENCE_S = 180.0
@@ -23,15 +23,15 @@ PATIENCE_S = 180.0
 FEW = 1000
 """Functions. The smallest kernel that boots has more, a stub of a System.map has none."""
 KERNEL = 0xFFFF_8000_0000_0000
-"""The kernel's half of the addresses of x86-64."""
+"""The kernel's half of the addresses."""
 _PROGRAM = "vmlinux_to_elf.scripts.kallsyms_finder"
-_LINE = re.compile(r"^(f{8}[0-9a-f]{8}) ([a-zA-Z]) ([\w.$@]{1,500})$", re.A | re.M)
+_LINE = re.compile(r"^(f{4}[0-9a-f]{12}) ([a-zA-Z]) ([\w.$@]{1,500})$", re.A | re.M)
 
 
 def system_map(image: Path, cache: Path) -> Path:
-    """The System.map of a bzImage, made from its kallsyms and kept by the hash of the image.
+    """The System.map of an image, made from its kallsyms and kept by the hash of the image.
 
-    Raises `SourceError` for what is no bzImage of x86-64, or has no kallsyms; `HostError` where
+    Raises `SourceError` for what is no image of a kernel, or has no kallsyms; `HostError` where
     vmlinux-to-elf is not installed.
     """
     folder = cache / "kallsyms"
@@ -47,7 +47,9 @@ def usable(path: Path) -> bool:
 
 
 def _extract(image: Path) -> str:
-    elf = vmlinux(image.read_bytes(), str(image))
+    data = image.read_bytes()
+    # An Image of arm64 is what it unpacks to.
+    kernel = data if arch_of(data, str(image)) == "arm64" else vmlinux(data, str(image))
     if find_spec(_PROGRAM.partition(".")[0]) is None:
         raise HostError(
             "the symbols within a kernel are found by vmlinux-to-elf, which is not installed",
@@ -55,7 +57,7 @@ def _extract(image: Path) -> str:
             remedy="pip install pageinit[kallsyms], or give its System.map with --system-map",
         )
     with files.scratch() as folder:
-        (folder / "vmlinux").write_bytes(elf)
+        (folder / "vmlinux").write_bytes(kernel)
         argv: list[str | Path] = [sys.executable, "-I", "-m", _PROGRAM, folder / "vmlinux"]
         done = process.run(argv, check=False, timeout_s=PATIENCE_S)
     found = _LINE.findall(done.stdout.decode("ascii", "replace"))

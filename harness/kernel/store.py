@@ -7,13 +7,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from harness.cache import claim
 from harness.errors import SourceError
 from harness.host_lock import beside
 from harness.kernel import build, debian, kallsyms, patches, source
 from harness.kernel.build import BuiltKernel
-from harness.model import Base, Prebuilt, Toolchain, Variant, on_base
+from harness.model import ARCHS, ARM64, X86_64, Arch, Base, Prebuilt, Toolchain, Variant, on_base
 from harness.model.schema import located
 from harness.project import Project
 
@@ -58,6 +59,17 @@ class Kernels:
         own = variant and variant.toolchain
         return own.model_copy(update={"arch": asked.arch}) if own else asked
 
+    def arch(self, variant: Variant) -> Arch:
+        """What a kernel is made for; of a package its name says it, of an image its first bytes.
+
+        Raises `SourceError` for an image that is none.
+        """
+        if not (wanted := variant.prebuilt):
+            return self.asked.arch
+        if wanted.package:
+            return ARM64 if wanted.package.endswith("-arm64") else X86_64
+        return ARCHS[debian.read_image(self._image(wanted)).arch]
+
     def tree(self, variant: Variant) -> patches.PatchedTree:
         """The base with the variant's series applied; raises `PatchError`."""
         return patches.apply(self.base, self.project.series(variant, self.asked))
@@ -94,11 +106,14 @@ class Kernels:
         made_of = base, tree, fragments, cache, self.chosen(variant)
         return build.known(*made_of, options=variant.options)
 
+    def _image(self, wanted: Prebuilt) -> Path:
+        return located(str(wanted.path), self.project.root)
+
     def _prebuilt(self, wanted: Prebuilt) -> BuiltKernel:
         if wanted.package:
             found = debian.fetch_prebuilt(wanted.package, self.project.cache)
         else:
-            found = debian.read_image(located(str(wanted.path), self.project.root))
+            found = debian.read_image(self._image(wanted))
         said = wanted.system_map
         symbols = located(said, self.project.root) if said else None
         if symbols and not (symbols.is_file() and kallsyms.usable(symbols)):

@@ -16,7 +16,6 @@ from harness.guest import disk as image
 from harness.kernel import BuiltKernel, Kernels, SystemMap, kallsyms, kconfig
 from harness.model import (
     COUNTED,
-    X86_64,
     Accel,
     Arch,
     Clock,
@@ -142,7 +141,7 @@ def _arch(
             )
     for name, variant in variants.items():
         base = None if variant.prebuilt else stores[base_of(name)].asked
-        arch = base.arch if base else X86_64
+        arch = stores[base_of(name)].arch(variant)
         if arch.name != machine.arch:
             of = f"base {base.name} makes kernels" if base else f"{name} is a kernel"
             there = map(project.base, project.bases)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.model import Experiment, Probes
 from harness.results.folder import Results
-from harness.run import profile_boot
+from harness.run import Foreign, RunOptions, profile_boot, run_experiment
 from tests.support.real import ROOT
 
 BASE = "7.3-arm64"
@@ -81,14 +82,31 @@ def test_memory_is_touched_and_idle_is_told_from_work(runs):
     assert boot.idle == 0 and boot.busy > 10e6
 
 
-def test_a_profile_says_what_the_marks_say(project, runs, tmp_path):
+def test_functions_tell_what_marks_tell(project, runs, tmp_path):
     """To a tick of the counter, and what lies between a mark and the function that it marks."""
-    boot = profile_boot(project, "eager", "virt-4g", Results(tmp_path), base=BASE)
-    assert boot.profile.whole and not boot.profile.lost
-    for phase in ("setup_arch", "memblock_free_all"):
-        (mark,) = phases(boot.run, phase)
-        assert boot.phase(phase).total == pytest.approx(mark.busy, rel=1e-6, abs=200), phase
-    of_nodes = sum(
-        phase.busy for phase in phases(boot.run, "memmap_init") if phase.node is not None
+    asked = Experiment(
+        name="both",
+        description="marks and functions",
+        baseline="eager",
+        matrix=[{"variants": ["eager"], "machines": ["virt-4g"], "clocks": {"work": {}}}],
+        bases=(BASE,),
+        instrument="both",
+        probes=Probes(run=()),
     )
-    assert boot.profile.costs["memmap_init_range"].own == pytest.approx(of_nodes, rel=1e-2)
+    ran = run_experiment(project, asked, RunOptions(tmp_path))
+    ((stored, *more), damage) = ran.results.read()
+    assert not more and not damage and not ran.wrong
+    told = {(phase.source, phase.name): phase for phase in stored.run.phases if phase.node is None}
+    for name in ("boot", "setup_arch", "memmap_init", "memblock_free_all", "smp_init", "initcalls"):
+        mark, functions = (told[source, name] for source in ("mark", "profile"))
+        took = mark.end - mark.start
+        assert functions.end - functions.start == pytest.approx(took, rel=1e-6, abs=300), name
+
+
+def test_a_kernel_of_debian_has_its_profile(project, runs, tmp_path):
+    """One that nobody here built: its package, its symbols, and where its memmap is made."""
+    package = Foreign.of("linux-image-cloud-arm64")
+    boot = profile_boot(project, package, "virt-4g", Results(tmp_path))
+    assert boot.run.judgement.outcome == "ok" and boot.profile.whole
+    made = boot.profile.below(["memmap_init_range", "deferred_init_memmap", "deferred_grow_zone"])
+    assert 10 < made.total / (1 << 20) < 100

@@ -5,11 +5,13 @@ import bz2
 import gzip
 import lzma
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.errors import SourceError
-from harness.kernel.image import check, vmlinux
+from harness.kernel.debian import read_image
+from harness.kernel.image import arch_of, check, vmlinux
 from tests.support.images import bzimage
 
 ELF = b"\x7fELF and more" * 1000
@@ -56,6 +58,16 @@ def test_the_kernel_comes_out_of_its_image(pack) -> None:
 def test_blocks_of_lz4_follow_each_other() -> None:
     large = b"\x7fELF" + bytes(9 << 20)
     assert vmlinux(bzimage(sized(large, lz4)), "x") == large
+
+
+def test_an_image_says_of_which_architecture_it_is(tmp_path: Path) -> None:
+    arm = bytes(0x38) + b"ARM\x64" + bytes(100) + b"Linux version 6.1.0-57-cloud-arm64 (gcc)"
+    assert [arch_of(data, "x") for data in (arm, bzimage(b"x"))] == ["arm64", "x86_64"]
+    (tmp_path / "Image").write_bytes(arm)
+    found = read_image(tmp_path / "Image")
+    assert (found.arch, found.release) == ("arm64", "6.1.0-57-cloud-arm64")
+    with pytest.raises(SourceError, match="an Image of riscv"):
+        arch_of(bytes(0x30) + b"RISCV\0\0\0", "x")
 
 
 @pytest.mark.parametrize(
