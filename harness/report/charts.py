@@ -614,3 +614,57 @@ def timeline(nights: pd.DataFrame, who: Sequence[Who], measure: Measure) -> Spec
     marks = _telling(drawn.mark_point(size=size, filled=True, opacity=1), said)
     canvas.draw(marks, x=x, y=y, **_looks(who, _legend(_names(who))))
     return canvas.spec(200, f"change since the first night shown; {measure.title()}")
+
+
+@debug_mode(False)
+def by_version(points: pd.DataFrame, who: Sequence[Who], measure: Measure) -> Spec:
+    """From kernel to kernel, from 0 on. `points`, in their order: variant, base, value."""
+    who = _in(points, who)
+    bases = list(dict.fromkeys(points["base"].tolist()))
+    most = float(points["value"].max())
+    x = alt.X("base:N", sort=bases, title="Linux", axis=alt.Axis(labelAngle=0, grid=False))
+    y = alt.Y(
+        "value:Q",
+        scale=alt.Scale(domain=[0, most * 1.08], nice=False),
+        axis=alt.Axis(tickCount=6),
+        title=None,
+    )
+    said = f"datum.variant + ', ' + datum.base + ': ' + {measure.exact('datum.value')}"
+    canvas = _Canvas()
+    drawn = canvas.table(points)
+    lines = drawn.mark_line(strokeWidth=1.6, aria=False)
+    canvas.draw(lines, x=alt.X("base:N", sort=bases), y=alt.Y("value:Q"), color=_INK)
+    marks = _telling(drawn.mark_point(size=70, filled=True, opacity=1), said)
+    canvas.draw(marks, x=x, y=y, **_looks(who, _legend(_names(who))))
+    return canvas.spec(220, measure.title())
+
+
+@debug_mode(False)
+def flame(calls: pd.DataFrame, measure: Measure) -> Spec:
+    """Functions below those that called them, from the top on.
+
+    `calls`: variant, function, depth, start and end (in the unit of the measure), tone (0 to 3).
+    """
+    total = float(calls["end"].max())
+    calls = calls.assign(share=(calls["end"] - calls["start"]) / total)
+    took = measure.exact("(datum.end - datum.start)")
+    said = f"datum.function + ': ' + {took} + ' (' + format(datum.share, '.1%') + ')'"
+    tones = [str(n) for n in range(4)]
+    scale = alt.Scale(domain=tones, range=[f"var(--p{n})" for n in tones])
+    canvas = _Canvas()
+    drawn = canvas.table(calls)
+    rows = alt.Y("depth:O", axis=None)
+    canvas.draw(
+        _telling(drawn.mark_rect(stroke="var(--page)", fillOpacity=0.55), said, still=False),
+        x=_across("start", measure, total, scale=alt.Scale(domain=[0, total], nice=False)),
+        x2=alt.X2("end:Q"),
+        y=rows,
+        color=alt.Color("tone:N", scale=scale, legend=None),
+    )
+    room = "datum.share * width / 7"
+    named = drawn.transform_calculate(
+        label=f"{room} < 4 ? '' : truncate(datum.function, floor({room}))"
+    )
+    text = named.mark_text(align="left", dx=3, fontSize=10, aria=False)
+    canvas.draw(text, x=alt.X("start:Q"), y=rows, text=alt.Text("label:N"))
+    return canvas.spec({"step": 16}, beside=10)

@@ -32,6 +32,7 @@ from harness.report.figures import (
     host_memory,
     stacks,
 )
+from harness.report.functions import function_section
 from harness.report.locality import locality_sections
 from harness.report.pages import asset, page, script_hash
 from harness.report.sections import gate_sections, limit_sections, reproduction
@@ -150,6 +151,7 @@ def _sections(context: Context, results: Results) -> Iterator[Section]:
     yield from limit_sections(dataset)
     others = tuple(each for each in boots.figures if each not in picture)
     yield replace(boots, figures=others, folded=len(others) > MANY)
+    yield function_section(context, results)
     grown, lines = tuple(growths(context, found)), tuple(growth_tables(context, found))
     yield Section("Against memory", _LINES if grown else (), lines, grown)
     yield host_memory(context, results)
