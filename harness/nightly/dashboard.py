@@ -61,6 +61,8 @@ class Board:
     bisections: Sequence[Bisection] = ()
     answers: Mapping[str, str] = field(default_factory=dict)
     """what came of the bisections that were made, by command"""
+    explained: Sequence[Sequence[str]] = ()
+    """variant, machine and which functions its counts changed by"""
 
     @property
     def counts(self) -> Counts:
@@ -86,6 +88,7 @@ class Board:
 WORDS = ("no regression", "REGRESSED", "the host or the harness was at fault")
 
 
+EXPLAINED = ("variant", "machine", "instructions against the night before")
 RANKS = ("REGRESSION", "fault", "improvement", "change", "below")
 
 
@@ -105,6 +108,7 @@ def render(board: Board) -> tuple[str, str]:
         "telling": changed(board.telling),
         "below": below(board),
         "bisections": culprits(board),
+        "explained": Table(EXPLAINED, board.explained, "Which functions", len(EXPLAINED)),
         "damage": [*(f"{d.path}: {d.reason}" for d in board.damage), *night.damage],
         "notes": list(notes(board.nights)),
     }

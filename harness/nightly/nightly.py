@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from harness.nightly import dashboard, history, prune, testcases
 from harness.nightly.bisections import Bisection, bisections
 from harness.nightly.changes import Tolerance, changes, status
 from harness.nightly.dashboard import Board
+from harness.nightly.explained import explained
 from harness.nightly.history import History, Night, by_day, is_before, night_of
 from harness.nightly.pairs import beside
 from harness.project import Project
@@ -162,6 +163,7 @@ def _report(
     target = folder / prune.REPORTS / nights[-1].day.isoformat()
     answers = _answers(target / ANSWERS, asked, bisect)
     board = Board(nights, found, damage, status(found, nights[-1].number), asked, answers)
+    board = replace(board, explained=explained(folder, nights, found))
     page, text = dashboard.render(board)
     told = testcases.cases(board.night, board.changes)
     forms: tuple[str | bytes, ...] = (

@@ -149,7 +149,9 @@ def _arch(
             raise UserError(
                 f"{of} of {arch.name}, {first} is {machine.arch}",
                 where=f"machine {first}",
-                remedy=f"name a base of {machine.arch} (--base, bases:): {fit or 'none'}",
+                remedy=f"name a base of {machine.arch} (--base, bases:): {fit or 'none'}"
+                if base
+                else f"name a machine with `arch: {arch.name}`",
             )
     return machine.architecture
 

@@ -68,6 +68,18 @@ def profile(calls: Sequence[Call]) -> Profile:
     return found
 
 
+SYMBOLS = ("start_kernel", "setup_arch", "memmap_init_range", "mm_core_init", "memblock_free_all")
+
+
+def with_symbols(checkout: Path) -> None:
+    """Gives the kernels of a checkout a System.map."""
+    names = [*SYMBOLS, *(f"f{n}" for n in range(2000))]
+    lines = (f"{0xFFFFFFFF81000000 + n * 16:x} T {name}\n" for n, name in enumerate(names))
+    (checkout / "System.map").write_text("".join(lines))
+    for path in (checkout / "kernel-patches/variants").glob("*.yaml"):
+        path.write_text(path.read_text().replace("}", ", system_map: System.map}"))
+
+
 def kernel_of(folder: Path) -> tuple[str, Path]:
     """Writes a kernel with a System.map beside it."""
     image, symbols = folder / "vmlinuz-6.12.0", folder / "System.map"

@@ -16,7 +16,7 @@ from harness.cli import main
 from harness.project import Project
 from harness.results.folder import Results
 from tests.support.checkout import heed_ctrl_c, results, rows
-from tests.support.profiles import EAGER, SPANS, written
+from tests.support.profiles import EAGER, SPANS, with_symbols, written
 from tests.support.store import foreign
 
 
@@ -210,21 +210,13 @@ def test_bad_input_is_one_clear_error(checkout, capsys, argv, said):
     assert len(error.splitlines()) < 20
 
 
-SYMBOLS = ("start_kernel", "setup_arch", "memmap_init_range", "mm_core_init", "memblock_free_all")
-
-
 @pytest.fixture
 def profiled(checkout: Path, monkeypatch) -> Path:
     """An experiment by the work clock of kernels that nobody marked, `one` with a System.map."""
     text = (checkout / "experiments/pair.yaml").read_text()
     text = text.replace("time: {blocks: 2, warmup: 1}", "work: {}")
     (checkout / "experiments/pair.yaml").write_text(text)
-    names = [*SYMBOLS, *(f"f{n}" for n in range(2000))]
-    lines = (f"{0xFFFFFFFF81000000 + n * 16:x} T {name}\n" for n, name in enumerate(names))
-    (checkout / "System.map").write_text("".join(lines))
-    for name in ("one", "two"):
-        path = checkout / f"kernel-patches/variants/{name}.yaml"
-        path.write_text(path.read_text().replace("}", ", system_map: System.map}"))
+    with_symbols(checkout)
     monkeypatch.setenv("FAKE_PROFILE", written(EAGER))
     return checkout
 
@@ -310,7 +302,12 @@ def test_an_image_of_another_architecture_is_called_what_it_is(profiled, capfd):
     (profiled / "two.img").write_bytes(bytes(0x38) + b"ARM\x64" + bytes(0x400))
     assert main(["run", "pair", "--instrument", "profile"]) == 2
     assert main(["profile", "--kernel", "two.img", "small"]) == 2
-    assert capfd.readouterr().err.count("an Image of arm64") == 2
+    said = capfd.readouterr().err
+    assert said.count("is a kernel of arm64, small is x86_64") == 2
+    assert said.count("name a machine with `arch: arm64`") == 2
+    (profiled / "two.img").write_bytes(bytes(0x30) + b"RISCV\0\0\0" + bytes(0x400))
+    assert main(["run", "pair", "--instrument", "profile"]) == 2
+    assert "an Image of riscv" in capfd.readouterr().err
 
 
 def test_only_the_work_clock_has_an_instrument(checkout, capfd):
