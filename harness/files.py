@@ -137,12 +137,19 @@ def read_file(path: Path, most: int) -> bytes:
     return _read(os.open(path, os.O_RDONLY | os.O_CLOEXEC), most)
 
 
+_PIECE = 16 << 20
+
+
 def _read(descriptor: int, most: int) -> bytes:
+    pieces, left = [], most + 1
     with os.fdopen(descriptor, "rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
+        # Python makes room for as much as is asked for, which a small host may not have.
+        while left and (piece := file.read(min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+    if not left:
         raise OSError(errno.EFBIG, f"has more than {_size(most)}")
-    return data
+    return b"".join(pieces)
 
 
 def _size(most: int) -> str:
