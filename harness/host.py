@@ -88,6 +88,12 @@ def cpu_model() -> str:
     return match[1] if match else platform.machine()
 
 
+def address_bits() -> int | None:
+    """Physical address bits of the host's CPU, which a guest has under KVM; none where untold."""
+    match = re.search(r"^address sizes\s*: (\d+) bits physical", _read("/proc/cpuinfo"), re.M)
+    return int(match[1]) if match else None
+
+
 def tsc_khz() -> int | None:
     """The rate of the host's TSC, which the guest sees under TCG; none where it is not known."""
     text = _read("/proc/cpuinfo")

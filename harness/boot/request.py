@@ -72,7 +72,10 @@ class BootRequest:
     def obstacle(self) -> str | None:
         """Why kernel and machine do not fit; none where nothing says so."""
         known, disk = kconfig.read(self.config), self.guest is not None
-        return command.obstacle(self.machine) or kconfig.obstacle(known, self.machine, disk=disk)
+        bits = host.address_bits() if self.accel == "kvm" else None
+        return command.obstacle(self.machine, bits) or kconfig.obstacle(
+            known, self.machine, disk=disk
+        )
 
     @property
     def unprofiled(self) -> str | None:

@@ -174,7 +174,10 @@ def _cell(
     )
     config, whole = configs[slot.variant]
     disk_needed = whole and experiment.guest is not None
-    obstacle = command.obstacle(machine) or kconfig.obstacle(config, machine, disk=disk_needed)
+    # What `auto` will be is not known before a probe boot.
+    bits = host.address_bits() if machine.accel == "kvm" else None
+    obstacle = command.obstacle(machine, bits)
+    obstacle = obstacle or kconfig.obstacle(config, machine, disk=disk_needed)
     line = command.CommandLine(
         machine,
         Path("bzImage"),

@@ -161,6 +161,11 @@ class Machine(Model):
 
     @property
     def phys_bits(self) -> int:
+        """Physical address bits that the guest is given: 40, as QEMU does, or what it needs."""
+        return max(40, self.address_bits)
+
+    @property
+    def address_bits(self) -> int:
         """Physical address bits that the RAM needs, holes below 4 GiB and at 1 TiB included.
 
         QEMU moves RAM above 1 TiB when it would overlap the HyperTransport hole there
@@ -169,7 +174,7 @@ class Machine(Model):
         top = self.memory + (1 << 30)
         if top > 1012 << 30:
             top += 1 << 40
-        return max(40, (top - 1).bit_length())
+        return (top - 1).bit_length()
 
     @property
     def distance_matrix(self) -> tuple[tuple[int, ...], ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.errors import HostError, UserError
 from harness.model import X86_64, Accel, Arch, Clock, Image, Machine, Node
-from harness.units import TIB, format_cpus
+from harness.units import TIB, format_cpus, format_size
 
 Version = tuple[int, int, int]
 
@@ -113,8 +113,14 @@ def render(line: CommandLine) -> list[str]:
     ]
 
 
-def obstacle(machine: Machine) -> str | None:
-    """Why the board cannot have the machine's CPUs; none where it can, or nobody knows."""
+def obstacle(machine: Machine, host_bits: int | None = None) -> str | None:
+    """Why the machine cannot be had; none where it can, or nobody knows.
+
+    `host_bits` are the physical address bits of the host, where the guest gets those: under KVM.
+    """
+    if host_bits and machine.address_bits > host_bits:
+        need = f"{format_size(machine.memory)} needs {machine.address_bits} physical address bits"
+        return f"{need}, under KVM a guest has those of the host's CPU, {host_bits}; TCG has more"
     if machine.cpus > MAX_CPUS and machine.machine.startswith(("pc", "q35")):
         most = f"the board {machine.machine} stops at {MAX_CPUS} CPUs"
         return f"{most}, the machine has {machine.cpus}"

@@ -46,3 +46,11 @@ def test_what_cannot_fit_is_refused_with_numbers():
     text = host.refusal(Footprint(GIB, GIB, 4 * GIB, 0, 0), 2 * GIB)
     assert "needs about 6GiB" in text and "memmap 4GiB" in text and "2GiB are available" in text
     assert host.refusal(Footprint(GIB, 0, 0, 0, 0), 2 * GIB) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "bits"), [("address sizes\t: 39 bits physical, 48 bits virtual\n", 39), ("", None)]
+)
+def test_how_far_the_cpu_addresses_is_its_own_word(monkeypatch, text, bits):
+    monkeypatch.setattr(host, "_read", lambda path: "processor\t: 0\n" + text)
+    assert host.address_bits() == bits

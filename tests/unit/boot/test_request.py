@@ -64,6 +64,16 @@ def test_limits_under_kvm_follow_what_its_probe_boot_took(tmp_path):
     assert replace(slow, accel="tcg").slowdown == host.SLOWDOWN["tcg"]
 
 
+def test_under_kvm_alone_the_host_says_what_can_be_addressed(monkeypatch):
+    monkeypatch.setattr(host, "address_bits", lambda: 39)
+    machine = Machine.load(ROOT / "qemu-configs/quad-1t.yaml")
+    asked = BootRequest(Path("bzImage"), Path("rd"), machine, "kvm")
+    assert "those of the host's CPU, 39" in (asked.obstacle or "")
+    assert replace(asked, accel="tcg").obstacle is None
+    small = Machine.load(ROOT / "qemu-configs/quad-256g.yaml")
+    assert replace(asked, machine=small).obstacle is None
+
+
 def test_an_image_needs_a_kernel_that_reaches_its_disk(tmp_path):
     config = tmp_path / "config"
     config.write_text("CONFIG_PCI=y\nCONFIG_VIRTIO_PCI=y\nCONFIG_VIRTIO_BLK=m\nCONFIG_EXT4_FS=m\n")

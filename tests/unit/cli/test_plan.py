@@ -45,3 +45,13 @@ def test_a_qemu_is_asked_once_what_it_is(checkout, capfd, monkeypatch):
     assert main(["plan", "experiments/pair.yaml", "--json"]) == 0
     assert len(json.loads(capfd.readouterr().out)["cells"]) == 2
     assert len(asked) == 1
+
+
+def test_a_machine_for_kvm_has_the_address_bits_of_the_host(checkout, capfd, monkeypatch):
+    monkeypatch.setattr(host, "address_bits", lambda: 39)
+    small = checkout / "qemu-configs/small.yaml"
+    for accel, fits in (("kvm", False), ("tcg", True)):
+        small.write_text(f"description: d\naccel: {accel}\nnodes: [{{cpus: 0, memory: 640GiB}}]\n")
+        assert main(["plan", "pair", "--json"]) == 0
+        for cell in json.loads(capfd.readouterr().out)["cells"]:
+            assert (cell["obstacle"] is None) == fits

@@ -105,3 +105,11 @@ def test_a_board_stops_at_255_cpus():
     data = {"name": "m", "description": "d", "nodes": [{"cpus": "0-299", "memory": "1GiB"}]}
     assert "pc stops at 255 CPUs" in (command.obstacle(Machine.parse(data, "m")) or "")
     assert command.obstacle(Machine.parse({**data, "machine": "microvm"}, "m")) is None
+
+
+@pytest.mark.parametrize(("bits", "fits"), [(39, False), (41, False), (42, True), (None, True)])
+def test_a_host_whose_cpu_cannot_address_the_memory_is_no_host_for_kvm(bits, fits):
+    data = {"name": "m", "description": "d", "nodes": [{"cpus": "0", "memory": "1TiB"}]}
+    said = command.obstacle(Machine.parse(data, "m"), bits)
+    assert (said is None) == fits
+    assert fits or said.startswith("1TiB needs 42 physical address bits")
