@@ -10,7 +10,7 @@ PYTEST     := $(PYTHON) -m pytest -q
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps experiment plan kernels patches gate fastpath nightly limit report doctor check test test-ssh test-slurm test-boot test-kernel bench clean test-deps
+.PHONY: help deps experiment plan kernels patches gate fastpath nightly limit report doctor check test test-ssh test-slurm test-boot test-kernel test-kvm bench clean test-deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,9 +63,9 @@ check: deps ## lint, types, unit and property tests: five minutes
 	@tools/timed format $(VENV)/bin/ruff format --check .
 	@tools/timed types $(VENV)/bin/mypy
 	@tools/timed imports $(VENV)/bin/lint-imports --no-cache
-	$(PYTEST) -n 2 -m "not qemu and not kernel and not ssh and not slurm" </dev/null
+	$(PYTEST) -n 2 -m "not qemu and not kernel and not ssh and not slurm and not kvm" </dev/null
 
-test: test-deps check test-ssh test-slurm test-boot test-kernel ## all tests: the above, then real logins, jobs, boots, builds
+test: test-deps check test-ssh test-slurm test-boot test-kernel test-kvm ## all tests: the above, then real logins, jobs, boots, builds, KVM
 
 test-ssh: test-deps ## logins to SSH servers on loopback ports, and blocks booted there: seven minutes
 	$(PYTEST) -m ssh --durations=5 </dev/null
@@ -78,6 +78,9 @@ test-boot: deps ## real boots of Debian's own kernel: under five minutes
 
 test-kernel: deps ## kernels built from source and booted: a quarter of an hour from an empty cache
 	$(PYTEST) -m kernel --durations=5 </dev/null
+
+test-kvm: deps ## boots under KVM, in an emulated machine that has it where this host has none: under ten minutes
+	$(PYTEST) -m kvm --durations=5 </dev/null
 
 bench: deps ## measure the harness itself, as ratios in one run
 	$(PYTHON) -m bench

@@ -20,6 +20,7 @@ _PARTS = {
     "warnings": r"[0-9a-f]+\.json",
     "initramfs": r"[^/]+/([a-z0-9-]+\.cpio|probe|sha256)?",
     "prebuilt": r"[^/]+/(vmlinuz|config|System\.map|prebuilt\.json)?",
+    "kvm-guest": r"[^/]+/(vmlinuz|[a-z0-9_-]+\.ko)?",
     "accelerator": r"[0-9a-f]+\.json",
     "plugin": r"[^/]+/([a-z]+\.so|sha256)?",
     "kallsyms": r"[^/]+/(System\.map|sha256)?",

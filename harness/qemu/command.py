@@ -153,8 +153,9 @@ def kernel_words(
     # The generic timer of arm64 says its own rate, and delays go by it.
     x86 = arch is X86_64
     if x86:
-        # TCG shows no constant_tsc, nor does KVM on AMD, so with two CPUs the kernel would call the
-        # TSC unsynchronised and fall back to jiffies, or the HPET, where a look leaves the guest.
+        # Neither TCG nor a KVM on AMD without an invariant TSC shows constant_tsc; then the kernel
+        # calls the TSC of several sockets (Linux 6.1: of several CPUs) unsynchronised, and falls
+        # back to jiffies, or to the HPET: each look at that clock leaves the guest (docs/kvm.md).
         # It is one host counter (or virtual time) for all CPUs; marks count it in any case.
         words.append("tsc=reliable")
         khz = WORK_TSC_KHZ if clock == "work" else tsc_khz

@@ -84,7 +84,8 @@ def stop(process: subprocess.Popen[str]) -> None:
 def qemus(parent: int) -> list[int]:
     """The QEMU processes that a process has started and that still run."""
     pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
-    return [pid for pid in pids if _qemu(pid) and _qemu(pid)[1] == str(parent)]
+    # Asked once: it may end meanwhile.
+    return [pid for pid in pids if (facts := _qemu(pid)) and facts[1] == str(parent)]
 
 
 def running(pid: int) -> bool:
