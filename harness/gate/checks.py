@@ -89,7 +89,7 @@ SCENARIOS: Mapping[Build, Scenario] = MappingProxyType(
             ("log", "kcore", "mapped-pages", "hwpoison-1g"),
         ),
         "cma": Scenario(
-            ("hugetlb_cma=3:1G",), Probes(run=("settle", "cma")), ("log", "hugetlb-cma")
+            ("hugetlb_cma=0:1G,3:1G",), Probes(run=("settle", "cma")), ("log", "hugetlb-cma")
         ),
         "stale-memmap": Scenario(
             ("stale_memmap=1",),

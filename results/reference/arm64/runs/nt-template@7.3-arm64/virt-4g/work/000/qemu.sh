@@ -60,6 +60,6 @@ exec qemu-system-aarch64 \
   -kernel \
   /root/.cache/pageinit/kernels/9c0a758bbfb26b81/Image \
   -initrd \
-  /root/.cache/pageinit/initramfs/1a3a42e0540882e6-initramfs.cpio/initramfs.cpio \
+  /root/.cache/pageinit/initramfs/401eef669c99128f-initramfs.cpio/initramfs.cpio \
   -append \
   'console=ttyAMA0 earlycon=pl011,0x9000000 panic=-1 printk.time=1 nokaslr random.trust_cpu=off random.trust_bootloader=off early_page_ext probe.run=meminfo probe.touch_bytes=536870912 probe.touch_threads=4'

@@ -52,6 +52,6 @@ exec qemu-system-x86_64 \
   -kernel \
   /root/.cache/pageinit/kernels/4f497a5227260240/bzImage \
   -initrd \
-  /root/.cache/pageinit/initramfs/ec7d99c69ffc3462-initramfs.cpio/initramfs.cpio \
+  /root/.cache/pageinit/initramfs/40f22a8f9638af1a-initramfs.cpio/initramfs.cpio \
   -append \
   'console=ttyS0 earlycon=uart8250,io,0x3f8,115200n8 panic=-1 printk.time=1 nokaslr tsc=reliable tsc_early_khz=2600000 clearcpuid=erms deferred_init=on-demand hugepagesz=1G hugepages=3:1 probe.run=settle,walk probe.touch_bytes=536870912 probe.touch_threads=4'
