@@ -622,7 +622,12 @@ def by_version(points: pd.DataFrame, who: Sequence[Who], measure: Measure) -> Sp
     who = _in(points, who)
     bases = list(dict.fromkeys(points["base"].tolist()))
     most = float(points["value"].max())
-    x = alt.X("base:N", sort=bases, title="Linux", axis=alt.Axis(labelAngle=0, grid=False))
+    x = alt.X(
+        "base:N",
+        sort=bases,
+        title="Linux",
+        axis=alt.Axis(labelAngle=0, labelAlign="center", grid=False),
+    )
     y = alt.Y(
         "value:Q",
         scale=alt.Scale(domain=[0, most * 1.08], nice=False),

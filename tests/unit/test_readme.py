@@ -167,13 +167,19 @@ def tables(*words: object) -> subprocess.CompletedProcess[str]:
     return checked("readme-tables", *words)
 
 
-def test_the_picture_is_that_of_the_committed_dataset(tmp_path: Path) -> None:
-    done = checked("readme-picture")
+@pytest.mark.parametrize(
+    ("tool", "picture", "word"),
+    [("readme-picture", "growth", "16TiB"), ("history-picture", "history", "6.12")],
+)
+def test_the_picture_is_that_of_the_committed_dataset(
+    tmp_path: Path, tool: str, picture: str, word: str
+) -> None:
+    done = checked(tool)
     assert done.returncode == 0, done.stdout + done.stderr
-    drawn = (ROOT / "docs/growth.svg").read_text()
-    assert ElementTree.fromstring(drawn).tag.endswith("svg")
-    (tmp_path / "other.svg").write_text(drawn.replace("16TiB", "32TiB"))
-    done = checked("readme-picture", tmp_path / "other.svg")
+    drawn = (ROOT / f"docs/{picture}.svg").read_text()
+    assert ElementTree.fromstring(drawn).tag.endswith("svg") and word in drawn
+    (tmp_path / "other.svg").write_text(drawn.replace(word, "32TiB"))
+    done = checked(tool, tmp_path / "other.svg")
     assert (done.returncode, "out of date" in done.stdout) == (1, True), done.stderr
 
 
