@@ -13,7 +13,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +29,7 @@ from harness.kernel import (
     kernel_release,
     patches,
 )
-from harness.model import HOST_FAULT, TOUCHES, Experiment, Outcome, Variant
+from harness.model import HOST_FAULT, TOUCHES, Experiment, Outcome, Timeouts, Variant
 from harness.parse import Profile
 from harness.process import run
 from harness.project import Project
@@ -137,6 +137,8 @@ class Question:
     """whose ports of the series and fragments are taken; the default one's without"""
     newest: bool = False
     """whether the pins of that base are passed over, as a night does"""
+    limits: Timeouts = field(default_factory=Timeouts)
+    """when a boot is given up"""
 
     @property
     def kernels(self) -> Kernels:
@@ -154,7 +156,7 @@ class Question:
         }
         about = {"name": "bisect", "description": f"{self.metric} of one tree"}
         return Experiment.model_validate(
-            {**about, "baseline": self.variant.name, "matrix": (group,)}
+            {**about, "baseline": self.variant.name, "matrix": (group,), "limits": self.limits}
         )
 
 

@@ -15,6 +15,7 @@ from harness.bisect import CommitRange, Point, Question, Threshold, Trial, measu
 from harness.cli import main
 from harness.errors import HostError
 from harness.kernel.git import environment
+from harness.model import Timeouts
 from harness.nightly.history import History
 from harness.parse.profile import Node, Profile
 from harness.project import Project
@@ -208,7 +209,8 @@ def question(checkout):
     project = lay_sources(checkout, ("work",))
     variant = project.variant("work")
     kernels = keep(project, variant)
-    asked = Question(project, variant, "small", "memmap_init", checkout / "results")
+    limits = Timeouts(silence_s=1, progress_s=1.5, grace_s=0.1)
+    asked = Question(project, variant, "small", "memmap_init", checkout / "results", limits=limits)
     return asked, Point("a tree", kernels.base, kernels.tree(variant).tree)
 
 
