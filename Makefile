@@ -58,7 +58,7 @@ doctor: deps ## what this host can do, and how to mend what it lacks
 test-deps: deps ## what the tests need beside: browser, logrotate, SSH server, Slurm (no service is started)
 	@tools/packages tests
 
-check: deps ## lint, types, unit and property tests: five minutes
+check: deps ## lint, types, unit and property tests: eight minutes on two cores
 	@tools/timed lint $(VENV)/bin/ruff check .
 	@tools/timed format $(VENV)/bin/ruff format --check .
 	@tools/timed types $(VENV)/bin/mypy
