@@ -16,7 +16,7 @@ import pandas as pd
 from harness.compare.effect import Effect, centre, floored, paired, shift, unpaired
 from harness.compare.fit import Fit, fit
 from harness.compare.noise import noise
-from harness.compare.series import RSS, Series, Subject, Table, pair, series_of, strangers
+from harness.compare.series import RSS, Series, Subject, Table, pair, sides_of
 from harness.compare.success import Success, failing, successes
 from harness.compare.verdict import Interest, Verdict, but_fails, decide
 from harness.compare.warnings import Suspect, arms_fail, strange, suspects
@@ -154,8 +154,7 @@ def compare_variants(
     if against is not None:
         baseline = options.baseline
     _need(baseline, dataset if against is None else against, optional=against is not None)
-    mine = series_of(dataset, options.metrics, against)
-    theirs = mine if against is None else series_of(against, beside=dataset)
+    mine, theirs, strangers = sides_of(dataset, against, options.metrics)
     pairs = tuple(_pairs(mine, theirs, baseline, same=against is None))
     booted = successes(dataset.runs, (dataset if against is None else against).runs, baseline)
     families = tuple(_families(pairs, options, failing(booted), together=against is None))
@@ -170,7 +169,7 @@ def compare_variants(
         tuple(_gaps(pairs, together=against is None)),
         (
             *arms_fail(booted),
-            *strange(strangers(dataset, against)),
+            *strange(strangers),
             *suspects(dataset, mine, baseline, options.interest),
         ),
         paired=against is None,

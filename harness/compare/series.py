@@ -78,15 +78,39 @@ def pair(series: Series, base: Series) -> tuple[Values, Values]:
 Table = dict[Subject, dict[str, Series]]
 
 
-def series_of(dataset: Dataset, names: Sequence[str] = (), beside: Dataset | None = None) -> Table:
+class Sides(NamedTuple):
+    """The figures of a dataset and of the one that it is held against, told by the same sources."""
+
+    mine: Table
+    theirs: Table
+    strangers: tuple[tuple[str, str, str], ...]
+    """variant, clock and what another source alone tells of it, so that it has no figure"""
+
+
+def series_of(dataset: Dataset, names: Sequence[str] = ()) -> Table:
     """Every subject with its variants; all subjects, or only those called `names`.
 
-    A phase is told by one source alone, in the dataset and in the one `beside` it.
+    Raises `UserError` for a name that is not there.
     """
     figures = _figures(dataset)
-    found = _own(
-        figures, sources(_told(figures), () if beside is None else _told(_figures(beside)))
-    )
+    return _table(dataset, _own(figures, sources(_told(figures))), names)
+
+
+def sides_of(dataset: Dataset, against: Dataset | None, names: Sequence[str] = ()) -> Sides:
+    """The series of both; without another dataset one side is the other. Raises as `series_of`.
+
+    `names` choose those of `dataset` alone. A phase is told by one source in both.
+    """
+    figures = _figures(dataset)
+    others = figures if against is None else _figures(against)
+    parts = [list(_told(each)) for each in ((figures,) if against is None else (figures, others))]
+    told = sources(*parts)
+    mine = _table(dataset, _own(figures, told), names)
+    theirs = mine if against is None else _table(against, _own(others, told))
+    return Sides(mine, theirs, tuple(_strangers(parts, told)))
+
+
+def _table(dataset: Dataset, found: dict[_Key, Series], names: Sequence[str] = ()) -> Table:
     known = {key.subject.name for key in found}
     if unknown := [name for name in names if name not in known]:
         raise UserError(
@@ -102,10 +126,9 @@ def series_of(dataset: Dataset, names: Sequence[str] = (), beside: Dataset | Non
     return table
 
 
-def strangers(dataset: Dataset, beside: Dataset | None = None) -> Iterator[tuple[str, str, str]]:
-    """Variant, clock and what is told of it by another source alone, and so has no figure."""
-    parts = [list(_told(_figures(each))) for each in (dataset, beside) if each is not None]
-    told = sources(*parts)
+def _strangers(
+    parts: Sequence[Sequence[tuple[str, str, str, str, str]]], told: Sources
+) -> Iterator[tuple[str, str, str]]:
     for part in parts:
         known: dict[tuple[str, str], dict[str, set[str]]] = {}
         for variant, _, clock, name, source in part:
