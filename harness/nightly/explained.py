@@ -12,12 +12,12 @@ from pathlib import Path
 
 from harness.compare import explain
 from harness.errors import ResultsError
-from harness.files import read_bytes
 from harness.model import GOOD
 from harness.nightly.changes import Change
 from harness.nightly.history import Night
-from harness.parse import FIRMWARE, Profile, read_profile
-from harness.results import PROFILE, Results, read_run
+from harness.parse import Profile
+from harness.parse.evidence import kernel_profile
+from harness.results import Results, read_run, slot_key
 
 
 def explained(folder: Path, nights: Sequence[Night], found: Sequence[Change]) -> list[list[str]]:
@@ -43,13 +43,12 @@ def explained(folder: Path, nights: Sequence[Night], found: Sequence[Change]) ->
 def _profile(results: Path, variant: str, machine: str) -> Profile | None:
     """That of a good boot; none where there is none any more, or it cannot be read."""
     for path in Results(results).listing()[0]:
-        if path.relative_to(results).parts[1:4] != (variant, machine, "work"):
+        if not slot_key(path).startswith(f"{variant}/{machine}/work/"):
             continue
         try:
             good = read_run(path).judgement.outcome in GOOD
-            written = read_bytes(path.with_name(PROFILE)) if good else b""
         except ResultsError:
             continue
-        if written and (profile := read_profile(written)[0]):
-            return profile.without(FIRMWARE)
+        if good and (profile := kernel_profile(path.parent)):
+            return profile
     return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import ResultsError
 from harness.files import need, read_bytes, read_text, write_atomic
 from harness.foreign import parse_json, tame
 from harness.model import GOOD, STOOD_STILL, Clock, Ending, Judgement, Outcome, Phase, Run
@@ -161,6 +162,19 @@ def _counted(
     version = run.kernel.base_version if run.kernel else ""
     told = functions.phases_of(found, version, run.work_shift, waited)
     return told, None if told else f"{functions.ZERO} never ran, or has no symbol"
+
+
+def kernel_profile(folder: Path) -> profile.Profile | None:
+    """The profile of a boot, by its folder, without the firmware before the kernel.
+
+    None where there is none, or it cannot be read.
+    """
+    try:
+        written = read_bytes(folder / PROFILE)
+    except ResultsError:
+        return None
+    found = profile.read_profile(written)[0] if written else None
+    return found and found.without(profile.FIRMWARE)
 
 
 def _user_space(run: Run, found: Sequence[Phase]) -> Iterator[Phase]:

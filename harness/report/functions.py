@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
 from harness.compare import explain
 from harness.dataset import machine_title
-from harness.errors import ResultsError
-from harness.files import read_bytes
 from harness.model import peer
-from harness.parse import FIRMWARE, Profile, read_profile
+from harness.parse import Profile
+from harness.parse.evidence import kernel_profile
 from harness.report import charts
 from harness.report.context import Context
 from harness.report.document import Figure, Section, Table
 from harness.report.flamegraph import cost_table, difference_table, flames
-from harness.results import PROFILE, Results
+from harness.results import Results
 
 FINEST = 200
 """A call with less than this part of a boot is not drawn."""
@@ -33,7 +33,8 @@ def function_section(context: Context, results: Results) -> Section:
     for clock, machine, cells in reversed(list(context.groups())):
         if clock != "work":
             continue
-        found = {cell[0]: _profile(context, cell, results) for cell in cells}
+        chosen = {cell[0]: context.chosen[cell] for cell in cells if cell in context.chosen}
+        found = {name: kernel_profile(results.path / b.evidence) for name, b in chosen.items()}
         known = {name: profile for name, profile in found.items() if profile}
         if known:
             return _section(context, machine, known)
@@ -53,9 +54,10 @@ def _section(context: Context, machine: str, known: Mapping[str, Profile]) -> Se
             against = f"{name} against {context.who[base].name}"
             told.append(f"{against} on {machine}: {found.in_all}.")
             about = f"{against}, {title}; part: of all that went up or down"
-            tables.append(_named(difference_table(found, TOP), about))
+            table = replace(difference_table(found, TOP), title=about)
         else:
-            tables.append(_named(cost_table(profile, TOP), f"{name}, {title}"))
+            table = replace(cost_table(profile, TOP), title=f"{name}, {title}")
+        tables.append(replace(table, notes=(), folded=True))
         caption = f"{name}, {title}: what each function takes with those below it, {profile.unit}"
         spec = charts.flame(_calls(name, profile), charts.Measure(profile.event, "work clock"))
         figures.append(Figure(caption, spec, folded=bool(figures)))
@@ -67,23 +69,6 @@ def _section(context: Context, machine: str, known: Mapping[str, Profile]) -> Se
         "Where the instructions go, function by function", (note, *told), tuple(tables),
         tuple(figures),
     )  # fmt: skip
-
-
-def _named(table: Table, title: str) -> Table:
-    return Table(table.head, table.rows, title, table.left, folded=True)
-
-
-def _profile(context: Context, cell: tuple[str, str, str], results: Results) -> Profile | None:
-    """That of the boot which stands for a cell; none where it has none, or it cannot be read."""
-    seen = context.chosen.get(cell)
-    if seen is None:
-        return None
-    try:
-        written = read_bytes(results.path / seen.evidence / PROFILE)
-    except ResultsError:
-        return None
-    found = read_profile(written)[0] if written else None
-    return found and found.without(FIRMWARE)
 
 
 def _calls(name: str, profile: Profile) -> pd.DataFrame:
