@@ -308,11 +308,10 @@ def _session(plan: Plan, folder: Path) -> Session:
         more = (files() / of[name] if name in of else None for of in (plan.maps, plan.configs))
         kernels[name] = BuiltKernel(kernel, files() / plan.images[name], *more)
     arch = next(iter(lock.machines.values())).architecture
-    plugin = Plugin(files() / plan.plugin, lock.plugin_sha256 or "") if plan.plugin else None
-    idle = Plugin(files() / plan.idle, lock.idle_sha256 or "") if plan.idle else None
-    profile = None
-    if plan.profile:
-        profile = Plugin(files() / plan.profile, lock.profile_sha256 or "")
+
+    def brought(name: str | None, sha256: str | None) -> Plugin | None:
+        return Plugin(files() / name, sha256 or "") if name else None
+
     return Session(
         project=Project(folder, blocks().parent),
         experiment=lock.experiment,
@@ -322,9 +321,9 @@ def _session(plan: Plan, folder: Path) -> Session:
         initramfs=Initramfs(files() / plan.initramfs, lock.initramfs_sha256),
         environment=host.environment(lock.environment.accel, arch),
         lock=lock,
-        plugin=plugin,
-        idle=idle,
-        profile=profile,
+        plugin=brought(plan.plugin, lock.plugin_sha256),
+        idle=brought(plan.idle, lock.idle_sha256),
+        profile=brought(plan.profile, lock.profile_sha256),
     )
 
 

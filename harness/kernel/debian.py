@@ -25,7 +25,7 @@ from harness import files
 from harness import process as tool
 from harness.errors import HostError, SourceError
 from harness.files import verify
-from harness.kernel.image import arch_of
+from harness.kernel.image import HEAD, arch_of
 from harness.model import ARM64, ArchName, Kernel, Suite
 
 _STALE = "apt-get update (as root), then start again"
@@ -278,23 +278,31 @@ class PrebuiltKernel:
     image: Path
     release: str
     config: Path | None = None
-    arch: ArchName = "x86_64"
+
+
+def arch_of_image(image: Path) -> ArchName:
+    """The architecture of a kernel on disk, by its first bytes; raises `SourceError` for none."""
+    return arch_of(_bytes(image, HEAD), str(image))
+
+
+def _bytes(image: Path, most: int = -1) -> bytes:
+    try:
+        with image.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise SourceError(f"cannot read: {error.strerror}", where=str(image)) from None
 
 
 def read_image(image: Path, version: str | None = None) -> PrebuiltKernel:
     """Describes a bzImage or an Image on disk; raises `SourceError` when the file is neither."""
-    try:
-        data = image.read_bytes()
-    except OSError as error:
-        raise SourceError(f"cannot read: {error.strerror}", where=str(image)) from None
-    arch = arch_of(data, str(image))
-    release = _release(data, arch)
+    data = _bytes(image)
+    release = _release(data, arch_of(data, str(image)))
     sha256 = files.sha256_of(image)
     kernel = Kernel(kernel_id=sha256[:16], base_version=version or release, image_sha256=sha256)
     # As they lie in /boot, and in the cache.
     beside = [image.with_name(image.name.replace("vmlinuz", "config")), image.with_name("config")]
     config = next((file for file in beside if file != image and file.is_file()), None)
-    return PrebuiltKernel(kernel, image, release, config, arch)
+    return PrebuiltKernel(kernel, image, release, config)
 
 
 def _release(data: bytes, arch: ArchName) -> str:

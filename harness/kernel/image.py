@@ -22,6 +22,9 @@ MAX_UNPACKED = 1 << 30
 _LZ4_BLOCK = 8 << 20
 """What a block of the legacy format of LZ4 unpacks to at most."""
 
+HEAD = 1024
+"""Bytes of an image that say what it is."""
+
 _MACHINES = {3: "x86, 32 bits", 20: "powerpc", 21: "powerpc64", 22: "s390", 40: "arm"}
 _MACHINES |= {62: "x86-64", 183: "arm64", 243: "riscv", 258: "loongarch"}
 """``e_machine`` of ELF files of kernels."""

@@ -68,7 +68,7 @@ class Kernels:
             return self.asked.arch
         if wanted.package:
             return ARM64 if wanted.package.endswith("-arm64") else X86_64
-        return ARCHS[debian.read_image(self._image(wanted)).arch]
+        return ARCHS[debian.arch_of_image(self._image(wanted))]
 
     def tree(self, variant: Variant) -> patches.PatchedTree:
         """The base with the variant's series applied; raises `PatchError`."""

@@ -62,9 +62,11 @@ def idle_option(plugin: Path) -> str:
 def profile_option(plugin: Path, symbols: Path, counting: Counting | None = None) -> str:
     """The value of ``-plugin`` for `profile`, with a System.map of the kernel; any machine."""
     spans = "".join(f",span={name}" for name in asked())
-    words = {"stores": ",stores=on", "misses": f",misses={counting.cache}"} if counting else {}
-    counts = words.get(counting.event, "") if counting else ""
-    return f"{_quoted(plugin)},out={PROFILE}{spans}{counts},symbols={_quoted(symbols)}"
+    wanted = counting or Counting()
+    counts = {"instructions": "", "stores": ",stores=on", "misses": f",misses={wanted.cache}"}
+    return (
+        f"{_quoted(plugin)},out={PROFILE}{spans}{counts[wanted.event]},symbols={_quoted(symbols)}"
+    )
 
 
 def _quoted(plugin: Path) -> str:

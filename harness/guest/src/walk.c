@@ -235,8 +235,10 @@ int walk_probe(const char *root, FILE *out)
 	return result | check_poison(root, out);
 }
 
-/* Asks each node for a page of 1 GiB; a kernel that never answers spins in here */
-/* All that CMA has, of each node: what lies where the boot has initialised nothing, too */
+/*
+ * Asks each node for as many pages of 1 GiB as CMA has: some lie where the boot has
+ * initialised nothing. A kernel that never answers spins in here.
+ */
 static void ask_all(const char *root, const int *nodes, int count, long long pages)
 {
 	char number[32];
